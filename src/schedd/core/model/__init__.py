@@ -1,0 +1,1 @@
+"""What schedd knows: frozen descriptions of schedules, targets, policies, executions and the journal."""

@@ -1,0 +1,146 @@
+"""What goes to the store in one transaction, and what comes back from a search."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from schedd.core.model.execution import Attempt, Execution, ExecutionState, Outcome, Reason
+from schedd.core.model.journal import JournalEntry
+from schedd.core.model.schedule import Schedule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestMark:
+    """Makes a changing call safe to repeat: the same `request_id` with the same `fingerprint` gets the first call's answer.
+
+    `scope` is the method's name. A known id with another fingerprint is a conflict.
+    """
+
+    request_id: str
+    scope: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSchedule:
+    """A schedule to be stored (its `row` is given by the store) and the first nominal time of its rule, None if there is none."""
+
+    schedule: Schedule
+    next_us: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleChange:
+    """A schedule's next generation: `schedule.generation` is the one that it replaces plus one.
+
+    `entries` are journaled with it. `next_us` is the first nominal time after `schedule.planned_from_us`, None if there is none.
+    `disarmed` are executions that are taken back: their rows go, the journal keeps them.
+    """
+
+    schedule: Schedule
+    next_us: int | None
+    entries: tuple[JournalEntry, ...]
+    disarmed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmBatch:
+    """Executions to be made durable before they are due, and the mark that every nominal time up to it has been decided.
+
+    `entries` hold their arming and what else was decided (missed ranges, say). An execution whose (schedule, cause, nominal time) is there
+    already is left out, with its entry.
+    `planned_through_us` None leaves the mark where it is. `request` marks a batch of one execution that somebody asked for.
+    """
+
+    executions: tuple[Execution, ...]
+    entries: tuple[JournalEntry, ...] = ()
+    planned_through_us: int | None = None
+    request: RequestMark | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionChange:
+    """An execution's new standing."""
+
+    execution_id: int
+    state: ExecutionState
+    attempt: int
+    outcome: Outcome | None = None
+    reason: Reason = Reason.NONE
+    started_us: int | None = None
+    finished_us: int | None = None
+    next_attempt_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordBatch:
+    """What became of executions since the last batch: at most one change an execution (its last), all of its attempts and entries.
+
+    `disarmed` are executions that are taken back: their rows go, the journal keeps them.
+    """
+
+    changes: tuple[ExecutionChange, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    entries: tuple[JournalEntry, ...] = ()
+    disarmed: tuple[int, ...] = ()
+
+
+NEVER_US = 2**63 - 1
+"""Stands in `Timers.next_us` for: there is no next nominal time."""
+
+
+def _longs() -> array[int]:
+    return array("q")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timers:
+    """What the timeline needs of schedules, as columns of 64-bit integers of equal length, by ascending row.
+
+    `next_us` is the nominal time that was next when it was stored, or NEVER_US; it still holds if it lies after the daemon's mark.
+    `planned_from_us` is the schedule's own mark.
+    """
+
+    rows: array[int] = field(default_factory=_longs)
+    generations: array[int] = field(default_factory=_longs)
+    next_us: array[int] = field(default_factory=_longs)
+    planned_from_us: array[int] = field(default_factory=_longs)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastRun:
+    """A schedule's newest finished execution that ran, and the nominal time of its newest success, if any."""
+
+    execution: Execution
+    previous_success_us: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStatus:
+    """The store's own figures. `size_bytes` counts the database and its write-ahead log."""
+
+    path: str
+    schema_version: int
+    size_bytes: int
+    last_sequence: int
+    schedules: int
+    executions: int
+    unfinished: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long history is kept: executions finished and journal rows older than the age go, as do schedules deleted longer ago.
+
+    At most `per_schedule` finished executions of a schedule are kept; what is unfinished is always kept.
+    """
+
+    history: timedelta = timedelta(days=30)
+    journal: timedelta = timedelta(days=90)
+    deleted: timedelta = timedelta(days=90)
+    per_schedule: int = 10_000

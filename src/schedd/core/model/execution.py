@@ -1,0 +1,214 @@
+"""An execution: the life of one fire, and its attempts.
+
+ARMED -> (QUEUED ->) RUNNING -> (WAITING_RETRY -> RUNNING ->)* FINISHED; `Outcome` and `Reason` say how and why it finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+
+from schedd.core.model.schedule import ScheduleName
+from schedd.core.model.target import Target
+
+
+class Cause(StrEnum):
+    """Why an execution exists."""
+
+    SCHEDULE = "SCHEDULE"
+    MANUAL = "MANUAL"
+    BACKFILL = "BACKFILL"
+    FOLLOW_UP = "FOLLOW_UP"
+
+
+class ExecutionState(StrEnum):
+    """Where an execution stands."""
+
+    ARMED = "ARMED"
+    """Durable, waiting for its due time."""
+    QUEUED = "QUEUED"
+    """Due, waiting for a free slot or for an earlier execution."""
+    RUNNING = "RUNNING"
+    WAITING_RETRY = "WAITING_RETRY"
+    FINISHED = "FINISHED"
+
+
+class Outcome(StrEnum):
+    """How an occurrence ended."""
+
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+    """A policy decided against running it."""
+    MISSED = "MISSED"
+    """schedd was not there to run it, and catch-up did not either."""
+    CANCELLED = "CANCELLED"
+    UNKNOWN = "UNKNOWN"
+    """A crash cut it off and its delivery policy forbids another attempt."""
+
+
+class Reason(StrEnum):
+    """Why something happened: the code that every decision carries. Stable; new ones may come."""
+
+    COMPLETED = "COMPLETED"
+    HTTP_STATUS = "HTTP_STATUS"
+    RESPONSE_MISMATCH = "RESPONSE_MISMATCH"
+    CONNECTION = "CONNECTION"
+    EXIT_CODE = "EXIT_CODE"
+    SIGNAL = "SIGNAL"
+    SPAWN = "SPAWN"
+    TIMEOUT = "TIMEOUT"
+    TEMPLATE = "TEMPLATE"
+    TARGET_ERROR = "TARGET_ERROR"
+    """Something unforeseen in the delivery itself."""
+    RETRY_MAX_AGE = "RETRY_MAX_AGE"
+    OVERLAP = "OVERLAP"
+    BUFFER_FULL = "BUFFER_FULL"
+    OVERLAP_CANCELLED = "OVERLAP_CANCELLED"
+    CANCELLED = "CANCELLED"
+    INTERRUPTED = "INTERRUPTED"
+    """The daemon ended while the attempt ran."""
+    PAUSED = "PAUSED"
+    DISABLED = "DISABLED"
+    DELETED = "DELETED"
+    SCHEDULE_CHANGED = "SCHEDULE_CHANGED"
+    MISFIRE = "MISFIRE"
+    """Met too late, and the catch-up mode is NONE."""
+    CATCH_UP_WINDOW = "CATCH_UP_WINDOW"
+    """Met too late, and older than the catch-up window."""
+    CATCH_UP_SUPERSEDED = "CATCH_UP_SUPERSEDED"
+    """Met too late, and catch-up ran another occurrence in its stead."""
+    CATCH_UP_MAX_RUNS = "CATCH_UP_MAX_RUNS"
+    STORED_DATA = "STORED_DATA"
+    UNFORESEEN = "UNFORESEEN"
+    REQUESTED = "REQUESTED"
+    ENDED = "ENDED"
+    """The rule yields no further occurrence."""
+    CLOCK_STEP = "CLOCK_STEP"
+    SUSPEND = "SUSPEND"
+    NONE = "NONE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One execution as it stands. Instants are UTC microseconds; None: has not come to be.
+
+    `id` is unique for ever and ascends with time. `attempt` counts from 1 once the first has started. `generation` is the schedule's
+    when it was armed. `reason` is NONE until it finished, or, while it waits for a retry, why the last attempt failed.
+    """
+
+    id: int
+    schedule: ScheduleName
+    schedule_row: int
+    schedule_uid: int
+    generation: int
+    cause: Cause
+    nominal_us: int
+    due_us: int
+    armed_us: int
+    state: ExecutionState = ExecutionState.ARMED
+    outcome: Outcome | None = None
+    reason: Reason = Reason.NONE
+    attempt: int = 0
+    started_us: int | None = None
+    finished_us: int | None = None
+    next_attempt_us: int | None = None
+
+    @property
+    def delivery_key(self) -> str:
+        """The key that a target deduplicates on: the same over every attempt and every redelivery."""
+        return delivery_key(self.schedule_uid, self.nominal_us)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptResult:
+    """What one delivery came to: a value, never an exception.
+
+    `code` is the HTTP status or the exit code (negative: the signal's number), None where there was neither. `message` is for
+    people. `output` is the response's body, or standard output; `error_output` is standard error; both are capped, and
+    `output_truncated` says whether something was left out. `retry_after` is what the target asked for.
+    """
+
+    outcome: Outcome
+    reason: Reason
+    code: int | None = None
+    message: str = ""
+    output: bytes = b""
+    error_output: bytes = b""
+    output_truncated: bool = False
+    retry_after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One stored attempt of an execution, numbered from 1. Instants are UTC microseconds."""
+
+    execution_id: int
+    number: int
+    started_us: int
+    finished_us: int
+    result: AttemptResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRequest:
+    """All that a target needs to make one attempt.
+
+    The facts go out as headers or environment variables and fill the templates. `timeout` bounds the attempt (None: no bound); the target
+    keeps it and ends what it started. `previous_success_us` is the nominal time of the schedule's last success, if any.
+    """
+
+    target: Target
+    schedule: ScheduleName
+    schedule_uid: int
+    execution_id: int
+    attempt: int
+    cause: Cause
+    nominal_us: int
+    due_us: int
+    time_zone: str = "UTC"
+    timeout: timedelta | None = None
+    previous_success_us: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=1024)
+def instant_text(instant_us: int) -> str:
+    """The instant in RFC 3339, in UTC with `Z`, with microseconds only where there are some."""
+    instant = datetime.fromtimestamp(instant_us // 1_000_000, UTC).replace(microsecond=instant_us % 1_000_000)
+    return instant.isoformat().replace("+00:00", "Z")
+
+
+def delivery_key(schedule_uid: int, nominal_us: int) -> str:
+    """`<schedule uid>:<nominal UTC>`, as `id_text` and `instant_text` write them."""
+    return f"{id_text(schedule_uid)}:{instant_text(nominal_us)}"
+
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+
+
+def id_text(value: int) -> str:
+    """The 13 characters, in Crockford's base 32 and sorting as the number does, that stand for an id outside the daemon."""
+    return (
+        _ALPHABET[value >> 60]
+        + _PAIRS[value >> 50 & 1023]
+        + _PAIRS[value >> 40 & 1023]
+        + _PAIRS[value >> 30 & 1023]
+        + _PAIRS[value >> 20 & 1023]
+        + _PAIRS[value >> 10 & 1023]
+        + _PAIRS[value & 1023]
+    )
+
+
+def id_value(text: str) -> int:
+    """The id that `id_text` wrote. Raises: ValueError."""
+    if len(text) != 13 or text[0] > "7":
+        raise ValueError(f"{text!r} is not an id: 13 characters of {_ALPHABET} are")
+    value = 0
+    for character in text:
+        value = value << 5 | _ALPHABET.index(character)
+    return value

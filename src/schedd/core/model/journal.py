@@ -1,0 +1,80 @@
+"""The journal: the append-only record of every decision and change. Watching, audit and explain all read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from schedd.core.model.execution import Cause, Outcome, Reason
+from schedd.core.model.schedule import ScheduleName
+
+Evidence = Mapping[str, str | int | float | bool]
+"""The facts behind a decision, by snake_case name."""
+
+DAEMON = "schedd"
+"""The actor of what the daemon decides by itself."""
+
+
+class JournalKind(StrEnum):
+    """What happened."""
+
+    SCHEDULE_CREATED = "SCHEDULE_CREATED"
+    SCHEDULE_UPDATED = "SCHEDULE_UPDATED"
+    SCHEDULE_PAUSED = "SCHEDULE_PAUSED"
+    SCHEDULE_RESUMED = "SCHEDULE_RESUMED"
+    SCHEDULE_DISABLED = "SCHEDULE_DISABLED"
+    SCHEDULE_COMPLETED = "SCHEDULE_COMPLETED"
+    SCHEDULE_DELETED = "SCHEDULE_DELETED"
+    SCHEDULE_UNDELETED = "SCHEDULE_UNDELETED"
+    SCHEDULE_PURGED = "SCHEDULE_PURGED"
+    EXECUTION_ARMED = "EXECUTION_ARMED"
+    EXECUTION_DISARMED = "EXECUTION_DISARMED"
+    """Taken back before it was due, because its schedule changed; its occurrence is decided anew."""
+    EXECUTION_QUEUED = "EXECUTION_QUEUED"
+    EXECUTION_STARTED = "EXECUTION_STARTED"
+    """An attempt has started."""
+    EXECUTION_RETRYING = "EXECUTION_RETRYING"
+    """An attempt has failed and another one will be made."""
+    EXECUTION_FINISHED = "EXECUTION_FINISHED"
+    OCCURRENCES_MISSED = "OCCURRENCES_MISSED"
+    """A range of occurrences that were not run: evidence has `first_us`, `last_us` (both included) and `count`."""
+    OCCURRENCES_SKIPPED = "OCCURRENCES_SKIPPED"
+    """The same, by policy (paused, say)."""
+    DAEMON_STARTED = "DAEMON_STARTED"
+    DAEMON_STOPPED = "DAEMON_STOPPED"
+    CONFIGURATION_RELOADED = "CONFIGURATION_RELOADED"
+    CLOCK_STEPPED = "CLOCK_STEPPED"
+    HOST_SUSPENDED = "HOST_SUSPENDED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionFacts:
+    """What never changes about an execution, and its attempt's number at the time of the entry."""
+
+    id: int
+    cause: Cause
+    nominal_us: int
+    due_us: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """One row of the journal. `sequence` is 0 until it is committed, then ascends without bound; gaps are possible.
+
+    `schedule` and `schedule_row` are absent (None, 0) for what concerns the daemon alone. `outcome` is there in EXECUTION_FINISHED, and
+    for ranges of occurrences. `time_us` is UTC microseconds.
+    """
+
+    time_us: int
+    kind: JournalKind
+    actor: str = DAEMON
+    schedule: ScheduleName | None = None
+    schedule_row: int = 0
+    schedule_uid: int = 0
+    execution: ExecutionFacts | None = None
+    outcome: Outcome | None = None
+    reason: Reason = Reason.NONE
+    evidence: Evidence = field(default_factory=dict)
+    sequence: int = 0

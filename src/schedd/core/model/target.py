@@ -1,0 +1,81 @@
+"""What a schedule fires at: an HTTP call or a subprocess, exactly as its owner described it.
+
+Text fields marked *template* may hold `{{ variable }}` placeholders; `schedd.core.template` names the variables and renders them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+PAYLOAD_LIMIT_BYTES = 256 * 1024
+OUTPUT_LIMIT_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """What is sent: the HTTP body or the process's standard input, at most 256 KiB before rendering.
+
+    `content` is UTF-8 *template* text if `template` is true, else raw bytes that are sent as they are.
+    """
+
+    content: bytes = b""
+    content_type: str = "application/json"
+    template: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusRange:
+    """HTTP status codes from `first` to `last`, both included."""
+
+    first: int
+    last: int
+
+
+SUCCESS_STATUS = (StatusRange(first=200, last=299),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpTarget:
+    """One HTTP request.
+
+    `url` (*template*): http, https or http+unix (the socket's path percent-encoded as host). `headers` (values are *templates*) keep
+    their order; a name may repeat. `expected_status` are the codes that count as success; with `body_match` the response's
+    body, up to the output limit, has to contain that text too. Redirects are not followed unless asked for.
+    """
+
+    url: str
+    method: str = "POST"
+    headers: tuple[tuple[str, str], ...] = ()
+    payload: Payload = Payload()
+    expected_status: tuple[StatusRange, ...] = SUCCESS_STATUS
+    body_match: str = ""
+    follow_redirects: bool = False
+    output_limit_bytes: int = OUTPUT_LIMIT_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessTarget:
+    """One subprocess.
+
+    `argv` (*templates*) is executed without a shell; a shell is `["/bin/sh", "-c", …]`. The environment is clean: PATH, HOME, USER,
+    LANG, the SCHEDD_ variables and `env` (values are *templates*), which wins. `stdin` is fed and closed. On timeout or
+    cancel the whole tree gets SIGTERM and, after `kill_grace`, SIGKILL. `output_limit_bytes` bounds what is kept of standard output
+    and of standard error, each: the beginning and the end. Empty `user`, `group`: the daemon's own.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    working_directory: str = ""
+    stdin: Payload = Payload(content_type="application/octet-stream")
+    success_exit_codes: tuple[int, ...] = (0,)
+    kill_grace: timedelta = timedelta(seconds=10)
+    user: str = ""
+    group: str = ""
+    umask: int = 0o077
+    nice: int = 0
+    output_limit_bytes: int = OUTPUT_LIMIT_BYTES
+
+
+Target = HttpTarget | ProcessTarget

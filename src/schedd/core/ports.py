@@ -1,0 +1,198 @@
+"""The ports: what the engine and the use cases need from the world, as Protocols. Each has one conformance suite in tests/."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Protocol
+
+from schedd.core.errors import StoredDataError
+from schedd.core.model.batch import (
+    ArmBatch,
+    LastRun,
+    NewSchedule,
+    RecordBatch,
+    RequestMark,
+    Retention,
+    ScheduleChange,
+    StoreStatus,
+    Timers,
+)
+from schedd.core.model.execution import Attempt, AttemptResult, DeliveryRequest, Execution
+from schedd.core.model.journal import JournalEntry
+from schedd.core.model.query import Filter, Order, Page, PageRequest
+from schedd.core.model.schedule import Schedule, ScheduleName
+
+CommitListener = Callable[[Sequence[JournalEntry]], None]
+"""Is called on the loop's thread with each committed transaction's journal entries, in commit order, before its caller resumes."""
+
+
+class Alarm(Protocol):
+    """Wakes one agent: at a wall-clock instant, or as soon as somebody rings."""
+
+    def set(self, due_us: int | None) -> None:
+        """Go off when the wall clock reaches `due_us`, never earlier; None: only when rung. Replaces what was set before."""
+
+    def ring(self) -> None:
+        """Go off now."""
+
+    async def wait(self) -> None:
+        """Return once the alarm has gone off since the last return; also after a clock step, so the caller reads the clock again."""
+
+    def close(self) -> None:
+        """Release what the alarm holds."""
+
+
+class Clock(Protocol):
+    """The host's time. Wall time says when, monotonic time says how long."""
+
+    def now_us(self) -> int:
+        """The wall clock: microseconds since 1970-01-01T00:00:00Z."""
+
+    def monotonic_us(self) -> int:
+        """A clock that never steps: microseconds since some moment."""
+
+    def alarm(self) -> Alarm:
+        """A new alarm on the wall clock, for one waiting agent."""
+
+    async def sleep(self, duration: timedelta) -> None:
+        """Let `duration` of monotonic time pass."""
+
+
+class Ids(Protocol):
+    """Gives ids."""
+
+    def new_id(self) -> int:
+        """A positive 63-bit number, greater than any given before, also by earlier daemons on the same store."""
+
+
+class Target(Protocol):
+    """One kind of target: delivers, never raises for what the target did."""
+
+    async def deliver(self, request: DeliveryRequest) -> AttemptResult:
+        """Make one attempt and tell what it came to.
+
+        Keeps `request.timeout` itself. When the calling task is cancelled, ends what it started (a process tree is gone) before
+        CancelledError leaves it.
+        """
+
+    async def aclose(self) -> None:
+        """Release connections and helper processes."""
+
+
+class Store(Protocol):
+    """The durable state. When a changing call returns, its effect survives kill -9 and power loss.
+
+    Every changing call is one transaction and appends its journal entries in it; the commit listener sees them with their sequence numbers.
+    Changing calls that are under way at the same time take effect in any order; one that is cancelled takes effect all the same.
+    Raises (any call): UnavailableError when the store refuses to write; StoredDataError for a row that cannot be read back.
+    """
+
+    def listen(self, listener: CommitListener) -> None:
+        """Set the one commit listener."""
+
+    # Schedules
+
+    async def create_schedules(
+        self, drafts: Sequence[NewSchedule], entries: Sequence[JournalEntry], *, request: RequestMark | None = None
+    ) -> tuple[Schedule, ...]:
+        """Store new schedules, all or none, and give them back with their rows; the entries (one a draft) get their rows too.
+
+        A request seen before gives its schedules as they stand now, and stores nothing. A name whose holder is DELETED is free.
+        Raises: AlreadyExistsError naming the first taken name; ConflictError (REQUEST_ID_REUSED).
+        """
+
+    async def change_schedule(self, change: ScheduleChange) -> None:
+        """Replace a schedule by its next generation.
+
+        Raises: NotFoundError; ConflictError (ETAG_MISMATCH) if its generation is not the one before `change.schedule.generation`.
+        """
+
+    async def quarantine(self, row: int, entry: JournalEntry) -> None:
+        """Make the schedule in this row DISABLED, with the entry's reason and evidence text, without reading its definition.
+
+        Its generation ascends. For rows that cannot be read; nothing happens to a row that is not there or is disabled already.
+        """
+
+    async def schedule(self, name: ScheduleName) -> Schedule:
+        """The schedule of that name; a deleted one only if no other has the name. Raises: NotFoundError."""
+
+    async def schedules(self, rows: Sequence[int]) -> Mapping[int, Schedule | StoredDataError]:
+        """The schedules in these rows; a row that cannot be read comes as its error; rows that are not there are left out."""
+
+    async def find_schedules(self, where: Filter, order: Order, page: PageRequest, *, show_deleted: bool = False) -> Page[Schedule]:
+        """A page of schedules.
+
+        Fields: name, group, schedule, uid, state, description, creator, create_time, update_time, time_zone, labels.KEY.
+        Order by name, create_time or update_time. A row that cannot be read is left out here; its quarantine shows elsewhere.
+        """
+
+    async def last_runs(self, rows: Sequence[int]) -> Mapping[int, LastRun]:
+        """The newest run of each of these schedules that has one."""
+
+    # Executions
+
+    async def arm(self, batch: ArmBatch) -> frozenset[int]:
+        """Store executions ahead of their due time; the ids of those that were not there already.
+
+        A request seen before stores nothing and gives the id of its first answer. Raises: ConflictError (REQUEST_ID_REUSED).
+        """
+
+    async def record(self, batch: RecordBatch) -> None:
+        """Store what became of executions."""
+
+    async def append(self, entries: Sequence[JournalEntry]) -> None:
+        """Append to the journal alone."""
+
+    async def execution(self, execution_id: int) -> Execution:
+        """Raises: NotFoundError."""
+
+    async def attempts(self, execution_id: int) -> tuple[Attempt, ...]:
+        """The stored attempts of an execution, by number."""
+
+    async def find_executions(self, where: Filter, order: Order, page: PageRequest) -> Page[Execution]:
+        """A page of executions.
+
+        Fields: schedule (full name), schedule_uid, group, cause, state, outcome, reason, nominal_time, due_time, finish_time.
+        Order by nominal_time, due_time or execution (its id, which ascends with time of arming).
+        """
+
+    async def unfinished(self) -> tuple[Execution, ...]:
+        """All executions that are not FINISHED, by due time. For recovery."""
+
+    # Start, journal, upkeep
+
+    async def timers(self) -> Timers:
+        """Every enabled schedule's timer."""
+
+    async def save_timers(self, timers: Timers) -> None:
+        """Refresh the stored next nominal times of the rows that are still of that generation; `planned_from_us` is not looked at.
+
+        A hint only: a lost one costs time at the next start, nothing else.
+        """
+
+    async def planned_through_us(self) -> int:
+        """The mark: every nominal time up to it has been decided. 0 on a new store."""
+
+    async def journal(
+        self, *, after: int, limit: int, where: Filter = (), through: int | None = None, descending: bool = False
+    ) -> tuple[JournalEntry, ...]:
+        """Entries with `after` < sequence <= `through`, at most `limit`, oldest first; `descending`: newest first.
+
+        Fields: kind, actor, schedule (full name), group, execution, cause, outcome, reason, time, labels.KEY (the schedule's of now).
+        """
+
+    async def journal_bounds(self) -> tuple[int, int]:
+        """The oldest and the newest kept sequence numbers; (0, 0) when empty. Retention moves the oldest."""
+
+    async def status(self) -> StoreStatus:
+        """The store's own figures."""
+
+    async def prune(self, retention: Retention, *, now_us: int) -> int:
+        """Remove one bounded portion (at most some 500 rows) of what is too old; rows removed, 0 when nothing is left to do."""
+
+    async def backup(self, path: str) -> None:
+        """Write a consistent copy of the database to `path`, which must not exist. Raises: AlreadyExistsError."""
+
+    async def aclose(self) -> None:
+        """Finish what was submitted, checkpoint, close every connection."""

@@ -1,0 +1,51 @@
+"""Retry: whether a failed attempt is made again, and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from schedd.core.model.execution import AttemptResult, Outcome, Reason
+from schedd.core.model.policy import Retry
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryAt:
+    """Another attempt is to be made at `at_us`."""
+
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """There will be no further attempt: how and why the execution ends."""
+
+    outcome: Outcome
+    reason: Reason
+
+
+def after_attempt(policy: Retry, result: AttemptResult, *, attempt: int, due_us: int, now_us: int, draw: float) -> RetryAt | Finish:
+    """Decide what follows attempt number `attempt`, which ended at `now_us`. `draw` in [0, 1) places the jitter.
+
+    A wait that the target asked for (`retry_after`) is kept if it is longer than the backoff.
+    """
+    if result.outcome is not Outcome.FAILED or attempt >= policy.max_attempts or result.reason is Reason.TEMPLATE:
+        return Finish(outcome=result.outcome, reason=result.reason)
+    wait = backoff(policy, attempt=attempt, draw=draw)
+    if result.retry_after is not None:
+        wait = max(wait, result.retry_after)
+    at_us = now_us + wait // _MICROSECOND
+    if at_us > due_us + policy.max_age // _MICROSECOND:
+        return Finish(outcome=Outcome.FAILED, reason=Reason.RETRY_MAX_AGE)
+    return RetryAt(at_us=at_us)
+
+
+def backoff(policy: Retry, *, attempt: int, draw: float) -> timedelta:
+    """The wait after attempt number `attempt`: exponential, capped, then lengthened by `draw * jitter` of itself."""
+    try:
+        wait = min(policy.max_backoff, policy.min_backoff * policy.multiplier ** (attempt - 1))
+    except OverflowError:
+        wait = policy.max_backoff
+    return wait * (1 + policy.jitter * draw)

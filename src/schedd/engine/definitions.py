@@ -1,0 +1,80 @@
+"""The definitions that the engine works with: schedules with their compiled rules, read in batches and kept while they are in use."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from schedd.core.errors import ExpressionError, StoredDataError
+from schedd.core.model.schedule import Schedule
+from schedd.core.ports import Store
+from schedd.core.triggers import Rule, compile_when
+
+_READ_AT_ONCE = 500
+
+
+@dataclass(slots=True, kw_only=True)
+class Definition:
+    """A schedule and its rule. `previous_success_us`, the nominal time of its last success, moves as executions succeed."""
+
+    schedule: Schedule
+    rule: Rule
+    previous_success_us: int | None = None
+
+
+class Definitions:
+    """A cache of definitions by row; the least recently used ones go when there are more than `capacity`."""
+
+    def __init__(self, store: Store, *, capacity: int = 20_000) -> None:
+        self._store = store
+        self._capacity = capacity
+        self._kept: OrderedDict[int, Definition] = OrderedDict()
+
+    async def load(self, rows: Iterable[int]) -> dict[int, Definition | StoredDataError]:
+        """The definitions of these rows; what cannot be read or compiled comes as its error, what is not there is left out."""
+        found: dict[int, Definition | StoredDataError] = {}
+        missing: list[int] = []
+        for row in rows:
+            kept = self._kept.get(row)
+            if kept is None:
+                missing.append(row)
+            else:
+                self._kept.move_to_end(row)
+                found[row] = kept
+        for start in range(0, len(missing), _READ_AT_ONCE):
+            found.update(await self._read(missing[start : start + _READ_AT_ONCE]))
+        return found
+
+    def put(self, schedule: Schedule, *, previous_success_us: int | None = None) -> Definition:
+        """Take in a schedule as it stands now. Raises: ExpressionError."""
+        rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid)
+        definition = Definition(schedule=schedule, rule=rule, previous_success_us=previous_success_us)
+        self._kept[schedule.row] = definition
+        if len(self._kept) > self._capacity:
+            self._kept.popitem(last=False)
+        return definition
+
+    def forget(self, row: int) -> Definition | None:
+        """Drop what is kept of a row, and give it back."""
+        return self._kept.pop(row, None)
+
+    async def _read(self, rows: Sequence[int]) -> dict[int, Definition | StoredDataError]:
+        schedules = await self._store.schedules(rows)
+        last = await self._store.last_runs(rows)
+        found: dict[int, Definition | StoredDataError] = {}
+        for row, schedule in schedules.items():
+            newer = self._kept.get(row)
+            if newer is not None:
+                # Put there by a change while this read was under way.
+                found[row] = newer
+                continue
+            if isinstance(schedule, StoredDataError):
+                found[row] = schedule
+                continue
+            try:
+                run = last.get(row)
+                found[row] = self.put(schedule, previous_success_us=run.previous_success_us if run else None)
+            except ExpressionError as error:
+                found[row] = StoredDataError("schedules", row, str(error))
+        return found

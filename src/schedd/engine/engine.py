@@ -1,0 +1,224 @@
+"""The engine as the use cases see it: start, change schedules, trigger and cancel runs, listen, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from schedd.core.errors import PreconditionError, UnavailableError
+from schedd.core.model.batch import ArmBatch, RequestMark, Retention
+from schedd.core.model.execution import Cause, Execution
+from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.schedule import Schedule
+from schedd.core.ports import Clock, CommitListener, Ids, Store, Target
+from schedd.core.timeline import NEVER, Timeline
+from schedd.engine.clockwatch import ClockWatch
+from schedd.engine.definitions import Definition, Definitions
+from schedd.engine.dispatcher import Dispatcher
+from schedd.engine.housekeeper import Housekeeper
+from schedd.engine.hub import Hub
+from schedd.engine.keeper import Keeper
+from schedd.engine.limits import AttemptLimits
+from schedd.engine.planner import Pace, Planner, armed_execution
+from schedd.engine.recorder import Recorder
+from schedd.engine.recovery import Recovery
+from schedd.engine.registry import Registry
+from schedd.engine.runs import Run, Runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """The engine's own settings."""
+
+    pace: Pace = Pace()
+    limits: AttemptLimits = AttemptLimits()
+    retention: Retention = Retention()
+    record_linger: timedelta = timedelta(milliseconds=20)
+    definitions_kept: int = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStatus:
+    """The engine's own figures, as of now. `next_nominal_us` is None when nothing is planned."""
+
+    scheduled: int
+    waiting: int
+    running: int
+    recorder_backlog: int
+    planned_through_us: int
+    next_nominal_us: int | None
+    draining: bool
+
+
+class Engine:
+    """Wires the agents together. Built on the running loop; `recover()`, then `run()` in a task; `drain()`, cancel it, `close()`."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        targets: Mapping[type, Target],
+        settings: EngineSettings,
+        draw: random.Random | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._draining = False
+        self.hub = Hub()
+        store.listen(self.hub.publish)
+        self.runs = Runs()
+        self.timeline = Timeline()
+        self.definitions = Definitions(store, capacity=settings.definitions_kept)
+        self.recorder = Recorder(store, self.runs, clock, linger=settings.record_linger)
+        self.keeper = Keeper(store, clock, self.runs)
+        self.dispatcher = Dispatcher(
+            clock=clock,
+            runs=self.runs,
+            recorder=self.recorder,
+            keeper=self.keeper,
+            targets=targets,
+            limits=settings.limits,
+            draw=draw if draw is not None else random.Random(),
+        )
+        self.housekeeper = Housekeeper(store, clock, self.timeline, settings.retention)
+        self.planner = Planner(
+            store=store,
+            clock=clock,
+            ids=ids,
+            timeline=self.timeline,
+            definitions=self.definitions,
+            dispatcher=self.dispatcher,
+            keeper=self.keeper,
+            recorder=self.recorder,
+            housekeeper=self.housekeeper,
+            pace=settings.pace,
+        )
+        self.registry = Registry(
+            store=store,
+            clock=clock,
+            timeline=self.timeline,
+            definitions=self.definitions,
+            runs=self.runs,
+            planner=self.planner,
+            dispatcher=self.dispatcher,
+            keeper=self.keeper,
+        )
+        self.keeper.connect(self.registry.change)
+        self._clock_watch = ClockWatch(clock, self.planner, self.recorder)
+        self._pace = settings.pace
+
+    async def recover(self) -> None:
+        """Load the store into memory. Nothing fires before `run`."""
+        recovery = Recovery(
+            store=self._store,
+            clock=self._clock,
+            timeline=self.timeline,
+            definitions=self.definitions,
+            runs=self.runs,
+            planner=self.planner,
+            dispatcher=self.dispatcher,
+            recorder=self.recorder,
+            keeper=self.keeper,
+            pace=self._pace,
+        )
+        await recovery.run_once()
+        await self._note(JournalKind.DAEMON_STARTED)
+
+    async def run(self) -> None:
+        """Run every agent until cancelled. An agent that fails ends them all: the daemon ends, and starts again from what is durable."""
+        async with asyncio.TaskGroup() as agents:
+            for agent in (self.recorder, self.keeper, self.dispatcher, self.planner, self.housekeeper, self._clock_watch):
+                agents.create_task(agent.run(), name=type(agent).__name__)
+
+    async def drain(self, patience: timedelta) -> None:
+        """Arm and start nothing more; return when no attempt is under way, or when `patience` has run out."""
+        self._draining = True
+        self.planner.stop()
+        try:
+            async with asyncio.timeout(patience.total_seconds()):
+                await self.dispatcher.drain()
+        except TimeoutError:
+            pass
+        await self.recorder.committed()
+
+    async def close(self) -> None:
+        """After `run` has ended: commit what its end recorded, and the timers, so that the next start is quick."""
+        await self.recorder.run_once()
+        await self.housekeeper.save_timers()
+        await self._note(JournalKind.DAEMON_STOPPED)
+
+    async def trigger(self, schedule: Schedule, *, actor: str, request: RequestMark | None = None) -> Execution:
+        """Run a schedule now, whatever its rule says; the execution is durable when this returns.
+
+        A request seen before gives its first answer's execution. Raises: UnavailableError; PreconditionError; ConflictError.
+        """
+        self.must_be_open()
+        run = await self._manual_run(schedule)
+        entry = run.entry(JournalKind.EXECUTION_ARMED, run.execution.armed_us, actor=actor)
+        batch = ArmBatch(executions=(run.execution,), entries=(entry,), request=request)
+        armed = await self._store.arm(batch)
+        if run.id in armed:
+            self.dispatcher.add(run)
+            return run.execution
+        for first_id in armed:
+            return await self._store.execution(first_id)
+        raise PreconditionError(
+            "schedule", str(schedule.name), reason="TRIGGERED_ALREADY", description="was triggered in this very microsecond"
+        )
+
+    async def _manual_run(self, schedule: Schedule) -> Run:
+        definition = (await self.definitions.load([schedule.row])).get(schedule.row)
+        if not isinstance(definition, Definition):
+            raise PreconditionError("schedule", str(schedule.name), reason="UNREADABLE", description=f"cannot be run: {definition}")
+        now_us = self._clock.now_us()
+        return Run(armed_execution(definition, self._ids.new_id(), now_us, now_us, cause=Cause.MANUAL), definition)
+
+    async def cancel(self, execution_id: int, *, actor: str) -> bool:
+        """End an unfinished execution; returns when its end is durable. False: it was finished already."""
+        run = self.runs.get(execution_id)
+        if run is None:
+            await self.recorder.committed()
+            return False
+        if run.finished is None:
+            run.finished = asyncio.get_running_loop().create_future()
+        self.dispatcher.cancel(run, actor)
+        await asyncio.shield(run.finished)
+        return True
+
+    def must_be_open(self) -> None:
+        """Raises: UnavailableError (DRAINING) once the daemon is on its way down."""
+        if self._draining:
+            raise UnavailableError(reason="DRAINING", description="the daemon is shutting down; try again when it is back")
+
+    def next_nominal_us(self, row: int) -> int | None:
+        """The schedule's next nominal time that is not armed yet, or that of what is armed already; None: there is none."""
+        armed = [run.execution.nominal_us for run in self.runs.of_schedule(row) if run.state == "ARMED"]
+        first_us = self.planner.undecided_us(row)
+        times = armed + ([first_us] if first_us != NEVER else [])
+        return min(times) if times else None
+
+    def listen(self, listener: CommitListener) -> Callable[[], None]:
+        """Be handed every committed batch of journal entries, in order; the answer ends it."""
+        return self.hub.listen(listener)
+
+    def status(self) -> EngineStatus:
+        """The engine's figures."""
+        first_us = self.timeline.peek_us()
+        return EngineStatus(
+            scheduled=len(self.timeline),
+            waiting=self.dispatcher.waiting,
+            running=self.dispatcher.running,
+            recorder_backlog=self.recorder.backlog,
+            planned_through_us=self.planner.planned_through_us,
+            next_nominal_us=None if first_us == NEVER else first_us,
+            draining=self._draining,
+        )
+
+    async def _note(self, kind: JournalKind) -> None:
+        await self._store.append([JournalEntry(time_us=self._clock.now_us(), kind=kind)])

@@ -1,0 +1,168 @@
+"""The keeper: the changes of schedules that the engine makes by itself. It completes, deletes, quarantines and ends pauses."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+
+import structlog
+
+from schedd.core.errors import ConflictError, NotFoundError, StoredDataError, UnavailableError
+from schedd.core.model.execution import Reason
+from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.policy import AfterLastRun
+from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.ports import Clock, Store
+from schedd.engine.runs import Runs
+
+_AT_ONCE = 256
+_REFUSED_WAIT = timedelta(seconds=1)
+
+ChangeSchedule = Callable[[Schedule, Schedule, JournalEntry], Awaitable[Schedule]]
+"""Commits a schedule's next standing, given as it was and as it is to be, and lets it take effect (`Registry.change`)."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Quarantine:
+    reason: Reason
+    text: str
+
+
+class Keeper:
+    """Collects rows that want a change, and makes the changes in its own time; the planner and the dispatcher never wait for them."""
+
+    def __init__(self, store: Store, clock: Clock, runs: Runs) -> None:
+        self._store = store
+        self._clock = clock
+        self._runs = runs
+        self._change: ChangeSchedule | None = None
+        self._alarm = clock.alarm()
+        self._without_occurrences: set[int] = set()
+        self._completed: set[int] = set()
+        self._faulty: dict[int, _Quarantine] = {}
+        self._pauses: list[tuple[int, int]] = []
+
+    def connect(self, change: ChangeSchedule) -> None:
+        """Set how a change is made."""
+        self._change = change
+
+    def no_more_occurrences(self, row: int) -> None:
+        """The schedule's rule has ended; it is completed as soon as nothing of it is unfinished."""
+        self._without_occurrences.add(row)
+        self.execution_finished(row)
+
+    def execution_finished(self, row: int) -> None:
+        """An execution of the schedule has left memory."""
+        if row in self._without_occurrences and not self._runs.of_schedule(row):
+            self._completed.add(row)
+            self._alarm.ring()
+
+    def schedule_changed(self, schedule: Schedule) -> None:
+        """A change has been committed: what is known of the row is out of date."""
+        self._without_occurrences.discard(schedule.row)
+        self._completed.discard(schedule.row)
+        self._faulty.pop(schedule.row, None)
+        if schedule.state is ScheduleState.PAUSED and schedule.pause is not None and schedule.pause.until_us is not None:
+            heapq.heappush(self._pauses, (schedule.pause.until_us, schedule.row))
+            self._alarm.ring()
+
+    def quarantine(self, row: int, reason: Reason, text: str) -> None:
+        """Something unforeseen happened with this schedule: disable it."""
+        self._faulty[row] = _Quarantine(reason=reason, text=text)
+        self._alarm.ring()
+
+    async def run(self) -> None:
+        """Keep until cancelled."""
+        try:
+            while True:
+                await self.run_once(self._clock.now_us())
+                self._alarm.set(self._pauses[0][0] if self._pauses else None)
+                await self._alarm.wait()
+        finally:
+            self._alarm.close()
+
+    async def run_once(self, now_us: int) -> None:
+        """Make every change that is wanted now."""
+        faulty, self._faulty = self._faulty, {}
+        for row, fault in faulty.items():
+            await self._patiently(partial(self._disable, row, fault, now_us))
+        while self._completed:
+            rows = [self._completed.pop() for _ in range(min(_AT_ONCE, len(self._completed)))]
+            async with asyncio.TaskGroup() as group:
+                for schedule in (await self._read(rows)).values():
+                    group.create_task(self._patiently(partial(self._complete, schedule, now_us)))
+        while self._pauses and self._pauses[0][0] <= now_us:
+            row = heapq.heappop(self._pauses)[1]
+            for schedule in (await self._read([row])).values():
+                await self._patiently(partial(self._end_pause, schedule, now_us))
+
+    async def _read(self, rows: list[int]) -> dict[int, Schedule]:
+        found = await self._store.schedules(rows)
+        return {row: schedule for row, schedule in found.items() if isinstance(schedule, Schedule)}
+
+    async def _patiently(self, make: Callable[[], Awaitable[None]]) -> None:
+        """Make a change; while the store refuses try again, and leave it if somebody else changed the schedule first."""
+        while True:
+            try:
+                await make()
+            except UnavailableError as error:
+                log.error("change_refused", reason=error.reason, detail=str(error))
+                await self._clock.sleep(_REFUSED_WAIT)
+            except (ConflictError, NotFoundError):
+                return
+            else:
+                return
+
+    async def _complete(self, schedule: Schedule, now_us: int) -> None:
+        row = schedule.row
+        if schedule.state is not ScheduleState.ENABLED or self._runs.of_schedule(row) or row not in self._without_occurrences:
+            return
+        if schedule.policies.after_last_run is AfterLastRun.DELETE:
+            changed = replace(schedule, state=ScheduleState.DELETED, deleted_us=now_us)
+            await self._make(schedule, changed, JournalKind.SCHEDULE_DELETED, Reason.ENDED, now_us)
+        else:
+            changed = replace(schedule, state=ScheduleState.COMPLETED)
+            await self._make(schedule, changed, JournalKind.SCHEDULE_COMPLETED, Reason.ENDED, now_us)
+
+    async def _end_pause(self, schedule: Schedule, now_us: int) -> None:
+        pause = schedule.pause
+        if schedule.state is not ScheduleState.PAUSED or pause is None or pause.until_us is None or pause.until_us > now_us:
+            return
+        changed = replace(schedule, state=ScheduleState.ENABLED, pause=None)
+        await self._make(schedule, changed, JournalKind.SCHEDULE_RESUMED, Reason.ENDED, now_us)
+
+    async def _disable(self, row: int, fault: _Quarantine, now_us: int) -> None:
+        schedule = (await self._store.schedules([row])).get(row)
+        if isinstance(schedule, Schedule):
+            if schedule.state is ScheduleState.ENABLED:
+                changed = replace(schedule, state=ScheduleState.DISABLED, state_reason=fault.text)
+                await self._make(schedule, changed, JournalKind.SCHEDULE_DISABLED, fault.reason, now_us, detail=fault.text)
+        elif isinstance(schedule, StoredDataError):
+            entry = JournalEntry(
+                time_us=now_us,
+                kind=JournalKind.SCHEDULE_DISABLED,
+                schedule_row=row,
+                reason=fault.reason,
+                evidence={"detail": fault.text},
+            )
+            await self._store.quarantine(row, entry)
+        log.error("schedule_disabled", row=row, reason=fault.reason, detail=fault.text)
+
+    async def _make(self, before: Schedule, changed: Schedule, kind: JournalKind, reason: Reason, now_us: int, *, detail: str = "") -> None:
+        assert self._change is not None, "connect() comes first"
+        entry = JournalEntry(
+            time_us=now_us,
+            kind=kind,
+            schedule=changed.name,
+            schedule_row=changed.row,
+            schedule_uid=changed.uid,
+            reason=reason,
+            evidence={"detail": detail} if detail else {},
+        )
+        await self._change(before, changed, entry)

@@ -1,0 +1,24 @@
+"""The engine's limits on attempts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from schedd.core.model.schedule import Schedule
+from schedd.core.model.target import HttpTarget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptLimits:
+    """How many attempts run at once, and how long one may take: a schedule's own timeout, else these, never past the cap."""
+
+    running: int = 256
+    http_timeout: timedelta = timedelta(seconds=60)
+    timeout_cap: timedelta = timedelta(hours=24)
+
+    def timeout(self, schedule: Schedule) -> timedelta:
+        """The bound of one attempt of this schedule."""
+        if schedule.policies.attempt_timeout is not None:
+            return min(schedule.policies.attempt_timeout, self.timeout_cap)
+        return min(self.http_timeout, self.timeout_cap) if isinstance(schedule.target, HttpTarget) else self.timeout_cap

@@ -1,0 +1,210 @@
+"""The recorder: what became of executions, gathered for a moment and made durable in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from schedd.core.errors import UnavailableError
+from schedd.core.model.batch import ExecutionChange, RecordBatch
+from schedd.core.model.execution import Attempt, AttemptResult, Execution, ExecutionState, Outcome, Reason
+from schedd.core.model.journal import DAEMON, Evidence, ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.ports import Clock, Store
+from schedd.engine.runs import Run, Runs
+
+_REFUSED_WAIT = timedelta(seconds=1)
+_EMPTY = RecordBatch()
+
+log = structlog.get_logger(__name__)
+
+
+class Recorder:
+    """Collects the changes of executions and commits them in batches: everything of the last `linger` together."""
+
+    def __init__(self, store: Store, runs: Runs, clock: Clock, *, linger: timedelta = timedelta(milliseconds=20)) -> None:
+        self._store = store
+        self._runs = runs
+        self._clock = clock
+        self._linger = linger
+        self._changes: dict[int, ExecutionChange] = {}
+        self._attempts: list[Attempt] = []
+        self._entries: list[JournalEntry] = []
+        self._disarmed: list[int] = []
+        self._ended: list[Run] = []
+        self._something = asyncio.Event()
+        self._gathered: asyncio.Future[None] | None = None
+
+    @property
+    def backlog(self) -> int:
+        """How many changes wait to be committed."""
+        return len(self._changes)
+
+    def started(self, run: Run, now_us: int) -> None:
+        """An attempt has started."""
+        if run.started_us is None:
+            run.started_us = now_us
+        self._change(run, ExecutionState.RUNNING)
+        self._entry(run, JournalKind.EXECUTION_STARTED, now_us, evidence={"lateness_us": now_us - run.wake_us})
+
+    def attempted(self, run: Run, result: AttemptResult, *, started_us: int, now_us: int) -> None:
+        """An attempt has ended; what follows from it is recorded with `retrying` or `finished`."""
+        self._attempts.append(Attempt(execution_id=run.id, number=run.attempt, started_us=started_us, finished_us=now_us, result=result))
+
+    def retrying(self, run: Run, result: AttemptResult, *, now_us: int, at_us: int) -> None:
+        """Another attempt will be made at `at_us`."""
+        run.wake_us = at_us
+        self._change(run, ExecutionState.WAITING_RETRY, reason=result.reason)
+        evidence = result_evidence(result) | {"next_attempt_us": at_us}
+        self._entry(run, JournalKind.EXECUTION_RETRYING, now_us, reason=result.reason, evidence=evidence)
+
+    def finished(
+        self, run: Run, outcome: Outcome, reason: Reason, *, now_us: int, actor: str = DAEMON, evidence: Evidence | None = None
+    ) -> None:
+        """The execution has ended; it leaves memory at once, and whoever waits for it is told after the commit."""
+        self._change(run, ExecutionState.FINISHED, outcome=outcome, reason=reason, finished_us=now_us)
+        self._entry(run, JournalKind.EXECUTION_FINISHED, now_us, actor=actor, outcome=outcome, reason=reason, evidence=evidence or {})
+        self._runs.remove(run)
+        if run.finished is not None:
+            self._ended.append(run)
+
+    def disarmed(self, run: Run, reason: Reason, now_us: int) -> None:
+        """The execution is taken back before it was due."""
+        run.state = ExecutionState.FINISHED
+        self._disarmed.append(run.id)
+        self._changes.pop(run.id, None)
+        self._entry(run, JournalKind.EXECUTION_DISARMED, now_us, reason=reason)
+        self._runs.remove(run)
+
+    def abandoned(self, execution: Execution, reason: Reason, now_us: int, detail: str) -> None:
+        """An execution found at start ends, since its schedule cannot be read."""
+        self._changes[execution.id] = ExecutionChange(
+            execution_id=execution.id,
+            state=ExecutionState.FINISHED,
+            attempt=execution.attempt,
+            outcome=Outcome.UNKNOWN,
+            reason=reason,
+            started_us=execution.started_us,
+            finished_us=now_us,
+        )
+        facts = ExecutionFacts(
+            id=execution.id,
+            cause=execution.cause,
+            nominal_us=execution.nominal_us,
+            due_us=execution.due_us,
+            attempt=execution.attempt,
+        )
+        self.note(
+            JournalEntry(
+                time_us=now_us,
+                kind=JournalKind.EXECUTION_FINISHED,
+                schedule=execution.schedule,
+                schedule_row=execution.schedule_row,
+                schedule_uid=execution.schedule_uid,
+                execution=facts,
+                outcome=Outcome.UNKNOWN,
+                reason=reason,
+                evidence={"detail": detail},
+            )
+        )
+
+    def note(self, *entries: JournalEntry) -> None:
+        """Journal something else with the next batch."""
+        self._entries.extend(entries)
+        self._something.set()
+
+    async def committed(self) -> None:
+        """Return when all that was recorded until now is durable."""
+        if self._gathered is None:
+            self._gathered = asyncio.get_running_loop().create_future()
+        self._something.set()
+        await asyncio.shield(self._gathered)
+
+    async def run(self) -> None:
+        """Commit what comes, until cancelled."""
+        while True:
+            await self._something.wait()
+            if self._gathered is None:
+                await self._clock.sleep(self._linger)
+            await self.run_once()
+
+    async def run_once(self) -> None:
+        """Commit all that waits. While the store refuses, nothing is dropped and it is tried again."""
+        batch, ended, gathered = self._take()
+        if batch != _EMPTY:
+            await self._commit(batch)
+        for run in ended:
+            if run.finished is not None and not run.finished.done():
+                run.finished.set_result(None)
+        if gathered is not None:
+            gathered.set_result(None)
+
+    def _take(self) -> tuple[RecordBatch, list[Run], asyncio.Future[None] | None]:
+        batch = RecordBatch(
+            changes=tuple(self._changes.values()),
+            attempts=tuple(self._attempts),
+            entries=tuple(self._entries),
+            disarmed=tuple(self._disarmed),
+        )
+        ended, gathered = self._ended, self._gathered
+        self._changes, self._attempts, self._entries, self._disarmed, self._ended = {}, [], [], [], []
+        self._gathered = None
+        self._something.clear()
+        return batch, ended, gathered
+
+    async def _commit(self, batch: RecordBatch) -> None:
+        while True:
+            try:
+                await self._store.record(batch)
+            except UnavailableError as error:
+                log.error("record_refused", reason=error.reason, detail=str(error), executions=len(batch.changes))
+                await self._clock.sleep(_REFUSED_WAIT)
+            else:
+                return
+
+    def _change(
+        self,
+        run: Run,
+        state: ExecutionState,
+        *,
+        outcome: Outcome | None = None,
+        reason: Reason = Reason.NONE,
+        finished_us: int | None = None,
+    ) -> None:
+        run.state = state
+        self._changes[run.id] = ExecutionChange(
+            execution_id=run.id,
+            state=state,
+            attempt=run.attempt,
+            outcome=outcome,
+            reason=reason,
+            started_us=run.started_us,
+            finished_us=finished_us,
+            next_attempt_us=run.wake_us if state is ExecutionState.WAITING_RETRY else None,
+        )
+        self._something.set()
+
+    def _entry(
+        self,
+        run: Run,
+        kind: JournalKind,
+        now_us: int,
+        *,
+        actor: str = DAEMON,
+        outcome: Outcome | None = None,
+        reason: Reason = Reason.NONE,
+        evidence: Evidence | None = None,
+    ) -> None:
+        self._entries.append(run.entry(kind, now_us, actor=actor, outcome=outcome, reason=reason, evidence=evidence or {}))
+        self._something.set()
+
+
+def result_evidence(result: AttemptResult) -> dict[str, str | int | float | bool]:
+    """The facts of a delivery that the journal keeps: never its output."""
+    evidence: dict[str, str | int | float | bool] = {}
+    if result.code is not None:
+        evidence["code"] = result.code
+    if result.message:
+        evidence["message"] = result.message
+    return evidence

@@ -1,0 +1,145 @@
+"""Recovery: from the store's rows to a running timeline.
+
+After a crash at any moment nothing that was armed is lost, and nothing that was decided is decided again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from schedd.core.errors import StoredDataError
+from schedd.core.model.batch import NEVER_US
+from schedd.core.model.execution import AttemptResult, Cause, ExecutionState, Outcome, Reason
+from schedd.core.model.query import Comparison, Operator, Order, PageRequest
+from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.planning import misfire_reason
+from schedd.core.ports import Clock, Store
+from schedd.core.timeline import Timeline
+from schedd.engine.definitions import Definition, Definitions
+from schedd.engine.dispatcher import Dispatcher
+from schedd.engine.keeper import Keeper
+from schedd.engine.planner import Pace, Planner
+from schedd.engine.recorder import Recorder
+from schedd.engine.runs import Run, Runs
+
+_READ_AT_ONCE = 500
+_INTERRUPTED = AttemptResult(outcome=Outcome.UNKNOWN, reason=Reason.INTERRUPTED, message="the daemon ended while this attempt ran")
+
+log = structlog.get_logger(__name__)
+
+
+class Recovery:
+    """Runs once, before the agents."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        timeline: Timeline,
+        definitions: Definitions,
+        runs: Runs,
+        planner: Planner,
+        dispatcher: Dispatcher,
+        recorder: Recorder,
+        keeper: Keeper,
+        pace: Pace,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._timeline = timeline
+        self._definitions = definitions
+        self._runs = runs
+        self._planner = planner
+        self._dispatcher = dispatcher
+        self._recorder = recorder
+        self._keeper = keeper
+        self._horizon_us = int(pace.horizon.total_seconds() * 1e6)
+
+    async def run_once(self) -> None:
+        """Fill the timeline and take up every unfinished execution; what that records is durable before anything is dispatched."""
+        mark_us = await self._store.planned_through_us()
+        self._planner.planned_through_us = mark_us
+        await self._take_up_unfinished()
+        await self._fill_timeline(mark_us)
+        await self._watch_pauses()
+        await self._recorder.run_once()
+        log.info("recovered", schedules=len(self._timeline), unfinished=len(self._runs))
+
+    async def _take_up_unfinished(self) -> None:
+        unfinished = await self._store.unfinished()
+        definitions = await self._definitions.load({execution.schedule_row for execution in unfinished})
+        for execution in unfinished:
+            definition = definitions.get(execution.schedule_row)
+            if isinstance(definition, Definition):
+                self._take_up(Run(execution, definition))
+            else:
+                detail = str(definition) if definition is not None else "its schedule is gone"
+                self._recorder.abandoned(execution, Reason.STORED_DATA, self._clock.now_us(), detail)
+
+    def _take_up(self, run: Run) -> None:
+        """Dispatch what is armed or waits for a retry, and make again what was cut off."""
+        now_us = self._clock.now_us()
+        self._runs.add(run)
+        if run.state is ExecutionState.RUNNING:
+            started_us = run.started_us if run.started_us is not None else now_us
+            self._recorder.attempted(run, _INTERRUPTED, started_us=started_us, now_us=now_us)
+            self._dispatcher.interrupted(run, _INTERRUPTED, now_us)
+        elif run.state is ExecutionState.ARMED and run.execution.generation != run.definition.schedule.generation:
+            self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, now_us)
+        else:
+            self._wait_or_miss(run, now_us)
+
+    def _wait_or_miss(self, run: Run, now_us: int) -> None:
+        """What was armed and not started is a misfire if the daemon was away too long, and goes by the catch-up policy."""
+        if run.state is ExecutionState.ARMED and run.execution.cause is Cause.SCHEDULE:
+            policy = run.definition.schedule.policies.catch_up
+            execution = run.execution
+            reason = misfire_reason(run.definition.rule, policy, nominal_us=execution.nominal_us, due_us=execution.due_us, now_us=now_us)
+            if reason is not None:
+                self._recorder.finished(run, Outcome.MISSED, reason, now_us=now_us)
+                return
+        self._dispatcher.add(run)
+
+    async def _fill_timeline(self, mark_us: int) -> None:
+        timers = await self._store.timers()
+        known: list[tuple[int, int]] = []
+        stale: list[tuple[int, int]] = []
+        recent_us = mark_us - self._horizon_us
+        for row, next_us, planned_from_us in zip(timers.rows, timers.next_us, timers.planned_from_us, strict=True):
+            # The mark holds for all, but a schedule that changed when the mark was already ahead of it has its own.
+            from_us = planned_from_us if planned_from_us > recent_us else mark_us
+            if next_us > from_us and next_us != NEVER_US:
+                known.append((row, next_us))
+            else:
+                stale.append((row, from_us))
+        self._timeline.load(known)
+        for start in range(0, len(stale), _READ_AT_ONCE):
+            await self._recompute(stale[start : start + _READ_AT_ONCE])
+
+    async def _recompute(self, stale: Sequence[tuple[int, int]]) -> None:
+        definitions = await self._definitions.load(row for row, _ in stale)
+        for row, from_us in stale:
+            definition = definitions.get(row)
+            if isinstance(definition, StoredDataError):
+                self._keeper.quarantine(row, Reason.STORED_DATA, str(definition))
+            elif definition is not None:
+                next_us = definition.rule.next_after(from_us)
+                if next_us is None:
+                    self._keeper.no_more_occurrences(row)
+                else:
+                    self._timeline.set(row, next_us)
+
+    async def _watch_pauses(self) -> None:
+        paused = (Comparison(field="state", operator=Operator.EQUAL, value=ScheduleState.PAUSED),)
+        after: tuple[str | int, ...] = ()
+        while True:
+            page = await self._store.find_schedules(paused, Order(field="name"), PageRequest(size=1000, after=after))
+            schedules: Sequence[Schedule] = page.items
+            for schedule in schedules:
+                self._keeper.schedule_changed(schedule)
+            after = page.after
+            if not after:
+                return

@@ -1,0 +1,130 @@
+"""The registry: the one place where a schedule's creation or change is committed and then takes effect in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from schedd.core.model.batch import NewSchedule, RequestMark, ScheduleChange
+from schedd.core.model.execution import Cause, ExecutionState, Reason
+from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
+from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.ports import Clock, Store
+from schedd.core.timeline import NEVER, Timeline
+from schedd.core.triggers import compile_when
+from schedd.engine.definitions import Definitions
+from schedd.engine.dispatcher import Dispatcher
+from schedd.engine.keeper import Keeper
+from schedd.engine.planner import Planner
+from schedd.engine.runs import Run, Runs
+
+
+class Registry:
+    """Commits changes of schedules; after the commit the timeline, the definitions and the armed executions follow, with no gap between."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        timeline: Timeline,
+        definitions: Definitions,
+        runs: Runs,
+        planner: Planner,
+        dispatcher: Dispatcher,
+        keeper: Keeper,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._timeline = timeline
+        self._definitions = definitions
+        self._runs = runs
+        self._planner = planner
+        self._dispatcher = dispatcher
+        self._keeper = keeper
+
+    async def create(
+        self, drafts: Sequence[Schedule], entries: Sequence[JournalEntry], *, request: RequestMark | None = None
+    ) -> tuple[Schedule, ...]:
+        """Store valid new schedules, all or none, and start them. Raises: as `Store.create_schedules`; ExpressionError."""
+        firsts = [first_nominal_us(draft) for draft in drafts]
+        new = [NewSchedule(schedule=draft, next_us=next_us) for draft, next_us in zip(drafts, firsts, strict=True)]
+        stored = await self._store.create_schedules(new, entries, request=request)
+        for draft, schedule, next_us in zip(drafts, stored, firsts, strict=True):
+            if schedule.uid == draft.uid:  # Not so when the request was a repetition, and this its first answer.
+                self._take_effect(schedule, next_us)
+        self._planner.wake()
+        return stored
+
+    async def change(self, before: Schedule, after: Schedule, *entries: JournalEntry, skip_backlog: bool = False) -> Schedule:
+        """Commit the next standing of a schedule, given as it was read and as it is to be, and let it take effect.
+
+        What is armed is taken back and decided anew, also what is overdue if the rule stays the same; `skip_backlog`: from now on only.
+        Raises: as `Store.change_schedule`.
+        """
+        now_us = self._clock.now_us()
+        armed = self._armed(before.row)
+        following = replace(
+            after,
+            generation=before.generation + 1,
+            updated_us=now_us,
+            planned_from_us=now_us if skip_backlog else self._planned_from_us(before, after, armed, now_us),
+        )
+        next_us = first_nominal_us(following)
+        takebacks = [run.entry(JournalKind.EXECUTION_DISARMED, now_us, reason=Reason.SCHEDULE_CHANGED) for run in armed]
+        change = ScheduleChange(
+            schedule=following, next_us=next_us, entries=(*entries, *takebacks), disarmed=tuple(run.id for run in armed)
+        )
+        for run in armed:
+            self._runs.remove(run)
+        try:
+            await self._store.change_schedule(change)
+        except BaseException:
+            for run in armed:
+                self._dispatcher.add(run)
+            raise
+        self._take_effect(following, next_us)
+        self._planner.wake()
+        return following
+
+    def _armed(self, row: int) -> list[Run]:
+        """What is armed by the rule, and so depends on the definition."""
+        runs = self._runs.of_schedule(row)
+        return [run for run in runs if run.state is ExecutionState.ARMED and run.execution.cause is Cause.SCHEDULE]
+
+    def _planned_from_us(self, before: Schedule, after: Schedule, armed: Sequence[Run], now_us: int) -> int:
+        """Up to where the schedule's occurrences stay decided."""
+        if before.when != after.when or before.state not in (ScheduleState.ENABLED, ScheduleState.PAUSED):
+            return now_us
+        if before.state is ScheduleState.PAUSED:
+            return before.planned_from_us
+        undecided = [run.execution.nominal_us for run in armed]
+        first_us = self._planner.undecided_us(before.row)
+        if first_us != NEVER:
+            undecided.append(first_us)
+        return min([now_us, *(nominal_us - 1 for nominal_us in undecided)])
+
+    def _take_effect(self, schedule: Schedule, next_us: int | None) -> None:
+        row = schedule.row
+        self._planner.schedule_changed(row)
+        self._keeper.schedule_changed(schedule)
+        previous = self._definitions.forget(row)
+        if schedule.state is ScheduleState.ENABLED and next_us is not None:
+            self._definitions.put(schedule, previous_success_us=previous.previous_success_us if previous else None)
+            self._timeline.set(row, next_us)
+            return
+        self._timeline.remove(row)
+        if schedule.state is ScheduleState.ENABLED:
+            self._keeper.no_more_occurrences(row)
+        if schedule.state is ScheduleState.DELETED:
+            for run in self._runs.of_schedule(row):
+                if run.task is None:
+                    self._dispatcher.cancel(run, DAEMON, Reason.DELETED)
+
+
+def first_nominal_us(schedule: Schedule) -> int | None:
+    """The first occurrence that is this definition's business; None if there is none, or if the schedule is not enabled."""
+    if schedule.state is not ScheduleState.ENABLED:
+        return None
+    rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid)
+    return rule.next_after(schedule.planned_from_us)

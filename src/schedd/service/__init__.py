@@ -1,0 +1,1 @@
+"""The use cases, on model types: what the faces (gRPC today) let people do, in one place."""

@@ -1,0 +1,41 @@
+"""The use cases of operators: how the daemon is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schedd.core.model.batch import StoreStatus
+from schedd.core.ports import Clock, Store
+from schedd.engine.engine import Engine, EngineStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The daemon's figures as of `now_us`; it was started at `started_us`."""
+
+    version: str
+    started_us: int
+    now_us: int
+    engine: EngineStatus
+    store: StoreStatus
+
+
+class Admin:
+    """The use cases of operators."""
+
+    def __init__(self, *, store: Store, engine: Engine, clock: Clock, version: str) -> None:
+        self._store = store
+        self._engine = engine
+        self._clock = clock
+        self._version = version
+        self._started_us = clock.now_us()
+
+    async def status(self) -> Status:
+        """The daemon's figures."""
+        return Status(
+            version=self._version,
+            started_us=self._started_us,
+            now_us=self._clock.now_us(),
+            engine=self._engine.status(),
+            store=await self._store.status(),
+        )

@@ -1,0 +1,44 @@
+"""The use cases of executions: read and cancel."""
+
+from __future__ import annotations
+
+from schedd.core.errors import NotFoundError, PreconditionError
+from schedd.core.model.execution import Attempt, Execution, id_text
+from schedd.core.model.query import Filter, Order, Page, PageRequest
+from schedd.core.model.schedule import ScheduleName
+from schedd.core.ports import Store
+from schedd.engine.engine import Engine
+
+
+class Executions:
+    """The use cases of executions. An execution is named by its schedule and its id; `actor` is who asks."""
+
+    def __init__(self, *, store: Store, engine: Engine) -> None:
+        self._store = store
+        self._engine = engine
+
+    async def get(self, schedule: ScheduleName, execution_id: int) -> tuple[Execution, tuple[Attempt, ...]]:
+        """An execution and its stored attempts. Raises: NotFoundError."""
+        execution = await self._store.execution(execution_id)
+        if execution.schedule != schedule:
+            raise NotFoundError("execution", f"{schedule}/executions/{id_text(execution_id)}")
+        return execution, await self._store.attempts(execution_id)
+
+    async def find(self, where: Filter, order: Order, page: PageRequest) -> Page[Execution]:
+        """A page of executions; the fields are those of `Store.find_executions`."""
+        return await self._store.find_executions(where, order, page)
+
+    async def cancel(self, schedule: ScheduleName, execution_id: int, *, actor: str) -> Execution:
+        """End an execution; returns when its end is durable and, for a process, its whole tree is gone.
+
+        Raises: NotFoundError; PreconditionError (FINISHED) if it was finished already.
+        """
+        await self.get(schedule, execution_id)
+        if not await self._engine.cancel(execution_id, actor=actor):
+            raise PreconditionError(
+                "execution",
+                f"{schedule}/executions/{id_text(execution_id)}",
+                reason="FINISHED",
+                description="is finished already, and cannot be cancelled",
+            )
+        return await self._store.execution(execution_id)
