@@ -55,11 +55,11 @@ format: setup ## Format the code and apply the safe fixes
 	@$(BIN)/ruff check --fix --exit-zero
 	@$(BIN)/ruff format
 
-docs: setup ## Regenerate the pages under docs/ that are made from the code
-	@$(BIN)/python docs/generate.py
+docs: setup ## Regenerate what is made from the code: docs/configuration.md, systemd/schedd.toml
+	@$(BIN)/python -m schedd.daemon.reference
 
-docs-check: setup ## Are the generated pages up to date?
-	@$(BIN)/python docs/generate.py --check
+docs-check: setup ## Is what is made from the code up to date?
+	@$(BIN)/python -m schedd.daemon.reference --check
 
 check: lint proto-check docs-check demo coverage test ## All that CI does
 
