@@ -1,0 +1,1 @@
+"""The process: configuration, lock, signals, systemd, logging, and the composition of all layers."""

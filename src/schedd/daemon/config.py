@@ -1,0 +1,201 @@
+"""What can be configured: the sections, and each key's meaning, bounds and default.
+
+`schedd.daemon.sources` fills these types from flags, environment and files; `schedd.daemon.reference` writes docs/configuration.md and
+systemd/schedd.toml from them. A key marked `restart` is read at the start only; the others follow a reload (SIGHUP) too.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+_MS = timedelta(milliseconds=1)
+_SECOND = timedelta(seconds=1)
+_MINUTE = timedelta(minutes=1)
+_DAY = timedelta(days=1)
+
+
+def _key(description: str, *examples: object, restart: bool = False, default: str = "") -> Meta:
+    """A key's description. `default` says in words what the default is where it depends on the host."""
+    return Meta(description=description, examples=list(examples), extra={"restart": restart, "default": default})
+
+
+def _between(least: timedelta, most: timedelta) -> Meta:
+    """Bounds of a duration, both included: msgspec has none of its own."""
+    return Meta(extra={"least": least, "most": most})
+
+
+class LogLevel(StrEnum):
+    """From which severity on lines are logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """What log lines look like. AUTO: CONSOLE when standard error is a terminal, else JSON."""
+
+    AUTO = "auto"
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class EventLoop(StrEnum):
+    """Which event loop the daemon runs on."""
+
+    UVLOOP = "uvloop"
+    ASYNCIO = "asyncio"
+
+
+class Storage(Struct, frozen=True, kw_only=True):
+    """Where everything durable is kept."""
+
+    path: Annotated[
+        str,
+        _key(
+            "The database, an absolute path. Its directory is made if it is missing; the lock and SQLite's own files stand beside it.",
+            "/var/lib/schedd/schedd.db",
+            restart=True,
+            default="schedd.db in the state directory: systemd's, /var/lib/schedd (root) or $XDG_STATE_HOME/schedd",
+        ),
+    ]
+
+
+class Tcp(Struct, frozen=True, kw_only=True):
+    """Listening on TCP, beside the unix socket: only with TLS and a token, or openly on a loopback address."""
+
+    address: Annotated[
+        str | None,
+        _key(
+            "IP address and port, IPv6 in brackets; port 0 takes any free one and logs it. Unset: no TCP.",
+            "192.0.2.10:7420",
+            "[::1]:7420",
+            restart=True,
+        ),
+    ] = None
+    tls_certificate: Annotated[
+        str | None, _key("The server's certificate chain, a PEM file.", "/etc/schedd/tls/server.pem", restart=True)
+    ] = None
+    tls_key: Annotated[str | None, _key("The certificate's private key, a PEM file.", "/etc/schedd/tls/server.key", restart=True)] = None
+    tls_client_ca: Annotated[
+        str | None,
+        _key(
+            "Authorities, a PEM file, one of which must have signed the client's certificate, in addition to the token. Unset: no client "
+            "certificate is asked for.",
+            "/etc/schedd/tls/clients.pem",
+            restart=True,
+        ),
+    ] = None
+    token_files: Annotated[
+        tuple[str, ...],
+        _key(
+            "Files that hold one bearer token each, of at least 16 characters; any of them opens the door. The file's name without its "
+            "ending is what the journal calls the caller. Others must not be able to read them.",
+            ["/etc/schedd/tokens/deployer.token"],
+        ),
+    ] = ()
+    insecure_loopback: Annotated[
+        bool,
+        _key(
+            "Listen without TLS and without a token; only on a loopback address. Every user of the host can then do everything.",
+            restart=True,
+        ),
+    ] = False
+
+
+class Listen(Struct, frozen=True, kw_only=True):
+    """Where clients find the daemon."""
+
+    socket: Annotated[
+        str,
+        _key(
+            "The unix socket, an absolute path of at most 100 bytes.",
+            "/run/schedd/schedd.sock",
+            restart=True,
+            default="schedd.sock in the runtime directory: systemd's, /run/schedd (root), $XDG_RUNTIME_DIR/schedd, or the state directory",
+        ),
+    ]
+    socket_mode: Annotated[
+        str,
+        Meta(pattern="^0[0-7]{3}$"),
+        _key("The socket's permissions, in octal. Who can write to it can do everything.", "0660", "0600", restart=True),
+    ] = "0660"
+    socket_group: Annotated[str | None, _key("The group that the socket belongs to. Unset: the daemon's own.", "schedd", restart=True)] = (
+        None
+    )
+    reflection: Annotated[bool, _key("Answer gRPC server reflection, for tools such as grpcurl.", restart=True)] = False
+    tcp: Tcp = Tcp()
+
+
+class Engine(Struct, frozen=True, kw_only=True):
+    """How schedules are fired."""
+
+    horizon: Annotated[
+        timedelta,
+        _between(100 * _MS, 10 * _SECOND),
+        _key("How far ahead of their due time executions are made durable.", restart=True),
+    ] = 500 * _MS
+    arm_interval: Annotated[
+        timedelta, _between(10 * _MS, 5 * _SECOND), _key("How often that is done; at most half of the horizon.", restart=True)
+    ] = 100 * _MS
+    record_linger: Annotated[
+        timedelta, _between(0 * _MS, _SECOND), _key("How long a result may wait for others to be stored with it.", restart=True)
+    ] = 20 * _MS
+    max_running: Annotated[
+        int, Meta(ge=1, le=100_000), _key("How many attempts may run at once; further ones wait, by priority.", restart=True)
+    ] = 256
+    http_timeout: Annotated[
+        timedelta,
+        _between(100 * _MS, _DAY),
+        _key("How long an HTTP attempt may take when its schedule does not say.", restart=True),
+    ] = 60 * _SECOND
+    process_timeout: Annotated[
+        timedelta, _between(_SECOND, 365 * _DAY), _key("How long a process may run at most, whatever its schedule says.", restart=True)
+    ] = _DAY
+    drain_time: Annotated[
+        timedelta,
+        _between(0 * _MS, _DAY),
+        _key("How long running attempts may go on after SIGTERM before they are cancelled. Keep the unit's TimeoutStopSec above it."),
+    ] = 30 * _SECOND
+
+
+class Retention(Struct, frozen=True, kw_only=True):
+    """How long the past is kept."""
+
+    history: Annotated[timedelta, _between(_MINUTE, 3650 * _DAY), _key("Finished executions and their output.")] = 30 * _DAY
+    journal: Annotated[timedelta, _between(_MINUTE, 3650 * _DAY), _key("Journal entries; a watcher can resume from any that is kept.")] = (
+        90 * _DAY
+    )
+    deleted: Annotated[timedelta, _between(_MINUTE, 3650 * _DAY), _key("Deleted schedules, which can be restored until then.")] = 90 * _DAY
+    per_schedule: Annotated[int, Meta(ge=1, le=10_000_000), _key("Finished executions kept of one schedule, whatever their age.")] = 10_000
+
+
+class Log(Struct, frozen=True, kw_only=True):
+    """What goes to standard error."""
+
+    level: Annotated[LogLevel, _key("From which severity on lines are logged.")] = LogLevel.INFO
+    format: Annotated[
+        LogFormat, _key("json: one object a line; console: for people; auto: console on a terminal, else json.", restart=True)
+    ] = LogFormat.AUTO
+
+
+class Runtime(Struct, frozen=True, kw_only=True):
+    """How the process runs."""
+
+    event_loop: Annotated[EventLoop, _key("uvloop (the fast one) or asyncio (the standard library's).", restart=True)] = EventLoop.UVLOOP
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """The whole configuration."""
+
+    storage: Storage
+    listen: Listen
+    engine: Engine = Engine()
+    retention: Retention = Retention()
+    log: Log = Log()
+    runtime: Runtime = Runtime()

@@ -1,0 +1,140 @@
+"""Where the daemon may listen, and the unix socket's place."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from schedd.daemon.config import Listen, Tcp
+from schedd.daemon.errors import SocketError
+from schedd.daemon.listening import clear_socket, listening_faults, parse_endpoint
+
+
+@pytest.fixture
+def secured(tmp_path: Path) -> Tcp:
+    """TCP with everything it needs."""
+    for name in ("cert", "key"):
+        (tmp_path / name).write_text("PEM")
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef\n")
+    token.chmod(0o600)
+    return Tcp(address="192.0.2.1:7420", tls_certificate=str(tmp_path / "cert"), tls_key=str(tmp_path / "key"), token_files=(str(token),))
+
+
+def faults(tcp: Tcp) -> dict[str, str]:
+    return dict(listening_faults(Listen(socket="/run/schedd.sock", tcp=tcp)))
+
+
+def test_listening_on_a_unix_socket_alone_is_allowed() -> None:
+    assert faults(Tcp()) == {}
+
+
+def test_listening_on_tcp_with_tls_and_token_is_allowed(secured: Tcp) -> None:
+    assert faults(secured) == {}
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:7420", "127.9.9.9:0", "[::1]:7420"])
+def test_listening_openly_on_a_loopback_address_is_allowed(address: str) -> None:
+    assert faults(Tcp(address=address, insecure_loopback=True)) == {}
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:7420", "[::]:7420", "192.0.2.1:7420"])
+def test_listening_openly_elsewhere_is_refused_and_told_what_would_be_right(address: str) -> None:
+    reason = faults(Tcp(address=address, insecure_loopback=True))["listen.tcp.insecure_loopback"]
+    assert "no loopback address" in reason
+    assert "tls_certificate" in reason
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:7420", "192.0.2.1:7420"])
+def test_listening_on_tcp_without_tls_and_token_names_all_that_is_missing(address: str) -> None:
+    reason = faults(Tcp(address=address))["listen.tcp.address"]
+    assert "tls_certificate, tls_key, token_files of listen.tcp are not set" in reason
+    assert "insecure_loopback = true" in reason
+
+
+def test_listening_with_tls_but_no_token_is_refused(secured: Tcp) -> None:
+    tcp = Tcp(address=secured.address, tls_certificate=secured.tls_certificate, tls_key=secured.tls_key)
+    assert "token_files of listen.tcp is not set" in faults(tcp)["listen.tcp.address"]
+
+
+def test_listening_both_openly_and_secured_is_refused(secured: Tcp) -> None:
+    tcp = Tcp(address="127.0.0.1:1", insecure_loopback=True, token_files=secured.token_files)
+    assert "without a token" in faults(tcp)["listen.tcp.insecure_loopback"]
+
+
+def test_listening_keys_without_an_address_are_refused() -> None:
+    assert "set it" in faults(Tcp(insecure_loopback=True))["listen.tcp.address"]
+
+
+def test_listening_with_an_unreadable_certificate_names_it(secured: Tcp) -> None:
+    Path(str(secured.tls_certificate)).unlink()
+    assert "cannot be read: No such file" in faults(secured)["listen.tcp.tls_certificate"]
+
+
+def test_listening_with_an_empty_key_names_it(secured: Tcp) -> None:
+    Path(str(secured.tls_key)).write_text("")
+    assert faults(secured)["listen.tcp.tls_key"].endswith("is empty")
+
+
+def test_listening_with_a_token_that_others_can_read_is_refused(secured: Tcp) -> None:
+    Path(secured.token_files[0]).chmod(0o644)
+    assert "chmod o-rwx" in faults(secured)["listen.tcp.token_files"]
+
+
+def test_listening_with_a_short_token_is_refused_without_showing_it(secured: Tcp) -> None:
+    Path(secured.token_files[0]).write_text("short!")
+    reason = faults(secured)["listen.tcp.token_files"]
+    assert "less than 16 characters" in reason
+    assert "short!" not in reason
+
+
+@pytest.mark.parametrize("text", ["localhost:1", "7420", "1.2.3.4", "1.2.3.4:x", "1.2.3.4:70000", ":1", ""])
+def test_parse_endpoint_of_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="port"):
+        parse_endpoint(text)
+
+
+@pytest.mark.parametrize("text", ["1.2.3.4:5", "[::1]:0"])
+def test_parse_endpoint_reads_back(text: str) -> None:
+    assert str(parse_endpoint(text)) == text
+
+
+def test_listening_on_a_path_too_long_for_a_socket_is_refused() -> None:
+    assert "longer than 100 bytes" in dict(listening_faults(Listen(socket="/" + "x" * 100)))["listen.socket"]
+
+
+def test_listening_with_an_unknown_group_is_refused() -> None:
+    assert "no group nobody-has-this" in dict(listening_faults(Listen(socket="/s", socket_group="nobody-has-this")))["listen.socket_group"]
+
+
+def test_clear_socket_makes_the_directory(tmp_path: Path) -> None:
+    clear_socket(tmp_path / "a/b/schedd.sock")
+    assert (tmp_path / "a/b").is_dir()
+
+
+def test_clear_socket_removes_what_nobody_answers(tmp_path: Path) -> None:
+    path = tmp_path / "schedd.sock"
+    with socket.socket(socket.AF_UNIX) as left_over:
+        left_over.bind(str(path))
+    clear_socket(path)
+    assert not path.exists()
+
+
+def test_clear_socket_leaves_a_live_one_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "schedd.sock"
+    with socket.socket(socket.AF_UNIX) as live:
+        live.bind(str(path))
+        live.listen()
+        with pytest.raises(SocketError, match="another daemon answers there"):
+            clear_socket(path)
+    assert path.exists()
+
+
+def test_clear_socket_leaves_a_file_that_is_no_socket(tmp_path: Path) -> None:
+    path = tmp_path / "schedd.sock"
+    path.write_text("precious")
+    with pytest.raises(SocketError, match="not a socket"):
+        clear_socket(path)
+    assert path.read_text() == "precious"
