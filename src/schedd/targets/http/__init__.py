@@ -1,0 +1,1 @@
+"""HTTP targets; `schedd.targets.http.target.HttpTargets` is the port's implementation."""
