@@ -1,0 +1,23 @@
+"""The schedule language: from a description of when to fire (`schedd.core.model.when`) to a rule that answers questions about time."""
+
+from __future__ import annotations
+
+from schedd.core.triggers.checking import check_when, described, pointed
+from schedd.core.triggers.compilation import compile_when
+from schedd.core.triggers.preview import Effect, Instant, preview
+from schedd.core.triggers.recognition import recognise
+from schedd.core.triggers.rule import Rule
+from schedd.core.triggers.spread import due_us
+
+__all__ = [
+    "Effect",
+    "Instant",
+    "Rule",
+    "check_when",
+    "compile_when",
+    "described",
+    "due_us",
+    "pointed",
+    "preview",
+    "recognise",
+]

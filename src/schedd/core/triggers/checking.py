@@ -1,0 +1,101 @@
+"""What a description of when to fire has to be: `check_when` names every wrong field at once, in proto spelling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from schedd.core.errors import ExpressionError, FieldViolation
+from schedd.core.model.when import AfterCompletion, AtStart, Expression, SpreadMode, Trigger, When
+from schedd.core.triggers.compilation import Setting, compile_when, rule_of
+from schedd.core.triggers.recognition import recognise
+from schedd.core.triggers.zonename import zone_named
+
+TRIGGERS_MAX = 32
+"""The most triggers of a schedule, and the most exclusions."""
+
+SPREAD_MAX = timedelta(days=7)
+
+
+def check_when(when: When, *, now_us: int) -> tuple[FieldViolation, ...]:
+    """All that is wrong, also a rule that can never fire again after `now_us`; empty if nothing is."""
+    return tuple(_check(when, now_us))
+
+
+def pointed(error: ExpressionError) -> str:
+    """The expression with a caret under what is at fault, on two lines; just the expression when it has several lines."""
+    if "\n" in error.text:
+        return error.text
+    return f"{error.text}\n{' ' * error.position}{'^' * max(1, error.length)}"
+
+
+def described(error: ExpressionError) -> str:
+    """The whole message: what is wrong, the expression with a caret, and what would be right."""
+    suggestion = f"\n{error.suggestion}" if error.suggestion else ""
+    return f"{error.reason}\n{pointed(error)}{suggestion}"
+
+
+def _check(when: When, now_us: int) -> Iterator[FieldViolation]:
+    faults = [*_zone(when), *_bounds(when), *_spread(when), *_count("triggers", when.triggers, least=1)]
+    faults += _count("exclusions", when.exclusions, least=0)
+    if not any(fault.field == "time_zone" for fault in faults):
+        faults += _expressions("triggers", when.triggers, when, now_us)
+        faults += _expressions("exclusions", when.exclusions, when, now_us)
+    yield from faults
+    if not faults and compile_when(when, created_us=now_us, seed=0).next_after(now_us) is None and not _fires_by_itself(when):
+        yield FieldViolation(
+            field="triggers",
+            reason="NEVER_FIRES",
+            description="no occurrence lies in the future and within start_time and end_time, so this would never fire",
+        )
+
+
+def _fires_by_itself(when: When) -> bool:
+    """Whether something other than the clock fires it: a start of the daemon, a completion."""
+    known = (recognise(trigger.text) if isinstance(trigger, Expression) else trigger for trigger in when.triggers)
+    return any(isinstance(trigger, AfterCompletion | AtStart) for trigger in known)
+
+
+def _zone(when: When) -> Iterator[FieldViolation]:
+    try:
+        zone_named(when.time_zone)
+    except ExpressionError as error:
+        yield FieldViolation(field="time_zone", reason="UNKNOWN_ZONE", description=f"{error.reason}; {error.suggestion}")
+
+
+def _bounds(when: When) -> Iterator[FieldViolation]:
+    if when.start_us is not None and when.end_us is not None and when.end_us <= when.start_us:
+        yield FieldViolation(field="end_time", reason="OUT_OF_RANGE", description="has to be later than start_time")
+
+
+def _spread(when: When) -> Iterator[FieldViolation]:
+    window = when.spread.window
+    if not timedelta(0) <= window <= SPREAD_MAX:
+        yield FieldViolation(
+            field="spread.window", reason="OUT_OF_RANGE", description=f"{window} is not between 0 and {SPREAD_MAX.days} days"
+        )
+    elif when.spread.mode is not SpreadMode.NONE and not window:
+        yield FieldViolation(
+            field="spread.window", reason="REQUIRED", description=f"mode {when.spread.mode} wants a window, such as 300 seconds"
+        )
+
+
+def _count(field: str, triggers: tuple[Trigger, ...], *, least: int) -> Iterator[FieldViolation]:
+    if len(triggers) < least:
+        yield FieldViolation(
+            field=field, reason="REQUIRED", description='says when to fire: at least one, such as expression "0 9 * * 1-5"'
+        )
+    if len(triggers) > TRIGGERS_MAX:
+        yield FieldViolation(field=field, reason="TOO_MANY", description=f"{len(triggers)} of them; at most {TRIGGERS_MAX} are allowed")
+
+
+def _expressions(field: str, triggers: tuple[Trigger, ...], when: When, now_us: int) -> Iterator[FieldViolation]:
+    setting = Setting(time_zone=when.time_zone, gap=when.gap, fold=when.fold, created_us=now_us, seed=0)
+    for index, trigger in enumerate(triggers):
+        try:
+            rule_of(trigger, setting)
+        except ExpressionError as error:
+            inner = ".expression" if isinstance(trigger, Expression) else ""
+            yield FieldViolation(
+                field=f"{field}[{index}]{inner}", reason="INVALID_EXPRESSION", description=f"{error.part}: {described(error)}"
+            )

@@ -1,0 +1,179 @@
+"""From the description of when a schedule fires to the rule that answers for it.
+
+Compiled rules are shared: plain cron depends on its text, zone and policies alone; an interval without anchor on the schedule's
+creation too; H, ~ on its seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import Final, assert_never
+
+from schedd.core.errors import ExpressionError
+from schedd.core.model.when import (
+    AfterCompletion,
+    AtStart,
+    Cron,
+    Expression,
+    FoldPolicy,
+    GapPolicy,
+    Interval,
+    OnCalendar,
+    Once,
+    Recurrence,
+    Trigger,
+    When,
+)
+from schedd.core.triggers.cron import parse_cron, uses_seed
+from schedd.core.triggers.eventbridge import parse_eventbridge_cron
+from schedd.core.triggers.fields import ExcludedDays, FieldRule, Fields
+from schedd.core.triggers.interval import LONGEST, SHORTEST, IntervalRule
+from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, Recognised, recognise
+from schedd.core.triggers.rule import NEVER, Bounded, ExcludedInstants, Excluding, Exclusion, Instants, Rule, Union
+from schedd.core.triggers.zone import Zone
+from schedd.core.triggers.zonename import zone_named
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+Known = Recognised | AfterCompletion
+"""A trigger whose dialect is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a trigger is compiled in. `created_us` and `seed` are 0 for triggers that do not depend on them."""
+
+    time_zone: str
+    gap: GapPolicy
+    fold: FoldPolicy
+    created_us: int
+    seed: int
+
+
+def compile_when(when: When, *, created_us: int, seed: int) -> Rule:
+    """The rule of a schedule: the union of its triggers minus its exclusions, within [start_us, end_us).
+
+    `created_us` anchors intervals that have no anchor of their own; `seed` (the schedule's uid) draws what H and ~ stand for.
+
+    Raises: ExpressionError; its `part` begins with the trigger at fault, such as `triggers[0]`.
+    """
+    both = tuple(_known(trigger) for trigger in when.triggers + when.exclusions)
+    return _compile(
+        when,
+        created_us if any(isinstance(trigger, Interval) and trigger.anchor_us is None for trigger in both) else 0,
+        seed if any(isinstance(trigger, Cron) and uses_seed(trigger.text) for trigger in both) else 0,
+    )
+
+
+def rule_of(trigger: Trigger, setting: Setting) -> Rule:
+    """The rule of one trigger.
+
+    Raises: ExpressionError, also for a dialect that is recognised and not built yet.
+    """
+    known = _known(trigger)
+    match known:
+        case Cron():
+            fields = parse_cron(known.text, known.day_match, setting.seed)
+            return _field_rule(fields, setting, run_after_gap=True)
+        case EventBridgeCron():
+            return _field_rule(parse_eventbridge_cron(known.text), setting, run_after_gap=False)
+        case Interval():
+            return _interval_rule(known, setting)
+        case Once():
+            return Instants(tuple(sorted(set(known.times_us))))
+        case LocalOnce():
+            return _local_once(known, setting)
+        case OnCalendar() | Recurrence():
+            name = "OnCalendar expressions come" if isinstance(known, OnCalendar) else "RFC 5545 recurrences come"
+            raise ExpressionError(
+                text=known.text,
+                part="expression",
+                reason=f"{name} with a later release",
+                length=max(1, len(known.text)),
+                suggestion="a cron expression, such as `30 4 * * 1-5`, says much of it",
+            )
+        case AfterCompletion() | AtStart():
+            return NEVER
+        case _:
+            assert_never(known)
+
+
+@lru_cache(maxsize=65_536)
+def _compile(when: When, created_us: int, seed: int) -> Rule:
+    zone_named(when.time_zone)
+    setting = Setting(time_zone=when.time_zone, gap=when.gap, fold=when.fold, created_us=created_us, seed=seed)
+    rules = tuple(_at(f"triggers[{index}]", trigger, setting) for index, trigger in enumerate(when.triggers))
+    rule: Rule = rules[0] if len(rules) == 1 else Union(rules)
+    excluded = tuple(_at(f"exclusions[{index}]", trigger, setting) for index, trigger in enumerate(when.exclusions))
+    if excluded:
+        rule = Excluding(rule, tuple(_exclusion(out) for out in excluded))
+    if when.start_us is not None or when.end_us is not None:
+        rule = Bounded(rule, when.start_us, when.end_us)
+    return rule
+
+
+def _known(trigger: Trigger) -> Known:
+    return recognise(trigger.text) if isinstance(trigger, Expression) else trigger
+
+
+def _at(place: str, trigger: Trigger, setting: Setting) -> Rule:
+    """The rule of the trigger at `place`, which its error names."""
+    try:
+        return rule_of(trigger, setting)
+    except ExpressionError as exc:
+        raise ExpressionError(
+            text=exc.text,
+            part=f"{place}: {exc.part}",
+            reason=exc.reason,
+            position=exc.position,
+            length=exc.length,
+            suggestion=exc.suggestion,
+        ) from exc
+
+
+def _field_rule(fields: Fields, setting: Setting, *, run_after_gap: bool) -> FieldRule:
+    if setting.gap is not GapPolicy.DIALECT:
+        run_after_gap = setting.gap is GapPolicy.RUN_AFTER
+    return FieldRule(
+        fields,
+        zone_named(setting.time_zone),
+        run_after_gap=run_after_gap and not fields.follows_clock,
+        fold_twice=fields.follows_clock or setting.fold is FoldPolicy.BOTH,
+    )
+
+
+def _interval_rule(interval: Interval, setting: Setting) -> IntervalRule:
+    if not SHORTEST <= interval.every <= LONGEST:
+        text = str(interval.every)
+        raise ExpressionError(
+            text=text,
+            part="every",
+            reason=f"`{text}` is not between 1 ms and 1000 years",
+            length=len(text),
+            suggestion="an interval such as 90 seconds or 1 hour",
+        )
+    if interval.anchor_us is not None:
+        return IntervalRule(interval.every // _MICROSECOND, interval.anchor_us)
+    return IntervalRule(interval.every // _MICROSECOND, setting.created_us)
+
+
+def _local_once(once: LocalOnce, setting: Setting) -> Rule:
+    """One local time: skipped in a gap unless the policy runs it after it, and its first instant in a fold."""
+    zone = zone_named(setting.time_zone)
+    instant_us = zone.first_instant(once.local_us)
+    if zone.local_at(instant_us) != once.local_us and setting.gap is not GapPolicy.RUN_AFTER:
+        raise ExpressionError(
+            text=once.text,
+            part="expression",
+            reason=f"this local time does not exist in {setting.time_zone}: a transition leaves it out",
+            length=max(1, len(once.text)),
+            suggestion="a time outside the transition, or the gap policy RUN_AFTER",
+        )
+    return Instants((instant_us,))
+
+
+def _exclusion(rule: Rule) -> Exclusion:
+    """A rule of whole days leaves out its days, any other its very instants."""
+    return ExcludedDays(rule) if isinstance(rule, FieldRule) and rule.is_whole_days else ExcludedInstants(rule)

@@ -1,0 +1,101 @@
+"""Which dialect an expression given as one string is in: by its form alone, and refused where two could be meant."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from schedd.core.errors import ExpressionError
+from schedd.core.model.when import AtStart, Cron, Interval, OnCalendar, Once, Recurrence
+from schedd.core.triggers import eventbridge
+from schedd.core.triggers.civil import instant_us
+from schedd.core.triggers.cron import MACROS
+from schedd.core.triggers.fieldsets import Token, tokens_of
+from schedd.core.triggers.interval import parse_duration
+from schedd.core.triggers.localtime import parse_moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventBridgeCron:
+    """The `cron(…)` of EventBridge Scheduler."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalOnce:
+    """Once at a local time (microseconds) of the schedule's zone: EventBridge's `at(…)`, or a time without offset."""
+
+    text: str
+    local_us: int
+
+
+Recognised = Cron | EventBridgeCron | Interval | Once | LocalOnce | OnCalendar | Recurrence | AtStart
+
+_EVENTBRIDGE: Final = re.compile(r"\s*(?:cron|rate|at)\(")
+_RECURRENCE: Final = re.compile(r"(?:^|\n)\s*(?:DTSTART|RRULE|RDATE|EXDATE)[:;]|^\s*FREQ=", re.IGNORECASE)
+_EVERY: Final = re.compile(r"\s*@?every\s+(?P<duration>\S+)\s*", re.IGNORECASE)
+_EPOCH: Final = re.compile(r"\s*@[0-9]")
+_CALENDAR_SIGNS: Final = re.compile(r":|\.\.|~|[0-9*]-[0-9*]|^[A-Za-z,-]+$")
+
+
+@lru_cache(maxsize=16384)
+def recognise(text: str) -> Recognised:
+    """The trigger that a text means, its dialect told by its form; what it says inside is checked when it is compiled.
+
+    Raises: ExpressionError, with the reason and an example, when it has no known form or could be read in two ways.
+    """
+    stripped = text.strip()
+    if not stripped:
+        raise ExpressionError(text=text, part="expression", reason="it is empty", suggestion="`0 10 * * *` is 10:00 each day")
+    if _EVENTBRIDGE.match(text):
+        return _eventbridge(text)
+    if _RECURRENCE.search(text):
+        return Recurrence(text=text)
+    if (match := _EVERY.fullmatch(text)) is not None:
+        return Interval(every=parse_duration(Token(text, match["duration"], match.start("duration"), "every")))
+    if stripped.startswith("@") and not _EPOCH.match(text):
+        return AtStart() if stripped.lower() == "@reboot" else _macro(text, stripped)
+    if (moment := parse_moment(stripped)) is not None:
+        at = instant_us(moment)
+        return Once(times_us=(at,)) if moment.tzinfo is not None else LocalOnce(text=text, local_us=at)
+    return _cron_or_calendar(text)
+
+
+def _eventbridge(text: str) -> Recognised:
+    match eventbridge.form_of(text):
+        case "cron":
+            return EventBridgeCron(text=text)
+        case "rate":
+            return Interval(every=eventbridge.parse_rate(text))
+        case _:
+            return LocalOnce(text=text, local_us=eventbridge.parse_at(text))
+
+
+def _macro(text: str, name: str) -> Cron:
+    if name.lower() not in MACROS:
+        known = ", ".join([*MACROS, "@reboot", "@every 5m"])
+        raise Token(text, name, text.index("@"), "macro").fault(f"`{name}` is not a macro", f"one of {known}")
+    return Cron(text=text)
+
+
+def _cron_or_calendar(text: str) -> Recognised:
+    tokens = tokens_of(text, "expression")
+    if len(tokens) in (5, 6, 7):
+        if len(tokens) == 6:
+            _refuse_eventbridge_fields(text, tokens)
+        return Cron(text=text)
+    if len(tokens) < 5 and (text.strip().startswith("@") or _CALENDAR_SIGNS.search(text.strip())):
+        return OnCalendar(text=text)
+    return Cron(text=text)
+
+
+def _refuse_eventbridge_fields(text: str, tokens: list[Token]) -> None:
+    """Six fields with a `?`, a month name or a year where only EventBridge's order has one: cron's six begin with seconds."""
+    for index, pattern in ((2, r"\?"), (4, r"\?"), (4, r"(?i:SUN|MON|TUE|WED|THU|FRI|SAT)\b.*"), (5, r"(?:19|20|21)[0-9]{2}.*")):
+        if re.fullmatch(pattern, tokens[index].value):
+            raise tokens[index].fault(
+                f"`{text.strip()}` looks like EventBridge's six fields; cron's six begin with seconds", f"write `cron({text.strip()})`"
+            )

@@ -1,0 +1,33 @@
+"""Overlap, as one table."""
+
+from __future__ import annotations
+
+import pytest
+
+from schedd.core.admission import BUFFER_CAP, Admission, Verdict, admit
+from schedd.core.model.execution import Reason
+from schedd.core.model.policy import Overlap
+
+
+@pytest.mark.parametrize("policy", Overlap)
+def test_admit_with_nothing_unfinished_starts(policy: Overlap) -> None:
+    assert admit(policy, unfinished=0, buffered=0) == Admission(Verdict.START)
+
+
+@pytest.mark.parametrize(
+    ("policy", "buffered", "verdict", "reason"),
+    [
+        (Overlap.ALLOW_ALL, 0, Verdict.START, Reason.NONE),
+        (Overlap.SKIP, 0, Verdict.SKIP, Reason.OVERLAP),
+        (Overlap.BUFFER_ONE, 0, Verdict.BUFFER, Reason.OVERLAP),
+        (Overlap.BUFFER_ONE, 1, Verdict.SKIP, Reason.BUFFER_FULL),
+        (Overlap.BUFFER_ALL, BUFFER_CAP - 1, Verdict.BUFFER, Reason.OVERLAP),
+        (Overlap.BUFFER_ALL, BUFFER_CAP, Verdict.SKIP, Reason.BUFFER_FULL),
+        (Overlap.CANCEL_OTHER, 0, Verdict.CANCEL_OTHERS, Reason.OVERLAP_CANCELLED),
+        (Overlap.TERMINATE_OTHER, 0, Verdict.TERMINATE_OTHERS, Reason.OVERLAP_CANCELLED),
+    ],
+)
+def test_admit_with_one_unfinished_goes_by_the_policy(
+    policy: Overlap, buffered: int, verdict: Verdict, reason: Reason
+) -> None:
+    assert admit(policy, unfinished=1, buffered=buffered) == Admission(verdict, reason)

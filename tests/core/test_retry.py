@@ -1,0 +1,55 @@
+"""Retries: exponential, capped, bounded in number and in age."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schedd.core.model.execution import AttemptResult, Outcome, Reason
+from schedd.core.model.policy import Retry
+from schedd.core.retry import Finish, RetryAt, after_attempt, backoff
+
+FAILED = AttemptResult(outcome=Outcome.FAILED, reason=Reason.HTTP_STATUS, code=500)
+SECOND = 1_000_000
+
+
+def after(result: AttemptResult, *, attempt: int = 1, policy: Retry | None = None, now_us: int = 0) -> RetryAt | Finish:
+    return after_attempt(policy or Retry(jitter=0), result, attempt=attempt, due_us=0, now_us=now_us, draw=0.5)
+
+
+def test_after_attempt_success_finishes() -> None:
+    result = AttemptResult(outcome=Outcome.SUCCEEDED, reason=Reason.COMPLETED)
+    assert after(result) == Finish(outcome=Outcome.SUCCEEDED, reason=Reason.COMPLETED)
+
+
+@pytest.mark.parametrize(("attempt", "wait_s"), [(1, 5), (2, 10), (3, 20)])
+def test_after_attempt_failure_doubles_the_wait(attempt: int, wait_s: int) -> None:
+    assert after(FAILED, attempt=attempt) == RetryAt(at_us=wait_s * SECOND)
+
+
+def test_after_attempt_last_one_fails_with_its_own_reason() -> None:
+    assert after(FAILED, attempt=4) == Finish(outcome=Outcome.FAILED, reason=Reason.HTTP_STATUS)
+
+
+def test_after_attempt_template_fault_is_not_retried() -> None:
+    result = AttemptResult(outcome=Outcome.FAILED, reason=Reason.TEMPLATE)
+    assert after(result) == Finish(outcome=Outcome.FAILED, reason=Reason.TEMPLATE)
+
+
+def test_after_attempt_past_the_maximum_age_fails() -> None:
+    assert after(FAILED, now_us=24 * 3600 * SECOND) == Finish(outcome=Outcome.FAILED, reason=Reason.RETRY_MAX_AGE)
+
+
+def test_after_attempt_longer_retry_after_is_kept() -> None:
+    result = AttemptResult(outcome=Outcome.FAILED, reason=Reason.HTTP_STATUS, retry_after=timedelta(seconds=90))
+    assert after(result) == RetryAt(at_us=90 * SECOND)
+    assert after(result, attempt=3, policy=Retry(jitter=0, min_backoff=timedelta(seconds=60))) == RetryAt(at_us=240 * SECOND)
+
+
+@given(attempt=st.integers(1, 5000), draw=st.floats(0, 1, exclude_max=True), multiplier=st.floats(1, 100))
+def test_backoff_is_never_longer_than_the_cap_and_its_jitter(attempt: int, draw: float, multiplier: float) -> None:
+    policy = Retry(multiplier=multiplier)
+    assert policy.min_backoff <= backoff(policy, attempt=attempt, draw=draw) <= policy.max_backoff * (1 + policy.jitter)

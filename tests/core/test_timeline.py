@@ -1,0 +1,63 @@
+"""The timeline is a sorted list with at most one entry a row, whatever is done to it."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schedd.core.timeline import NEVER, Timeline
+
+ROWS = st.integers(0, 30)
+TIMES = st.integers(1, 2**52)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("set"), ROWS, TIMES),
+        st.tuples(st.just("remove"), ROWS, TIMES),
+        st.tuples(st.just("pop"), st.integers(0, 5), TIMES),
+    ),
+    max_size=200,
+)
+
+
+@given(STEPS)
+def test_timeline_after_any_steps_equals_sorted_list(steps: list[tuple[str, int, int]]) -> None:
+    timeline, model = Timeline(), dict[int, int]()
+    for step, row, time_us in steps:
+        match step:
+            case "set":
+                timeline.set(row, time_us)
+                model[row] = time_us
+            case "remove":
+                timeline.remove(row)
+                model.pop(row, None)
+            case _:
+                expected = sorted((at_us, of) for of, at_us in model.items() if at_us <= time_us)[:row]
+                assert timeline.pop_through(time_us, row) == expected
+                for _, of in expected:
+                    del model[of]
+        assert len(timeline) == len(model)
+        assert timeline.peek_us() == min(model.values(), default=NEVER)
+        assert all(timeline.next_of(of) == model.get(of, NEVER) for of in range(32))
+
+
+def test_timeline_loaded_at_once_pops_in_order() -> None:
+    timeline = Timeline()
+    timeline.load((row, 1_000_000 - row) for row in range(1000))
+    assert timeline.pop_through(2_000_000, 2000) == [(1_000_000 - row, row) for row in reversed(range(1000))]
+
+
+def test_timeline_set_again_and_again_does_not_grow() -> None:
+    timeline = Timeline()
+    for turn in range(100_000):
+        timeline.set(turn % 10, 1 + turn)
+    assert len(timeline._heap) < 3000
+    assert [row for _, row in timeline.pop_through(10**9, 100)] == list(range(10))
+
+
+def test_timeline_stale_entry_of_a_time_set_again_is_popped_once() -> None:
+    timeline = Timeline()
+    timeline.set(3, 100)
+    timeline.set(3, 200)
+    timeline.set(3, 100)
+    assert timeline.pop_through(1000, 10) == [(100, 3)]
+    assert timeline.peek_us() == NEVER
