@@ -1,0 +1,147 @@
+"""Nested values as JSON text and back. Unions carry the name of their kind: `["CRON", {…}]`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from schedd.core.model.journal import Evidence
+from schedd.core.model.policy import Policies
+from schedd.core.model.schedule import Pause
+from schedd.core.model.target import HttpTarget, ProcessTarget, Target
+from schedd.core.model.when import (
+    AfterCompletion,
+    AtStart,
+    Cron,
+    Expression,
+    FoldPolicy,
+    GapPolicy,
+    Interval,
+    OnCalendar,
+    Once,
+    Recurrence,
+    Spread,
+    Trigger,
+    When,
+)
+
+TRIGGER_KINDS: Mapping[str, type[Trigger]] = {
+    "EXPRESSION": Expression,
+    "CRON": Cron,
+    "INTERVAL": Interval,
+    "AFTER_COMPLETION": AfterCompletion,
+    "ONCE": Once,
+    "ON_CALENDAR": OnCalendar,
+    "RECURRENCE": Recurrence,
+    "AT_START": AtStart,
+}
+TARGET_KINDS: Mapping[str, type[Target]] = {"HTTP": HttpTarget, "PROCESS": ProcessTarget}
+
+_KIND_OF: Mapping[type, str] = {kind: name for kinds in (TRIGGER_KINDS, TARGET_KINDS) for name, kind in kinds.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredWhen:
+    """A `When` whose triggers carry their kinds."""
+
+    triggers: tuple[tuple[str, msgspec.Raw], ...]
+    exclusions: tuple[tuple[str, msgspec.Raw], ...]
+    exclude_calendars: tuple[str, ...]
+    include_calendars: tuple[str, ...]
+    time_zone: str
+    start_us: int | None
+    end_us: int | None
+    gap: GapPolicy
+    fold: FoldPolicy
+    spread: Spread
+
+
+_PLAIN_FIELDS = tuple(f.name for f in fields(When) if f.name not in ("triggers", "exclusions"))
+
+_encoder = msgspec.json.Encoder()
+_when_decoder = msgspec.json.Decoder(_StoredWhen)
+_policies_decoder = msgspec.json.Decoder(Policies)
+_pause_decoder = msgspec.json.Decoder(Pause)
+_labels_decoder = msgspec.json.Decoder(dict[str, str])
+_evidence_decoder = msgspec.json.Decoder(dict[str, str | int | float | bool])
+_integers_decoder = msgspec.json.Decoder(list[int])
+_trigger_decoders = {name: msgspec.json.Decoder(kind) for name, kind in TRIGGER_KINDS.items()}
+_target_decoders = {name: msgspec.json.Decoder(kind) for name, kind in TARGET_KINDS.items()}
+
+DecodeError = msgspec.MsgspecError
+"""What the decoding functions raise for text that is not what they expect."""
+
+
+def encode(value: object) -> str:
+    """JSON text of a value without unions."""
+    return _encoder.encode(value).decode()
+
+
+def encode_when(when: When) -> str:
+    """JSON text of a rule."""
+    stored: dict[str, Any] = {name: getattr(when, name) for name in _PLAIN_FIELDS}
+    stored["triggers"] = [(_KIND_OF[type(trigger)], trigger) for trigger in when.triggers]
+    stored["exclusions"] = [(_KIND_OF[type(trigger)], trigger) for trigger in when.exclusions]
+    return encode(stored)
+
+
+@lru_cache(maxsize=4096)
+def decode_when(text: str) -> When:
+    """The rule that `encode_when` wrote. Schedules often share theirs, so equal texts give one object."""
+    stored = _when_decoder.decode(text)
+    plain = {name: getattr(stored, name) for name in _PLAIN_FIELDS}
+    return When(
+        triggers=tuple(_trigger(kind, raw) for kind, raw in stored.triggers),
+        exclusions=tuple(_trigger(kind, raw) for kind, raw in stored.exclusions),
+        **plain,
+    )
+
+
+def _trigger(kind: str, raw: msgspec.Raw) -> Trigger:
+    decoder = _trigger_decoders.get(kind)
+    if decoder is None:
+        raise msgspec.ValidationError(f"{kind!r} is no kind of trigger")
+    return decoder.decode(raw)
+
+
+def target_kind(target: Target) -> str:
+    """The name of a target's kind."""
+    return _KIND_OF[type(target)]
+
+
+def decode_target(kind: str, text: str) -> Target:
+    """The target of that kind that `encode` wrote."""
+    decoder = _target_decoders.get(kind)
+    if decoder is None:
+        raise msgspec.ValidationError(f"{kind!r} is no kind of target")
+    return decoder.decode(text)
+
+
+@lru_cache(maxsize=1024)
+def decode_policies(text: str) -> Policies:
+    """The policies that `encode` wrote; equal texts give one object."""
+    return _policies_decoder.decode(text)
+
+
+def decode_pause(text: str) -> Pause:
+    """The pause that `encode` wrote."""
+    return _pause_decoder.decode(text)
+
+
+def decode_labels(text: str) -> dict[str, str]:
+    """The labels that `encode` wrote."""
+    return _labels_decoder.decode(text)
+
+
+def decode_evidence(text: str) -> Evidence:
+    """The evidence that `encode` wrote."""
+    return _evidence_decoder.decode(text)
+
+
+def decode_integers(text: str) -> list[int]:
+    """The list of integers that `encode` wrote."""
+    return _integers_decoder.decode(text)

@@ -1,0 +1,116 @@
+"""Executions and their attempts: armed, changed, taken back and read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from schedd.core.errors import ConflictError, NotFoundError, ScheddError
+from schedd.core.model.batch import ArmBatch, RecordBatch
+from schedd.core.model.execution import Attempt, Execution, id_text
+from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.query import Filter, Order, Page, PageRequest
+from schedd.store import codec, rows, search
+from schedd.store.reader import Reader
+from schedd.store.requests import Requests
+from schedd.store.statements import insertion, update
+from schedd.store.transaction import Transaction
+from schedd.store.writer import Operation
+
+_INSERT_EXECUTIONS = insertion("executions", rows.EXECUTION_COLUMNS, "ON CONFLICT DO NOTHING RETURNING id")
+_UPDATE_EXECUTIONS = update("executions", "id", rows.EXECUTION_STANDING)
+_INSERT_ATTEMPTS = insertion("attempts", rows.ATTEMPT_COLUMNS, "ON CONFLICT DO NOTHING")
+_DELETE_EXECUTIONS = "DELETE FROM executions WHERE id IN (SELECT value FROM json_each(?))"
+_DELETE_ATTEMPTS = "DELETE FROM attempts WHERE execution_id IN (SELECT value FROM json_each(?))"
+_COLUMNS = ", ".join(["e." + column for column in rows.EXECUTION_COLUMNS] + ["s.group_name", "s.name"])
+_SOURCE = "FROM executions AS e LEFT JOIN schedules AS s ON s.row = e.schedule_row AND s.uid = e.schedule_uid"
+_BY_ID = f"SELECT {_COLUMNS} {_SOURCE} WHERE e.id = ?"
+_UNFINISHED = f"SELECT {_COLUMNS} {_SOURCE} WHERE e.state <> 'FINISHED' ORDER BY e.due_us, e.id"
+_ATTEMPTS = f"SELECT {', '.join(rows.ATTEMPT_COLUMNS)} FROM attempts WHERE execution_id = ? ORDER BY number"
+_SET_MARK = "UPDATE marks SET value = ? WHERE name = 'planned_through_us'"
+
+
+def _arm(transaction: Transaction, batches: Sequence[ArmBatch]) -> Sequence[frozenset[int] | ScheddError]:
+    requests = Requests.of(transaction, (batch.request for batch in batches))
+    planned = _insert(transaction, [batch for batch in batches if batch.request is None])
+    answers = [next(planned) if batch.request is None else _arm_requested(transaction, requests, batch) for batch in batches]
+    requests.write(transaction)
+    marks = [batch.planned_through_us for batch in batches if batch.planned_through_us is not None]
+    if marks:
+        transaction.connection.execute(_SET_MARK, (marks[-1],))
+    return answers
+
+
+def _arm_requested(transaction: Transaction, requests: Requests, batch: ArmBatch) -> frozenset[int] | ScheddError:
+    """Arm what somebody asked for. One at a time: the same request may wait twice."""
+    answer = requests.answer(batch.request)
+    if isinstance(answer, ConflictError):
+        return answer
+    if answer is not None:
+        return frozenset(answer)
+    (armed,) = _insert(transaction, [batch])
+    if armed:
+        requests.add(batch.request, sorted(armed), time_us=batch.executions[0].armed_us)
+    return armed
+
+
+def _insert(transaction: Transaction, batches: Sequence[ArmBatch]) -> Iterator[frozenset[int]]:
+    """Store the executions of all batches; for each batch the ids of those that were not there already."""
+    values = [rows.execution_values(execution) for batch in batches for execution in batch.executions]
+    stored: set[Any] = {row[0] for row in _INSERT_EXECUTIONS.returning(transaction.connection, values)}
+    for batch in batches:
+        armed = frozenset(execution.id for execution in batch.executions if execution.id in stored)
+        stored -= armed
+        transaction.journal_all(entry for entry in batch.entries if not _left_out(entry, armed))
+        yield armed
+
+
+def _left_out(entry: JournalEntry, armed: frozenset[int]) -> bool:
+    return entry.kind is JournalKind.EXECUTION_ARMED and entry.execution is not None and entry.execution.id not in armed
+
+
+def _record(transaction: Transaction, batches: Sequence[RecordBatch]) -> Sequence[ScheddError | None]:
+    last = {change.execution_id: change for batch in batches for change in batch.changes}
+    _UPDATE_EXECUTIONS.run(transaction.connection, [rows.change_values(change) for change in last.values()])
+    attempts = [rows.attempt_values(attempt) for batch in batches for attempt in batch.attempts]
+    _INSERT_ATTEMPTS.run(transaction.connection, attempts)
+    delete_executions(transaction, [execution_id for batch in batches for execution_id in batch.disarmed])
+    for batch in batches:
+        transaction.journal_all(batch.entries)
+    return [None] * len(batches)
+
+
+def delete_executions(transaction: Transaction, ids: Sequence[int]) -> None:
+    """Remove executions and their attempts."""
+    if ids:
+        transaction.connection.execute(_DELETE_EXECUTIONS, (codec.encode(ids),))
+        transaction.connection.execute(_DELETE_ATTEMPTS, (codec.encode(ids),))
+
+
+ARM: Operation[ArmBatch, frozenset[int]] = Operation(run=_arm)
+RECORD: Operation[RecordBatch, None] = Operation(run=_record)
+
+
+async def execution(reader: Reader, execution_id: int) -> Execution:
+    """Raises: NotFoundError; StoredDataError."""
+    found = await reader.all(_BY_ID, (execution_id,))
+    if not found:
+        raise NotFoundError("execution", id_text(execution_id))
+    return rows.execution_of(found[0])
+
+
+async def attempts(reader: Reader, execution_id: int) -> tuple[Attempt, ...]:
+    """The attempts of an execution, by number. Raises: StoredDataError."""
+    return tuple(rows.attempt_of(row) for row in await reader.all(_ATTEMPTS, (execution_id,)))
+
+
+async def unfinished(reader: Reader) -> tuple[Execution, ...]:
+    """All that are not FINISHED, by due time."""
+    return tuple(await reader.readable(_UNFINISHED, (), rows.execution_of))
+
+
+async def find(reader: Reader, where: Filter, order: Order, page: PageRequest) -> Page[Execution]:
+    """A page of executions. Raises: InvalidError."""
+    matching = search.conditions(where, search.EXECUTION_FIELDS)
+    wanted = search.ordered(_COLUMNS, _SOURCE, matching, order=order, orders=search.EXECUTION_ORDERS, page=page)
+    return await reader.page(wanted, rows.execution_of)

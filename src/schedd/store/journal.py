@@ -1,0 +1,49 @@
+"""The journal: appended to and read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from schedd.core.errors import ScheddError
+from schedd.core.model.journal import JournalEntry
+from schedd.core.model.query import Filter
+from schedd.store import rows, search
+from schedd.store.reader import Reader
+from schedd.store.transaction import Transaction
+from schedd.store.writer import Operation
+
+_FOUND = f"""
+    SELECT {", ".join("j." + column for column in rows.JOURNAL_COLUMNS)}, coalesce(s.group_name, p.group_name), coalesce(s.name, p.name)
+    FROM journal AS j
+    LEFT JOIN schedules AS s ON s.row = j.schedule_row AND s.uid = j.schedule_uid
+    LEFT JOIN purged_schedules AS p ON p.uid = j.schedule_uid
+"""
+_BOUNDS = "SELECT coalesce((SELECT min(sequence) FROM journal), 0), coalesce((SELECT max(sequence) FROM journal), 0)"
+
+
+def _append(transaction: Transaction, portions: Sequence[Sequence[JournalEntry]]) -> Sequence[ScheddError | None]:
+    for entries in portions:
+        transaction.journal_all(entries)
+    return [None] * len(portions)
+
+
+APPEND: Operation[Sequence[JournalEntry], None] = Operation(run=_append)
+
+
+async def entries(
+    reader: Reader, *, after: int, through: int | None, limit: int, where: Filter, descending: bool
+) -> tuple[JournalEntry, ...]:
+    """See `Store.journal`. Raises: InvalidError."""
+    matching = search.conditions(where, search.JOURNAL_FIELDS, labels=True)
+    matching = search.joined([matching, search.Condition(text="j.sequence > ?", values=(after,))])
+    if through is not None:
+        matching = search.joined([matching, search.Condition(text="j.sequence <= ?", values=(through,))])
+    direction = "DESC" if descending else "ASC"
+    statement = f"{_FOUND} WHERE {matching.text} ORDER BY j.sequence {direction} LIMIT ?"
+    return tuple(await reader.readable(statement, (*matching.values, limit), rows.journal_entry_of))
+
+
+async def bounds(reader: Reader) -> tuple[int, int]:
+    """The oldest and the newest sequence number, (0, 0) for an empty journal."""
+    oldest, newest = await reader.one(_BOUNDS)
+    return oldest, newest

@@ -1,0 +1,319 @@
+"""Rows of the tables as model values, and model values as rows: for each table its columns, in the order both directions use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from schedd.core.errors import StoredDataError
+from schedd.core.model.batch import ExecutionChange
+from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState, Outcome, Reason
+from schedd.core.model.journal import ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
+from schedd.store import codec
+from schedd.store.statements import Row
+
+T = TypeVar("T")
+
+SCHEDULE_IDENTITY = ("row", "uid", "group_name", "name")
+SCHEDULE_CONTENT = (
+    "tombstone",
+    "generation",
+    "state",
+    "state_reason",
+    "pause",
+    "time_zone",
+    "when_json",
+    "target_kind",
+    "target",
+    "policies",
+    "labels",
+    "description",
+    "creator",
+    "created_us",
+    "updated_us",
+    "deleted_us",
+    "planned_from_us",
+)
+SCHEDULE_COLUMNS = SCHEDULE_IDENTITY + SCHEDULE_CONTENT
+
+EXECUTION_COLUMNS = (
+    "id",
+    "schedule_row",
+    "schedule_uid",
+    "generation",
+    "cause",
+    "nominal_us",
+    "due_us",
+    "armed_us",
+    "state",
+    "outcome",
+    "reason",
+    "attempt",
+    "started_us",
+    "finished_us",
+    "next_attempt_us",
+)
+EXECUTION_STANDING = ("state", "outcome", "reason", "attempt", "started_us", "finished_us", "next_attempt_us")
+
+ATTEMPT_COLUMNS = (
+    "execution_id",
+    "number",
+    "started_us",
+    "finished_us",
+    "outcome",
+    "reason",
+    "code",
+    "message",
+    "output",
+    "error_output",
+    "output_truncated",
+    "retry_after_us",
+)
+
+JOURNAL_COLUMNS = (
+    "sequence",
+    "time_us",
+    "kind",
+    "actor",
+    "schedule_uid",
+    "schedule_row",
+    "execution_id",
+    "cause",
+    "nominal_us",
+    "due_us",
+    "attempt",
+    "outcome",
+    "reason",
+    "evidence",
+)
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def schedule_content(schedule: Schedule) -> Row:
+    """The values of SCHEDULE_CONTENT."""
+    return (
+        schedule.uid if schedule.state is ScheduleState.DELETED else 0,
+        schedule.generation,
+        schedule.state,
+        schedule.state_reason,
+        None if schedule.pause is None else codec.encode(schedule.pause),
+        schedule.when.time_zone,
+        codec.encode_when(schedule.when),
+        codec.target_kind(schedule.target),
+        codec.encode(schedule.target),
+        codec.encode(schedule.policies),
+        codec.encode(schedule.labels),
+        schedule.description,
+        schedule.creator,
+        schedule.created_us,
+        schedule.updated_us,
+        schedule.deleted_us,
+        schedule.planned_from_us,
+    )
+
+
+def schedule_of(row: Row) -> Schedule:
+    """The schedule in SCHEDULE_COLUMNS. Raises: StoredDataError."""
+    return _read("schedules", row, _schedule)
+
+
+def _schedule(row: Any) -> Schedule:
+    return Schedule(
+        row=row[0],
+        uid=row[1],
+        name=ScheduleName(group=row[2], schedule=row[3]),
+        generation=row[5],
+        state=ScheduleState(row[6]),
+        state_reason=row[7],
+        pause=None if row[8] is None else codec.decode_pause(row[8]),
+        when=codec.decode_when(row[10]),
+        target=codec.decode_target(row[11], row[12]),
+        policies=codec.decode_policies(row[13]),
+        labels=codec.decode_labels(row[14]),
+        description=row[15],
+        creator=row[16],
+        created_us=row[17],
+        updated_us=row[18],
+        deleted_us=row[19],
+        planned_from_us=row[20],
+    )
+
+
+def stored_labels(row: int, text: str) -> Mapping[str, str]:
+    """The labels in the column of that name. Raises: StoredDataError."""
+    return _read("schedules", (row, text), lambda values: codec.decode_labels(values[1]))
+
+
+def execution_values(execution: Execution) -> Row:
+    """The values of EXECUTION_COLUMNS."""
+    return (
+        execution.id,
+        execution.schedule_row,
+        execution.schedule_uid,
+        execution.generation,
+        execution.cause,
+        execution.nominal_us,
+        execution.due_us,
+        execution.armed_us,
+        execution.state,
+        execution.outcome,
+        execution.reason,
+        execution.attempt,
+        execution.started_us,
+        execution.finished_us,
+        execution.next_attempt_us,
+    )
+
+
+def execution_of(row: Row) -> Execution:
+    """The execution in EXECUTION_COLUMNS followed by its schedule's group_name and name. Raises: StoredDataError."""
+    return _read("executions", row, _execution)
+
+
+def _execution(row: Any) -> Execution:
+    if row[15] is None:
+        raise ValueError("its schedule is not there")
+    return Execution(
+        id=row[0],
+        schedule=ScheduleName(group=row[15], schedule=row[16]),
+        schedule_row=row[1],
+        schedule_uid=row[2],
+        generation=row[3],
+        cause=Cause(row[4]),
+        nominal_us=row[5],
+        due_us=row[6],
+        armed_us=row[7],
+        state=ExecutionState(row[8]),
+        outcome=None if row[9] is None else Outcome(row[9]),
+        reason=Reason(row[10]),
+        attempt=row[11],
+        started_us=row[12],
+        finished_us=row[13],
+        next_attempt_us=row[14],
+    )
+
+
+def change_values(change: ExecutionChange) -> Row:
+    """The execution's id and the values of EXECUTION_STANDING."""
+    return (
+        change.execution_id,
+        change.state,
+        change.outcome,
+        change.reason,
+        change.attempt,
+        change.started_us,
+        change.finished_us,
+        change.next_attempt_us,
+    )
+
+
+def attempt_values(attempt: Attempt) -> Row:
+    """The values of ATTEMPT_COLUMNS."""
+    result = attempt.result
+    return (
+        attempt.execution_id,
+        attempt.number,
+        attempt.started_us,
+        attempt.finished_us,
+        result.outcome,
+        result.reason,
+        result.code,
+        result.message,
+        result.output,
+        result.error_output,
+        result.output_truncated,
+        None if result.retry_after is None else result.retry_after // _MICROSECOND,
+    )
+
+
+def attempt_of(row: Row) -> Attempt:
+    """The attempt in ATTEMPT_COLUMNS. Raises: StoredDataError."""
+    return _read("attempts", row, _attempt)
+
+
+def _attempt(row: Any) -> Attempt:
+    return Attempt(
+        execution_id=row[0],
+        number=row[1],
+        started_us=row[2],
+        finished_us=row[3],
+        result=AttemptResult(
+            outcome=Outcome(row[4]),
+            reason=Reason(row[5]),
+            code=row[6],
+            message=row[7],
+            output=row[8],
+            error_output=row[9],
+            output_truncated=bool(row[10]),
+            retry_after=None if row[11] is None else row[11] * _MICROSECOND,
+        ),
+    )
+
+
+def journal_values(entry: JournalEntry) -> Row:
+    """The values of JOURNAL_COLUMNS."""
+    facts = entry.execution
+    return (
+        entry.sequence,
+        entry.time_us,
+        entry.kind,
+        entry.actor,
+        entry.schedule_uid,
+        entry.schedule_row,
+        *((None,) * 5 if facts is None else (facts.id, facts.cause, facts.nominal_us, facts.due_us, facts.attempt)),
+        entry.outcome,
+        entry.reason,
+        codec.encode(entry.evidence) if entry.evidence else None,
+    )
+
+
+def journal_entry_of(row: Row) -> JournalEntry:
+    """The entry in JOURNAL_COLUMNS followed by its schedule's group_name and name. Raises: StoredDataError."""
+    return _read("journal", row, _journal_entry)
+
+
+def _journal_entry(row: Any) -> JournalEntry:
+    return JournalEntry(
+        sequence=row[0],
+        time_us=row[1],
+        kind=JournalKind(row[2]),
+        actor=row[3],
+        schedule=None if row[14] is None else ScheduleName(group=row[14], schedule=row[15]),
+        schedule_uid=row[4],
+        schedule_row=row[5],
+        execution=None if row[6] is None else _facts(row),
+        outcome=None if row[11] is None else Outcome(row[11]),
+        reason=Reason(row[12]),
+        evidence={} if row[13] is None else codec.decode_evidence(row[13]),
+    )
+
+
+def _facts(row: Any) -> ExecutionFacts:
+    return ExecutionFacts(id=row[6], cause=Cause(row[7]), nominal_us=row[8], due_us=row[9], attempt=row[10])
+
+
+def numbered(entry: JournalEntry, sequence: int, schedule_row: int) -> JournalEntry:
+    """The entry with its sequence number and its schedule's row; `dataclasses.replace` would take twice as long."""
+    return JournalEntry(
+        time_us=entry.time_us,
+        kind=entry.kind,
+        actor=entry.actor,
+        schedule=entry.schedule,
+        schedule_row=schedule_row,
+        schedule_uid=entry.schedule_uid,
+        execution=entry.execution,
+        outcome=entry.outcome,
+        reason=entry.reason,
+        evidence=entry.evidence,
+        sequence=sequence,
+    )
+
+
+def _read(table: str, row: Any, decode: Callable[[Any], T]) -> T:
+    try:
+        return decode(row)
+    except (codec.DecodeError, ValueError, TypeError) as exc:
+        raise StoredDataError(table, row[0], str(exc)) from exc

@@ -1,0 +1,71 @@
+"""Schedules, read: by name, by row, in pages, and their newest runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from schedd.core.errors import NotFoundError, StoredDataError
+from schedd.core.model.batch import LastRun
+from schedd.core.model.query import Filter, Order, Page, PageRequest
+from schedd.core.model.schedule import Schedule, ScheduleName
+from schedd.store import codec, rows, search
+from schedd.store.reader import Reader
+from schedd.store.statements import Row
+
+_COLUMNS = ", ".join("s." + column for column in rows.SCHEDULE_COLUMNS)
+_SOURCE = "FROM schedules AS s"
+_BY_NAME = f"SELECT {_COLUMNS} {_SOURCE} WHERE s.group_name = ? AND s.name = ? ORDER BY s.tombstone <> 0, s.deleted_us DESC LIMIT 1"
+_BY_ROW = f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN schedules AS s ON s.row = wanted.value"
+_LAST_RUNS = f"""
+    SELECT {", ".join("e." + column for column in rows.EXECUTION_COLUMNS)}, s.group_name, s.name, (
+        SELECT nominal_us FROM executions WHERE schedule_uid = s.uid AND outcome = 'SUCCEEDED' ORDER BY nominal_us DESC LIMIT 1
+    )
+    FROM json_each(?) AS wanted
+    CROSS JOIN schedules AS s ON s.row = wanted.value
+    CROSS JOIN executions AS e ON e.id = (
+        SELECT id FROM executions
+        WHERE schedule_uid = s.uid AND state = 'FINISHED' AND started_us IS NOT NULL ORDER BY nominal_us DESC LIMIT 1
+    )
+"""
+_NOT_DELETED = search.Condition(text="s.tombstone = 0")
+
+
+async def by_name(reader: Reader, name: ScheduleName) -> Schedule:
+    """Raises: NotFoundError; StoredDataError."""
+    found = await reader.all(_BY_NAME, (name.group, name.schedule))
+    if not found:
+        raise NotFoundError("schedule", str(name))
+    return rows.schedule_of(found[0])
+
+
+async def by_row(reader: Reader, wanted: Sequence[int]) -> Mapping[int, Schedule | StoredDataError]:
+    """The schedules in these rows; an error stands for a row that cannot be read."""
+    return dict(await reader.decoded(_BY_ROW, (codec.encode(wanted),), _by_row))
+
+
+def _by_row(row: Row) -> tuple[int, Schedule | StoredDataError]:
+    try:
+        schedule = rows.schedule_of(row)
+    except StoredDataError as exc:
+        return exc.row_id, exc
+    return schedule.row, schedule
+
+
+async def find(reader: Reader, where: Filter, order: Order, page: PageRequest, *, show_deleted: bool) -> Page[Schedule]:
+    """A page of schedules. Raises: InvalidError."""
+    matching = search.conditions(where, search.SCHEDULE_FIELDS, labels=True)
+    if not show_deleted:
+        matching = search.joined([matching, _NOT_DELETED])
+    wanted = search.ordered(_COLUMNS, _SOURCE, matching, order=order, orders=search.SCHEDULE_ORDERS, page=page)
+    return await reader.page(wanted, rows.schedule_of)
+
+
+async def last_runs(reader: Reader, wanted: Sequence[int]) -> Mapping[int, LastRun]:
+    """The newest finished execution that ran, and the newest success, by the schedules' rows."""
+    found = await reader.readable(_LAST_RUNS, (codec.encode(wanted),), _last_run)
+    return {run.execution.schedule_row: run for run in found}
+
+
+def _last_run(row: Row) -> LastRun:
+    previous = row[-1]
+    return LastRun(execution=rows.execution_of(row), previous_success_us=previous if isinstance(previous, int) else None)

@@ -1,0 +1,181 @@
+"""The Store on SQLite: changes go to the writer, reads to two read-only connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from schedd.core.errors import StoredDataError
+from schedd.core.model.batch import (
+    ArmBatch,
+    LastRun,
+    NewSchedule,
+    RecordBatch,
+    RequestMark,
+    ScheduleChange,
+    Timers,
+)
+from schedd.core.model.execution import Attempt, Execution
+from schedd.core.model.journal import JournalEntry
+from schedd.core.model.query import Filter, Order, Page, PageRequest
+from schedd.core.model.schedule import Schedule, ScheduleName
+from schedd.core.ports import CommitListener
+from schedd.store import database, executions, journal, schedules, timers
+from schedd.store.change import CHANGE, QUARANTINE, Quarantine
+from schedd.store.creation import CREATE, Creation
+from schedd.store.reader import Reader
+from schedd.store.writer import Writer
+
+LOOKUP_ROWS = 500
+"""Rows a lookup."""
+
+TIMERS_READ = 50_000
+TIMERS_SAVED = 2_000
+"""Timers a statement, and a transaction."""
+
+
+class SqliteStore:
+    """See `schedd.core.ports.Store`. One process at a time may have a database open; the daemon's lock sees to that."""
+
+    def __init__(self, path: Path, writer: Writer, lookups: Reader, scans: Reader) -> None:
+        self._path = path
+        self._writer = writer
+        self._lookups = lookups
+        self._scans = scans
+
+    @classmethod
+    async def open(cls, path: Path) -> SqliteStore:
+        """Open the database at `path`; a file that is not there is created, its directory is not.
+
+        Raises: UnavailableError with reason STORE_CANNOT_OPEN, STORE_FOREIGN (another program's database) or STORE_NEWER (a newer
+        schedd's).
+        """
+        writer = Writer(await asyncio.to_thread(database.open_for_writing, path))
+        return cls(path, writer, await Reader.open(path), await Reader.open(path))
+
+    def listen(self, listener: CommitListener) -> None:
+        """Set the one commit listener."""
+        self._writer.listen(listener)
+
+    async def aclose(self) -> None:
+        """Finish what was submitted, checkpoint, close every connection: the writer last, so that no other one checkpoints."""
+        await self._lookups.aclose()
+        await self._scans.aclose()
+        await self._writer.aclose()
+
+    # Schedules
+
+    async def create_schedules(
+        self, drafts: Sequence[NewSchedule], entries: Sequence[JournalEntry], *, request: RequestMark | None = None
+    ) -> tuple[Schedule, ...]:
+        """Store new schedules, all or none. Raises: AlreadyExistsError; ConflictError."""
+        creation = Creation(drafts=drafts, entries=entries, request=request)
+        created = await self._writer.submit(CREATE, creation, rows=3 * len(drafts))
+        if created.repeated:
+            return await self._standing(created.rows)
+        return tuple(replace(draft.schedule, row=row) for draft, row in zip(drafts, created.rows, strict=True))
+
+    async def _standing(self, rows: Sequence[int]) -> tuple[Schedule, ...]:
+        found = await self.schedules(rows)
+        standing = []
+        for row in rows:
+            schedule = found.get(row)
+            if isinstance(schedule, StoredDataError):
+                raise schedule
+            if schedule is not None:
+                standing.append(schedule)
+        return tuple(standing)
+
+    async def change_schedule(self, change: ScheduleChange) -> None:
+        """Replace a schedule by its next generation. Raises: NotFoundError; ConflictError; AlreadyExistsError for a revived name."""
+        await self._writer.submit(CHANGE, change, rows=3)
+
+    async def quarantine(self, row: int, entry: JournalEntry) -> None:
+        """Make the schedule in this row DISABLED without reading its definition."""
+        await self._writer.submit(QUARANTINE, Quarantine(row=row, entry=entry), rows=3)
+
+    async def schedule(self, name: ScheduleName) -> Schedule:
+        """The schedule of that name. Raises: NotFoundError."""
+        return await schedules.by_name(self._lookups, name)
+
+    async def schedules(self, rows: Sequence[int]) -> Mapping[int, Schedule | StoredDataError]:
+        """The schedules in these rows."""
+        found: dict[int, Schedule | StoredDataError] = {}
+        for start in range(0, len(rows), LOOKUP_ROWS):
+            found |= await schedules.by_row(self._lookups, rows[start : start + LOOKUP_ROWS])
+        return found
+
+    async def find_schedules(self, where: Filter, order: Order, page: PageRequest, *, show_deleted: bool = False) -> Page[Schedule]:
+        """A page of schedules. Raises: InvalidError."""
+        return await schedules.find(self._scans, where, order, page, show_deleted=show_deleted)
+
+    async def last_runs(self, rows: Sequence[int]) -> Mapping[int, LastRun]:
+        """The newest run of each of these schedules that has one."""
+        found: dict[int, LastRun] = {}
+        for start in range(0, len(rows), LOOKUP_ROWS):
+            found |= await schedules.last_runs(self._lookups, rows[start : start + LOOKUP_ROWS])
+        return found
+
+    # Executions
+
+    async def arm(self, batch: ArmBatch) -> frozenset[int]:
+        """Store executions ahead of their due time. Raises: ConflictError."""
+        return await self._writer.submit(executions.ARM, batch, rows=2 * len(batch.executions) + len(batch.entries))
+
+    async def record(self, batch: RecordBatch) -> None:
+        """Store what became of executions."""
+        rows = len(batch.changes) + len(batch.attempts) + len(batch.entries) + len(batch.disarmed)
+        await self._writer.submit(executions.RECORD, batch, rows=rows)
+
+    async def append(self, entries: Sequence[JournalEntry]) -> None:
+        """Append to the journal alone."""
+        await self._writer.submit(journal.APPEND, entries, rows=len(entries))
+
+    async def execution(self, execution_id: int) -> Execution:
+        """One execution. Raises: NotFoundError."""
+        return await executions.execution(self._lookups, execution_id)
+
+    async def attempts(self, execution_id: int) -> tuple[Attempt, ...]:
+        """The stored attempts of an execution, by number."""
+        return await executions.attempts(self._lookups, execution_id)
+
+    async def find_executions(self, where: Filter, order: Order, page: PageRequest) -> Page[Execution]:
+        """A page of executions. Raises: InvalidError."""
+        return await executions.find(self._scans, where, order, page)
+
+    async def unfinished(self) -> tuple[Execution, ...]:
+        """All executions that are not FINISHED, by due time."""
+        return await executions.unfinished(self._scans)
+
+    # Start, journal, upkeep
+
+    async def timers(self) -> Timers:
+        """Every enabled schedule's timer."""
+        found = Timers()
+        last = 0
+        while portion := await self._scans.all(timers.READ, (last, TIMERS_READ)):
+            timers.extend(found, portion)
+            last = found.rows[-1]
+        return found
+
+    async def save_timers(self, saved: Timers) -> None:
+        """Refresh the stored next nominal times."""
+        for portion in timers.portions(saved, TIMERS_SAVED):
+            await self._writer.submit(timers.SAVE, portion, rows=len(portion))
+
+    async def planned_through_us(self) -> int:
+        """The mark: every nominal time up to it has been decided."""
+        (mark,) = await self._lookups.one("SELECT value FROM marks WHERE name = 'planned_through_us'")
+        return int(mark)
+
+    async def journal(
+        self, *, after: int, limit: int, where: Filter = (), through: int | None = None, descending: bool = False
+    ) -> tuple[JournalEntry, ...]:
+        """Entries with `after` < sequence <= `through`. Raises: InvalidError."""
+        return await journal.entries(self._scans, after=after, limit=limit, where=where, through=through, descending=descending)
+
+    async def journal_bounds(self) -> tuple[int, int]:
+        """The oldest and the newest kept sequence numbers."""
+        return await journal.bounds(self._lookups)

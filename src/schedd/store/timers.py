@@ -1,0 +1,64 @@
+"""The timers table: the hot columns of every enabled schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from schedd.core.errors import ScheddError
+from schedd.core.model.batch import NEVER_US, NewSchedule, ScheduleChange, Timers
+from schedd.core.model.schedule import ScheduleState
+from schedd.store.statements import Row, insertion, update
+from schedd.store.transaction import Transaction
+from schedd.store.writer import Operation
+
+READ = "SELECT row, generation, next_us, planned_from_us FROM timers WHERE row > ? ORDER BY row LIMIT ?"
+
+INSERT = insertion("timers", ("row", "generation", "next_us", "planned_from_us"))
+REPLACE = insertion(
+    "timers",
+    ("row", "generation", "next_us", "planned_from_us"),
+    "ON CONFLICT DO UPDATE SET generation = excluded.generation, next_us = excluded.next_us, planned_from_us = excluded.planned_from_us",
+)
+DELETE = "DELETE FROM timers WHERE row IN (SELECT value FROM json_each(?))"
+
+_SAVE = update("timers", "row", ("generation", "next_us"), condition="timers.generation = new.column2 AND timers.next_us <> new.column3")
+
+
+def has_timer(stored: NewSchedule | ScheduleChange) -> bool:
+    """Whether the schedule is one that the timeline holds."""
+    return stored.schedule.state is ScheduleState.ENABLED
+
+
+def values(row: int, stored: NewSchedule | ScheduleChange) -> Row:
+    """The values of a schedule's timer."""
+    next_us = NEVER_US if stored.next_us is None else stored.next_us
+    return (row, stored.schedule.generation, next_us, stored.schedule.planned_from_us)
+
+
+def _save(transaction: Transaction, portions: Sequence[Timers]) -> Sequence[ScheddError | None]:
+    for timers in portions:
+        _SAVE.run(transaction.connection, list(zip(timers.rows, timers.generations, timers.next_us, strict=True)))
+    return [None] * len(portions)
+
+
+SAVE: Operation[Timers, None] = Operation(run=_save)
+
+
+def portions(timers: Timers, size: int) -> Sequence[Timers]:
+    """The timers in portions of at most `size`, one transaction each."""
+    return [
+        Timers(
+            rows=timers.rows[start : start + size],
+            generations=timers.generations[start : start + size],
+            next_us=timers.next_us[start : start + size],
+        )
+        for start in range(0, len(timers), size)
+    ]
+
+
+def extend(timers: Timers, read: Sequence[Sequence[int]]) -> None:
+    """Append rows that READ gave."""
+    if read:
+        columns = zip(*read, strict=True)
+        for target, column in zip((timers.rows, timers.generations, timers.next_us, timers.planned_from_us), columns, strict=True):
+            target.extend(column)
