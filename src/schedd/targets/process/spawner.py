@@ -1,0 +1,295 @@
+"""The spawner: a small program that starts, watches and ends processes for the daemon.
+
+It is a process of its own because starting one from a large daemon is slow, and so that neither chatty children nor a hostile tree
+delay the daemon's loop. When its socket closes (the daemon ended, or died), it ends every tree that it holds, and exits.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import heapq
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+
+from schedd.targets.process.capture import Capture
+from schedd.targets.process.child import SpawnError, start
+from schedd.targets.process.frames import End, Message, Result, Start, Sweep, Unpacker, pack
+from schedd.targets.process.job import Job, Phase
+from schedd.targets.process.tree import TAG_BASE, snapshot, tagged
+
+_PR_SET_CHILD_SUBREAPER = 36
+_ORPHANED_GRACE_S = 2.0
+_SPARE_DESCRIPTORS = 32
+_READ_BYTES = 65536
+_ROUNDS_MAX = 50
+_STALE_TIMERS = 1000
+
+
+class Spawner:
+    """The program's loop. `series` tells this daemon's tags from those of any other."""
+
+    def __init__(self, daemon: socket.socket, series: int) -> None:
+        self._daemon = daemon
+        self._series = series
+        self._jobs: dict[int, Job] = {}
+        self._jobs_by_pid: dict[int, Job] = {}
+        self._timers: list[tuple[float, int]] = []
+        self._unpacker = Unpacker()
+        self._outgoing = bytearray()
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Callable[[], object]] = {}
+        self._orphaned = False
+        self._hard_limit = resource.getrlimit(resource.RLIMIT_RTTIME)[1]
+        self._descriptors_max = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_DESCRIPTORS
+        daemon.setblocking(False)
+        self._watch(daemon.fileno(), select.EPOLLIN, self._receive)
+        wakeup = _wakeup_descriptor()
+        self._watch(wakeup, select.EPOLLIN, lambda: os.read(wakeup, _READ_BYTES))
+
+    def run(self) -> None:
+        """Work until the daemon's end of the socket is closed and no job is left."""
+        while not self._orphaned or self._jobs:
+            for descriptor, _ in self._epoll.poll(self._pause()):
+                handler = self._handlers.get(descriptor)
+                if handler is not None:
+                    handler()
+            self._reap()
+            self._tick()
+            self._send()
+
+    # Messages
+
+    def _receive(self) -> None:
+        try:
+            data = self._daemon.recv(1 << 18)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            data = b""
+        if not data:
+            self._abandoned()
+        for message in self._unpacker.feed(data):
+            self._handle(message)
+
+    def _handle(self, message: Message) -> None:
+        now = time.monotonic()
+        match message:
+            case Start():
+                self._start(message)
+            case End():
+                if (job := self._jobs.get(message.job)) is not None:
+                    job.end("ENDED", now)
+                    self._schedule(job)
+            case Sweep():
+                job = Job(_nothing(message.job), None, self._mark(message.job), now)
+                self._jobs[job.number] = job
+                job.end("LOST", now)
+                self._schedule(job)
+
+    def _abandoned(self) -> None:
+        """The daemon is gone."""
+        self._orphaned = True
+        self._forget(self._daemon.fileno())
+        now = time.monotonic()
+        for job in self._jobs.values():
+            job.end("ENDED", now, grace_s=_ORPHANED_GRACE_S)
+            job.shorten_grace(_ORPHANED_GRACE_S, now)
+            self._schedule(job)
+
+    def _send(self) -> None:
+        if not self._outgoing or self._orphaned:
+            return
+        try:
+            sent = self._daemon.send(self._outgoing)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            sent = len(self._outgoing)
+        del self._outgoing[:sent]
+        self._epoll.modify(self._daemon.fileno(), select.EPOLLIN | (select.EPOLLOUT if self._outgoing else 0))
+
+    # Jobs
+
+    def _mark(self, number: int) -> int:
+        return TAG_BASE + (self._series << 32) + (number & 0xFFFFFFFF)
+
+    def _start(self, request: Start) -> None:
+        mark = self._mark(request.job)
+        try:
+            if len(self._handlers) + 6 > self._descriptors_max:
+                raise SpawnError(f"cannot start {request.argv[0]}: too many processes run at once for the limit of open files")
+            resource.setrlimit(resource.RLIMIT_RTTIME, (mark, self._hard_limit))
+            child = start(request)
+        except SpawnError as error:
+            self._outgoing += pack(Result(request.job, "SPAWN", 0, str(error), b"", b"", False))
+            return
+        job = Job(request, child, mark, time.monotonic())
+        self._jobs[job.number] = self._jobs_by_pid[child.pid] = job
+        self._watch(child.stdout, select.EPOLLIN, lambda: self._read(job, child.stdout, job.output))
+        self._watch(child.stderr, select.EPOLLIN, lambda: self._read(job, child.stderr, job.error_output))
+        if child.stdin >= 0:
+            self._watch(child.stdin, select.EPOLLOUT, lambda: self._feed(job, child.stdin))
+        self._schedule(job)
+
+    def _read(self, job: Job, descriptor: int, capture: Capture) -> bool:
+        """Take what is there, once; whether there was something."""
+        try:
+            data = os.read(descriptor, _READ_BYTES)
+        except BlockingIOError:
+            return False
+        if data:
+            capture.add(data)
+            return True
+        self._forget(descriptor)
+        os.close(descriptor)
+        job.open_pipes -= 1
+        if not job.open_pipes and job.phase is Phase.DRAINING:
+            job.phase = Phase.FINISHED
+            self._finish(job)
+        return False
+
+    def _feed(self, job: Job, descriptor: int) -> None:
+        try:
+            job.pending_input = job.pending_input[os.write(descriptor, job.pending_input) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            job.pending_input = job.pending_input[:0]
+        if not job.pending_input:
+            self._forget(descriptor)
+            os.close(descriptor)
+
+    def _reap(self) -> None:
+        """Take the exit codes of processes that ended: of jobs, and of orphans that came to us."""
+        now = time.monotonic()
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            job = self._jobs_by_pid.pop(pid, None)
+            if job is not None:
+                job.exited(os.waitstatus_to_exitcode(status), now)
+                self._drain(job)
+
+    def _drain(self, job: Job) -> None:
+        """Read what the ended process left in its pipes; the usual case is that they are at their end."""
+        child = job.child
+        assert child is not None
+        for descriptor, capture in ((child.stdout, job.output), (child.stderr, job.error_output)):
+            for _ in range(_ROUNDS_MAX):
+                if descriptor not in self._handlers or not self._read(job, descriptor, capture):
+                    break
+        if job.phase is Phase.DRAINING and not job.open_pipes:
+            job.phase = Phase.FINISHED
+            self._finish(job)
+        elif job.phase is not Phase.FINISHED:
+            self._schedule(job)
+
+    def _finish(self, job: Job) -> None:
+        del self._jobs[job.number]
+        if job.child is not None:
+            self._jobs_by_pid.pop(job.child.pid, None)
+            for descriptor in (job.child.stdin, job.child.stdout, job.child.stderr):
+                if self._handlers.get(descriptor) is not None:
+                    self._forget(descriptor)
+                    os.close(descriptor)
+        self._outgoing += pack(job.result())
+
+    # Time
+
+    def _schedule(self, job: Job) -> None:
+        if job.wake_at is not None:
+            heapq.heappush(self._timers, (job.wake_at, job.number))
+        if len(self._timers) > _STALE_TIMERS + 4 * len(self._jobs):
+            self._timers = [(job.wake_at, job.number) for job in self._jobs.values() if job.wake_at is not None]
+            heapq.heapify(self._timers)
+
+    def _pause(self) -> float:
+        if not self._timers:
+            return -1
+        return max(self._timers[0][0] - time.monotonic(), 0)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        ending: set[Job] = set()
+        while self._timers and self._timers[0][0] <= now:
+            job = self._jobs.get(heapq.heappop(self._timers)[1])
+            if job is None:
+                continue
+            job.tick(now)
+            if job.phase is Phase.FINISHED:
+                self._finish(job)
+            elif job.ending:
+                ending.add(job)
+        if ending:
+            self._end(ending)
+
+    def _end(self, ending: set[Job]) -> None:
+        """Carry on the ending of these trees. One look at the host serves all; where a new process turned up, another follows at once."""
+        changing = ending
+        for _ in range(_ROUNDS_MAX):
+            processes = snapshot()
+            marked = tagged(processes, None if any(job.child is None for job in changing) else os.getpid())
+            now = time.monotonic()
+            changing = {job for job in changing if job.step(processes, marked.get(job.mark, ()), now)}
+            if not changing:
+                break
+        for job in changing:
+            job.wake_at = time.monotonic()
+        for job in ending:
+            if job.phase is Phase.FINISHED:
+                self._finish(job)
+            else:
+                self._schedule(job)
+
+    # Descriptors
+
+    def _watch(self, descriptor: int, events: int, handler: Callable[[], object]) -> None:
+        self._handlers[descriptor] = handler
+        self._epoll.register(descriptor, events)
+
+    def _forget(self, descriptor: int) -> None:
+        del self._handlers[descriptor]
+        self._epoll.unregister(descriptor)
+
+
+def _nothing(number: int) -> Start:
+    return Start(number, (), {}, "", b"", "", "", 0, 0, 0, 0.0, -1.0)
+
+
+def _wakeup_descriptor() -> int:
+    """Readable after each SIGCHLD, so that the loop wakes."""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    return read
+
+
+def _take_default_signals() -> None:
+    """Children inherit what is ignored and what is blocked: nothing is. SIGTERM has an empty handler, for the daemon's socket decides."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN and number != signal.SIGPIPE:
+            signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda _number, _frame: None)
+
+
+def main() -> None:
+    """Serve the daemon on the socket that is standard input; the first argument is the series."""
+    _take_default_signals()
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    daemon = socket.socket(fileno=os.dup(0))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    Spawner(daemon, int(sys.argv[1])).run()
