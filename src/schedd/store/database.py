@@ -114,3 +114,9 @@ def _migrate(connection: sqlite3.Connection, migration: Migration) -> None:
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
+
+
+def size_bytes(path: Path) -> int:
+    """What the database and its write-ahead log take on disk."""
+    log = path.with_name(f"{path.name}-wal")
+    return path.stat().st_size + (log.stat().st_size if log.exists() else 0)

@@ -26,6 +26,11 @@ DECODED_ON_THE_LOOP = 32
 """More rows than this are decoded on a thread, so that the loop does not wait for them."""
 
 
+def read_only_uri(path: str | Path) -> str:
+    """The name under which SQLite opens a file for reading only."""
+    return f"file:{quote(os.fspath(path))}?mode=ro"
+
+
 class Reader:
     """Reads on a thread of its own; every statement sees all that was committed before it was called."""
 
@@ -35,7 +40,7 @@ class Reader:
     @classmethod
     async def open(cls, path: Path) -> Reader:
         """Open a database that exists."""
-        connection = await aiosqlite.connect(f"file:{quote(os.fspath(path))}?mode=ro", uri=True, isolation_level=None)
+        connection = await aiosqlite.connect(read_only_uri(path), uri=True, isolation_level=None)
         await connection.execute_fetchall("PRAGMA query_only = ON")
         return cls(connection)
 

@@ -14,7 +14,9 @@ from schedd.core.model.batch import (
     NewSchedule,
     RecordBatch,
     RequestMark,
+    Retention,
     ScheduleChange,
+    StoreStatus,
     Timers,
 )
 from schedd.core.model.execution import Attempt, Execution
@@ -22,7 +24,7 @@ from schedd.core.model.journal import JournalEntry
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.ports import CommitListener
-from schedd.store import database, executions, journal, schedules, timers
+from schedd.store import backup, database, executions, journal, schedules, timers, upkeep
 from schedd.store.change import CHANGE, QUARANTINE, Quarantine
 from schedd.store.creation import CREATE, Creation
 from schedd.store.reader import Reader
@@ -30,6 +32,16 @@ from schedd.store.writer import Writer
 
 LOOKUP_ROWS = 500
 """Rows a lookup."""
+
+_STATUS = """
+    SELECT
+        (SELECT user_version FROM pragma_user_version),
+        (SELECT coalesce(max(sequence), 0) FROM journal),
+        max((SELECT coalesce(max(uid), 0) FROM schedules), (SELECT coalesce(max(id), 0) FROM executions)),
+        (SELECT count(*) FROM schedules) - (SELECT count(*) FROM schedules WHERE deleted_us IS NOT NULL),
+        (SELECT count(*) FROM executions),
+        (SELECT count(*) FROM executions WHERE state <> 'FINISHED')
+"""
 
 TIMERS_READ = 50_000
 TIMERS_SAVED = 2_000
@@ -44,6 +56,7 @@ class SqliteStore:
         self._writer = writer
         self._lookups = lookups
         self._scans = scans
+        self._sweep = upkeep.Sweep(scans)
 
     @classmethod
     async def open(cls, path: Path) -> SqliteStore:
@@ -179,3 +192,29 @@ class SqliteStore:
     async def journal_bounds(self) -> tuple[int, int]:
         """The oldest and the newest kept sequence numbers."""
         return await journal.bounds(self._lookups)
+
+    async def status(self) -> StoreStatus:
+        """The store's own figures."""
+        version, sequence, newest, stored, executed, unfinished = await self._scans.one(_STATUS)
+        return StoreStatus(
+            path=str(self._path),
+            schema_version=version,
+            size_bytes=await asyncio.to_thread(database.size_bytes, self._path),
+            last_sequence=sequence,
+            newest_id=newest,
+            schedules=stored,
+            executions=executed,
+            unfinished=unfinished,
+        )
+
+    async def prune(self, retention: Retention, *, now_us: int) -> int:
+        """Remove one bounded portion of what is too old; rows removed, 0 when nothing is left to do."""
+        portion = upkeep.Portion(now_us=now_us, retention=retention)
+        if removed := await self._writer.submit(upkeep.PRUNE, portion, rows=upkeep.PORTION):
+            return removed
+        excess = await self._sweep.next(retention.per_schedule)
+        return 0 if excess is None else await self._writer.submit(upkeep.PRUNE_EXCESS, excess, rows=upkeep.PORTION)
+
+    async def backup(self, path: str) -> None:
+        """Write a consistent copy of the database to `path`. Raises: AlreadyExistsError."""
+        await backup.write(str(self._path), path)

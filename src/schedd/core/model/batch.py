@@ -122,7 +122,10 @@ class LastRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreStatus:
-    """The store's own figures. `size_bytes` counts the database and its write-ahead log."""
+    """The store's own figures.
+
+    `size_bytes` counts the database and its write-ahead log. `newest_id` is the highest uid or execution id that is stored, 0 for none.
+    """
 
     path: str
     schema_version: int
@@ -131,6 +134,7 @@ class StoreStatus:
     schedules: int
     executions: int
     unfinished: int
+    newest_id: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
