@@ -58,11 +58,16 @@ def discover(environment: Mapping[str, str] | None = None) -> Address:
     variables = os.environ if environment is None else environment
     if named := variables.get(SERVER_VARIABLE):
         return parse_address(named)
-    if Path(SYSTEM_SOCKET).exists():
-        return _socket_address(SYSTEM_SOCKET)
-    if runtime := variables.get("XDG_RUNTIME_DIR"):
-        return _socket_address(str(Path(runtime) / "schedd" / "schedd.sock"))
-    return _socket_address(SYSTEM_SOCKET)
+    own = _own_sockets(variables)
+    found = next((path for path in (SYSTEM_SOCKET, *own) if Path(path).exists()), own[0])
+    return _socket_address(found)
+
+
+def _own_sockets(variables: Mapping[str, str]) -> list[str]:
+    """Where a daemon that a user runs puts its socket: the runtime directory, or, where there is none, beside its database."""
+    state = variables.get("XDG_STATE_HOME") or str(Path(variables.get("HOME", "/")) / ".local" / "state")
+    homes = [home for home in (variables.get("XDG_RUNTIME_DIR"), state) if home]
+    return [str(Path(home) / "schedd" / "schedd.sock") for home in homes]
 
 
 def _socket_address(path: str) -> Address:

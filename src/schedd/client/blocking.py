@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
 from functools import wraps
 from threading import Event
 from time import monotonic
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import grpc
 
@@ -127,7 +127,7 @@ class SyncClient:
         after: int | None = None,
         kinds: Sequence[JournalKind.ValueType] = (),
         on_break: Callable[[CallError], None] | None = None,
-    ) -> Iterator[JournalEntry]:
+    ) -> Generator[JournalEntry, None, None]:
         """What happens to executions and schedules, as it is committed, without an end; see `Client.watch`."""
         progress = WatchProgress(filter, tuple(kinds), after, self._patience)
         while not self._closed.is_set():
@@ -159,5 +159,5 @@ class SyncClient:
             execution = self.get_execution(name)
         return execution
 
-    def _watch_end(self, name: str, after: int) -> Any:
+    def _watch_end(self, name: str, after: int) -> Generator[JournalEntry, None, None]:
         return self.watch(filter=calls.of_execution(name), after=after, kinds=[JournalKind.JOURNAL_KIND_EXECUTION_FINISHED])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from functools import wraps
@@ -129,7 +129,7 @@ class Client:
         after: int | None = None,
         kinds: Sequence[JournalKind.ValueType] = (),
         on_break: Callable[[CallError], None] | None = None,
-    ) -> AsyncIterator[JournalEntry]:
+    ) -> AsyncGenerator[JournalEntry, None]:
         """What happens to executions and schedules, as it is committed, without an end; see WatchExecutionsRequest for `filter`.
 
         It begins after the sequence `after` (0: with all that is kept), or with what comes from now on. When the connection breaks or
@@ -167,7 +167,7 @@ class Client:
             execution = await self.get_execution(name)
         return execution
 
-    def _watch_end(self, name: str, after: int) -> Any:
+    def _watch_end(self, name: str, after: int) -> AsyncGenerator[JournalEntry, None]:
         return self.watch(filter=calls.of_execution(name), after=after, kinds=[JournalKind.JOURNAL_KIND_EXECUTION_FINISHED])
 
     def _method(self, call: Call[Any]) -> Any:

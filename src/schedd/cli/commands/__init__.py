@@ -1,0 +1,1 @@
+"""schedctl's commands, a file for each subject."""

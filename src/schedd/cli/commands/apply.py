@@ -1,0 +1,129 @@
+"""Creating and updating schedules from files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from schedd.cli.commanding import command
+from schedd.cli.failures import UsageFault
+from schedd.cli.names import short_name
+from schedd.cli.output import Format
+from schedd.cli.selecting import selector_filter
+from schedd.cli.session import Session
+
+if TYPE_CHECKING:
+    from schedd.cli.plans import Step
+    from schedd.client import SyncClient
+
+_COLOURS = {"created": "green", "updated": "cyan", "deleted": "red", "unchanged": "dim"}
+_PREVIEWED = 3
+
+
+@command(
+    "apply",
+    examples="""
+schedctl apply -f schedules.yaml
+schedctl apply -f schedules/ --dry-run
+schedctl apply -f schedules/ --prune -l app=demo
+generate-schedules | schedctl apply -f -
+""",
+)
+@click.option("-f", "--file", "files", multiple=True, required=True, metavar="FILE|DIR|-", help="Where they are; may be given again.")
+@click.option("--prune", is_flag=True, help="Delete what has the labels of -l and is in no file.")
+@click.option("-l", "--selector", metavar="LABELS", help="What --prune may delete: app=demo.")
+@click.option("--dry-run", is_flag=True, help="Show the fields that differ and the next fire times; change nothing.")
+@click.pass_obj
+def apply(session: Session, files: tuple[str, ...], prune: bool, selector: str | None, dry_run: bool) -> None:
+    """Create and update schedules from files.
+
+    Files are YAML or JSON. Schedules that are as the files have them are left alone, so it can be repeated at will. Everything is
+    checked first: if one schedule is refused, nothing is changed.
+    """
+    from schedd.cli.manifest import load_manifest
+    from schedd.cli.plans import Action, carry_out, plan
+
+    if prune != bool(selector):
+        raise UsageFault("--prune and -l go together: -l says what may be deleted")
+    written = load_manifest(files)
+    with session.client() as client:
+        steps = plan(client, written, selector_filter(selector) if prune else "")
+        if dry_run:
+            _show_plan(session, client, steps)
+            return
+        doomed = [step for step in steps if step.action is Action.DELETE]
+        if doomed:
+            session.confirm(f"Delete {', '.join(short_name(step.name) for step in doomed)}?")
+        done = []
+        for step in carry_out(client, steps):
+            done.append(step)
+            _show_step(session, step)
+    _close(session, done)
+
+
+def _show_step(session: Session, step: Step) -> None:
+    if session.format is Format.TABLE:
+        session.out.lines([f"{session.out.paint(f'{step.action:<9}', _COLOURS[step.action])}  {short_name(step.name)}"])
+    elif session.format is Format.NAME:
+        session.out.lines([short_name(step.name)])
+
+
+def _close(session: Session, steps: Sequence[Step]) -> None:
+    if session.format in (Format.JSON, Format.YAML):
+        session.out.data(_as_data(steps))
+    session.out.note(_summary(steps) or "no schedules")
+
+
+def _summary(steps: Iterable[Step]) -> str:
+    counts: dict[str, int] = {}
+    for step in steps:
+        counts[step.action] = counts.get(step.action, 0) + 1
+    return ", ".join(f"{count} {action}" for action, count in counts.items())
+
+
+def _show_plan(session: Session, client: SyncClient, steps: Sequence[Step]) -> None:
+    if session.format in (Format.JSON, Format.YAML):
+        session.out.data(_as_data(steps))
+        return
+    for step in steps:
+        _show_step(session, step)
+        if session.format is Format.TABLE:
+            session.out.lines(f"    {line}" for line in _plan_lines(client, step))
+    session.out.note(f"a dry run: nothing was changed; {_summary(steps) or 'no schedules'}")
+
+
+def _plan_lines(client: SyncClient, step: Step) -> list[str]:
+    from schedd.cli.plans import Action
+
+    lines = [str(difference) for difference in step.differences]
+    if step.action in (Action.UPDATE, Action.DELETE):
+        lines += _times(client, "fires now at" if step.action is Action.DELETE else "before: fires at", step.name)
+    if step.action is Action.CREATE and step.after is not None:
+        lines += _times(client, "fires at", step.after)
+    if step.action is Action.UPDATE and step.after is not None:
+        lines += _times(client, "after: fires at", step.after)
+    return lines
+
+
+def _times(client: SyncClient, title: str, subject: object) -> list[str]:
+    from schedd.cli.previews import occurrence_lines
+    from schedd.v1.schedule_pb2 import Schedule
+
+    chosen = subject if isinstance(subject, Schedule) else str(subject)
+    occurrences = client.preview_schedule(chosen, count=_PREVIEWED).occurrences
+    found = occurrence_lines(occurrences, datetime.now(UTC)) or ["never again"]
+    return [f"{title if index == 0 else '':<16}  {line}" for index, line in enumerate(found)]
+
+
+def _as_data(steps: Iterable[Step]) -> list[dict[str, object]]:
+    return [
+        {
+            "name": step.name,
+            "action": str(step.action),
+            "differences": [{"path": item.path, "before": item.before, "after": item.after} for item in step.differences],
+        }
+        for step in steps
+    ]

@@ -1,0 +1,108 @@
+"""Creating one schedule from the command line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from schedd.cli.commanding import DURATION, command
+from schedd.cli.failures import UsageFault
+from schedd.cli.names import schedule_name, short_name
+from schedd.cli.output import Format
+from schedd.cli.session import Session
+
+
+@command(
+    "create",
+    examples="""
+schedctl schedule create tee-time --cron '0 6 * * *' --tz America/New_York --http https://example.com/check
+schedctl schedule create heartbeat --every 30s -- /usr/bin/true
+schedctl schedule create reminder --at 2026-12-24T09:00:00 --tz Europe/Berlin --http https://example.com/hook --body 'Lunch!'
+""",
+)
+@click.argument("name")
+@click.argument("argv", nargs=-1, metavar="[-- COMMAND [ARGUMENT]...]")
+@click.option("--cron", metavar="EXPR", help="A cron expression, a macro, cron(…), rate(…) or at(…).")
+@click.option("--every", metavar="TIME", help="An interval, such as 30s.")
+@click.option("--at", metavar="TIME", help="Once, at this time; in the zone, unless it has an offset.")
+@click.option("-z", "--tz", metavar="ZONE", help="The IANA zone of local times; UTC if not given.")
+@click.option("--http", "url", metavar="URL", help="Send an HTTP request there, in place of running a command.")
+@click.option("--method", metavar="METHOD", help="Its method; POST if not given.")
+@click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header of it; may be given again.")
+@click.option("--body", metavar="TEXT", help="Its body.")
+@click.option("--attempts", type=click.IntRange(1, 100), help="Attempts in all, the first included.")
+@click.option("--attempt-timeout", type=DURATION, metavar="TIME", help="How long one attempt may take.")
+@click.option("--description", metavar="TEXT", help="For people.")
+@click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label; may be given again.")
+@click.option("--dry-run", is_flag=True, help="Check only, and show when it would fire; create nothing.")
+@click.pass_obj
+def create(session: Session, /, name: str, argv: tuple[str, ...], dry_run: bool, attempt_timeout: timedelta | None, **given: Any) -> None:
+    """Create one schedule from the command line.
+
+    Say when with --cron, --every or --at, and what with --http or, after --, a command that runs without a shell.
+    """
+    from schedd.cli.manifest import read_one
+    from schedd.cli.previews import occurrence_lines
+    from schedd.cli.views import instant, schedules_view
+
+    schedule = read_one(_document(name, argv, given))
+    if attempt_timeout is not None:
+        schedule.policies.attempt_timeout.FromTimedelta(attempt_timeout)
+    with session.client() as client:
+        made = client.create_schedule(schedule, validate_only=dry_run)
+        preview = client.preview_schedule(schedule, count=3).occurrences if dry_run else []
+    now = datetime.now(UTC)
+    if session.format is not Format.TABLE:
+        session.out.one(schedules_view(now), made, list)
+    elif dry_run:
+        session.out.lines([f"{short_name(made.name)} would be created; it would fire at", *occurrence_lines(preview, now)])
+    else:
+        from schedd.cli.spans import instant_text, relative_text
+
+        due = instant(made.next_time) if made.HasField("next_time") else None
+        told = f"; fires next {instant_text(due)} ({relative_text(due, now)})" if due else ""
+        session.out.note(f"{short_name(made.name)} created{told}")
+
+
+def _document(name: str, argv: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
+    """What was given, as a schedule of a schedules file."""
+    times = {key: given[key] for key in ("cron", "every", "at") if given[key]}
+    if len(times) != 1:
+        raise UsageFault("say when, in one way: --cron EXPR, --every TIME or --at TIME")
+    if bool(given["url"]) == bool(argv):
+        raise UsageFault("say what, in one way: --http URL, or -- COMMAND")
+    document: dict[str, Any] = {"name": schedule_name(name), **_when(times)}
+    document |= {key: given[source] for key, source in (("time_zone", "tz"), ("description", "description")) if given[source]}
+    if given["labels"]:
+        document["labels"] = dict(_pair(label, "=", "a label is KEY=VALUE") for label in given["labels"])
+    if given["attempts"]:
+        document["retry"] = {"max_attempts": given["attempts"]}
+    return document | _target(argv, given)
+
+
+def _when(times: dict[str, str]) -> dict[str, str]:
+    # --cron takes whatever the language has, so it is an expression, not a cron trigger alone.
+    return {"schedule" if key == "cron" else key: value for key, value in times.items()}
+
+
+def _target(argv: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
+    if argv:
+        for option in ("method", "headers", "body"):
+            if given[option]:
+                raise UsageFault(f"--{option.rstrip('s')} goes with --http")
+        return {"process": {"argv": list(argv)}}
+    target: dict[str, Any] = {"url": given["url"]}
+    target |= {key: given[key] for key in ("method", "body") if given[key]}
+    pairs = [_pair(header, ":", "a header is NAME:VALUE") for header in given["headers"]]
+    if pairs:
+        target["headers"] = [{"name": name, "value": value.strip()} for name, value in pairs]
+    return {"http": target}
+
+
+def _pair(text: str, separator: str, form: str) -> tuple[str, str]:
+    key, found, value = text.partition(separator)
+    if not found or not key:
+        raise UsageFault(f"{text!r} is wrong: {form}")
+    return key, value

@@ -1,0 +1,61 @@
+"""schedctl's entry point: runs the command line and turns whatever happens into an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from schedd.cli.failures import ExitCode, exit_code, message_lines
+from schedd.cli.output import takes_colour
+from schedd.cli.session import Session
+from schedd.cli.tables import painted
+from schedd.cli.tree import schedctl
+
+
+def main() -> None:
+    """Run schedctl and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run schedctl with these arguments; its exit code."""
+    session = Session()
+    try:
+        answer = schedctl.main(list(arguments), prog_name="schedctl", standalone_mode=False, obj=session)
+        sys.stdout.flush()
+        return answer if isinstance(answer, int) else ExitCode.OK
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        _show_usage(error)
+        return ExitCode.USAGE if isinstance(error, click.UsageError) else ExitCode.ERROR
+    except (click.Abort, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit: give it somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.PIPE
+    except Exception as error:  # noqa: BLE001 - the outermost one: whatever it is becomes a message and a code
+        if session.verbose:
+            sys.excepthook(*sys.exc_info())
+        _show(message_lines(error, server=session.server_text))
+        return exit_code(error)
+
+
+def _show(lines: Sequence[str]) -> None:
+    prefix = "schedctl:"
+    if takes_colour(sys.stderr):
+        prefix = painted(prefix, "red")
+    first, *rest = lines
+    sys.stderr.write("\n".join([f"{prefix} {first}", *rest]) + "\n")
+
+
+def _show_usage(error: click.ClickException) -> None:
+    lines = [error.format_message()]
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        lines.append(f"  {context.command_path} --help says more")
+    _show(lines)

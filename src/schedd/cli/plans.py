@@ -1,0 +1,173 @@
+"""What `apply` would do: the files against the server, schedule by schedule, with the fields that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from google.api import field_behavior_pb2
+
+from schedd.cli.failures import CommandError
+from schedd.cli.manifest import Written
+from schedd.cli.output import as_data
+from schedd.client.errors import CallError, FieldViolation, InvalidError, NotFoundError
+from schedd.v1.schedule_pb2 import Schedule, ScheduleState
+
+if TYPE_CHECKING:
+    from schedd.client import SyncClient
+
+BATCH = 500
+"""Schedules a BatchCreate: well below its limits in number and size."""
+
+
+class Action(StrEnum):
+    """What happens to a schedule."""
+
+    CREATE = "created"
+    UPDATE = "updated"
+    KEEP = "unchanged"
+    DELETE = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A field that differs: its path and both values as they are read, empty for a field that is not there."""
+
+    path: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.before or '(not set)'} → {self.after or '(not set)'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One schedule's part of the plan. `schedule` is sent; `before` is as the server has it, `after` as it would have it."""
+
+    action: Action
+    name: str
+    schedule: Schedule
+    before: Schedule | None = None
+    after: Schedule | None = None
+    differences: Sequence[Difference] = field(default_factory=tuple)
+
+
+def plan(client: SyncClient, written: Sequence[Written], prune_filter: str) -> list[Step]:
+    """What to do so that the server has what the files have. Everything is checked by the server first; nothing is changed.
+
+    Raises: CommandError with every violation, at its file and line.
+    """
+    refused: list[str] = []
+    steps = [step for item in written for step in _steps(client, item, refused)]
+    if refused:
+        count = "one field" if len(refused) == 1 else f"{len(refused)} fields"
+        raise CommandError(f"the server refuses {count}; nothing was changed", refused)
+    if prune_filter:
+        wanted = {item.schedule.name for item in written}
+        steps += [
+            Step(action=Action.DELETE, name=item.name, schedule=item, before=item)
+            for item in client.list_schedules(filter=prune_filter)
+            if item.name not in wanted
+        ]
+    return steps
+
+
+def _steps(client: SyncClient, written: Written, refused: list[str]) -> Iterator[Step]:
+    """The step of one schedule; none if the server refuses it, which is noted."""
+    schedule = written.schedule
+    try:
+        before = client.get_schedule(schedule.name)
+    except NotFoundError:
+        before = None
+    try:
+        if before is None or before.state == ScheduleState.SCHEDULE_STATE_DELETED:
+            after = client.create_schedule(schedule, validate_only=True)
+            yield Step(action=Action.CREATE, name=schedule.name, schedule=schedule, after=after)
+        else:
+            yield _compared(client, schedule, before)
+    except InvalidError as error:
+        refused.extend(violation_lines(written, error))
+
+
+def _compared(client: SyncClient, schedule: Schedule, before: Schedule) -> Step:
+    wanted = Schedule()
+    wanted.CopyFrom(schedule)
+    wanted.etag = before.etag
+    _keep_fixed_moments(wanted, before)
+    after = client.update_schedule(wanted, update_mask=["*"], validate_only=True)
+    found = differences(before, after)
+    action = Action.UPDATE if found else Action.KEEP
+    return Step(action=action, name=schedule.name, schedule=wanted, before=before, after=after, differences=found)
+
+
+def _keep_fixed_moments(wanted: Schedule, before: Schedule) -> None:
+    """`once: {delay: …}` became a moment when the schedule was created; applying the file again does not ask for another one."""
+    for mine, theirs in zip(wanted.triggers, before.triggers, strict=False):
+        if mine.once.HasField("delay") and len(theirs.once.times) == 1:
+            mine.CopyFrom(theirs)
+
+
+def violation_lines(written: Written, error: InvalidError) -> list[str]:
+    """What the server found wrong, each at its place in the file."""
+    lines = []
+    for violation in error.violations or (_whole(error),):
+        path = violation.field.partition("schedule.")[2] or violation.field
+        first, *rest = violation.description.splitlines() or [""]
+        lines.append(f"{written.place_of(path)}: {path}: {first}")
+        lines.extend(f"    {line}" for line in rest)
+    return lines
+
+
+def _whole(error: CallError) -> FieldViolation:
+    return FieldViolation(field="schedule", reason=error.reason, description=error.message)
+
+
+def differences(before: Schedule, after: Schedule) -> list[Difference]:
+    """The fields that differ, without what schedd itself writes, by path."""
+    old, new = dict(_leaves(owned(before))), dict(_leaves(owned(after)))
+    paths = [*old, *(path for path in new if path not in old)]
+    return [Difference(path, old.get(path, ""), new.get(path, "")) for path in paths if old.get(path) != new.get(path)]
+
+
+def owned(schedule: Schedule) -> Any:
+    """What its owner says about a schedule, as plain data: no output-only field, no etag."""
+    kept = Schedule()
+    kept.CopyFrom(schedule)
+    kept.ClearField("etag")
+    extension: Any = field_behavior_pb2.field_behavior
+    for item in Schedule.DESCRIPTOR.fields:
+        if field_behavior_pb2.OUTPUT_ONLY in item.GetOptions().Extensions[extension]:
+            kept.ClearField(item.name)  # type: ignore[arg-type] # a name among the descriptor's own
+    return as_data(kept)
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    match value:
+        case dict():
+            for key, item in value.items():
+                yield from _leaves(item, f"{path}.{key}" if path else str(key))
+        case list():
+            for index, item in enumerate(value):
+                yield from _leaves(item, f"{path}[{index}]")
+        case _:
+            yield path, str(value)
+
+
+def carry_out(client: SyncClient, steps: Iterable[Step]) -> Iterator[Step]:
+    """Do it, creations first and in batches; each step comes back once it is durable."""
+    todo = list(steps)
+    creations = [step for step in todo if step.action is Action.CREATE]
+    for start in range(0, len(creations), BATCH):
+        batch = creations[start : start + BATCH]
+        client.create_schedules([step.schedule for step in batch])
+        yield from batch
+    for step in todo:
+        if step.action is Action.UPDATE:
+            client.update_schedule(step.schedule, update_mask=["*"])
+        elif step.action is Action.DELETE:
+            client.delete_schedule(step.name, etag=step.schedule.etag)
+        if step.action is not Action.CREATE:
+            yield step
