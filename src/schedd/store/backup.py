@@ -25,8 +25,7 @@ async def write(source: str, path: str) -> None:
             await connection.execute_fetchall("VACUUM INTO ?", (path,))
         await asyncio.to_thread(_sync, path)
     except (OSError, sqlite3.Error) as exc:
-        with suppress(OSError):
-            Path(path).unlink()
+        await asyncio.to_thread(_remove, path)
         raise _cannot_write(path, exc) from exc
 
 
@@ -37,6 +36,11 @@ def _create(path: str) -> None:
         raise AlreadyExistsError("backup", path) from exc
     except OSError as exc:
         raise _cannot_write(path, exc) from exc
+
+
+def _remove(path: str) -> None:
+    with suppress(OSError):
+        Path(path).unlink()
 
 
 def _sync(path: str) -> None:

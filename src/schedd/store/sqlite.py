@@ -65,7 +65,11 @@ class SqliteStore:
         Raises: UnavailableError with reason STORE_CANNOT_OPEN, STORE_FOREIGN (another program's database) or STORE_NEWER (a newer
         schedd's).
         """
-        writer = Writer(await asyncio.to_thread(database.open_for_writing, path))
+        return await cls.over(path, Writer(await asyncio.to_thread(database.open_for_writing, path)))
+
+    @classmethod
+    async def over(cls, path: Path, writer: Writer) -> SqliteStore:
+        """The store on a database that is open for writing."""
         return cls(path, writer, await Reader.open(path), await Reader.open(path))
 
     def listen(self, listener: CommitListener) -> None:

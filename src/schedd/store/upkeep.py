@@ -39,9 +39,9 @@ _OLD_JOURNAL = f"""
         SELECT sequence FROM (SELECT sequence, time_us FROM journal ORDER BY sequence LIMIT {PORTION}) WHERE time_us < ?
     ) AND sequence < (SELECT max(sequence) FROM journal)
 """
-_OLD_REQUESTS = (
-    f"DELETE FROM requests WHERE (scope, request_id) IN (SELECT scope, request_id FROM requests WHERE time_us < ? LIMIT {PORTION})"
-)
+_OLD_REQUESTS = f"""
+    DELETE FROM requests WHERE (scope, request_id) IN (SELECT scope, request_id FROM requests WHERE time_us < ? LIMIT {PORTION})
+"""
 _FORGOTTEN_NAMES = f"""
     DELETE FROM purged_schedules WHERE uid IN (
         SELECT uid FROM purged_schedules AS p
@@ -50,7 +50,8 @@ _FORGOTTEN_NAMES = f"""
 """
 _DELETED_SCHEDULES = f"""
     SELECT s.row, s.uid, s.group_name, s.name FROM schedules AS s
-    WHERE s.deleted_us < ? AND json_valid(s.labels) AND NOT EXISTS (SELECT 1 FROM executions AS e WHERE e.schedule_uid = s.uid) LIMIT {PORTION}
+    WHERE s.deleted_us < ? AND json_valid(s.labels) AND NOT EXISTS (SELECT 1 FROM executions AS e WHERE e.schedule_uid = s.uid)
+    LIMIT {PORTION}
 """
 _DELETE_LABELS = """
     DELETE FROM labels WHERE (key, value, row) IN (

@@ -1,0 +1,566 @@
+"""What every implementation of the port `schedd.core.ports.Store` has to keep.
+
+A test module subclasses `StoreSuite` and gives it a fixture `store`: an empty one, open, closed by the fixture.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from schedd.core.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
+from schedd.core.model.batch import (
+    NEVER_US,
+    ArmBatch,
+    ExecutionChange,
+    NewSchedule,
+    RecordBatch,
+    RequestMark,
+    Retention,
+    ScheduleChange,
+    Timers,
+)
+from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState, Outcome, Reason
+from schedd.core.model.journal import ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.query import Comparison, Filter, Operator, Order, PageRequest
+from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
+from schedd.core.model.target import HttpTarget, Payload, ProcessTarget
+from schedd.core.model.when import Cron, Expression, Interval, Spread, SpreadMode, When
+from schedd.core.ports import Store
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+NOW_US = 1_767_258_000_000_000
+"""2026-01-01T09:00:00Z."""
+
+
+def schedule(uid: int, name: str = "", **values: object) -> Schedule:
+    """An hourly schedule in the group `default`; `values` replace fields of it."""
+    plain = Schedule(
+        name=ScheduleName(group="default", schedule=name or f"job-{uid}"),
+        when=When(triggers=(Expression(text="0 * * * *"),)),
+        target=HttpTarget(url="http://localhost/"),
+        uid=uid,
+        creator="ann",
+        created_us=NOW_US + uid,
+        updated_us=NOW_US + uid,
+        planned_from_us=NOW_US,
+    )
+    return replace(plain, **values)  # type: ignore[arg-type]
+
+
+def draft(uid: int, name: str = "", *, next_us: int | None = NOW_US + SECOND, **values: object) -> NewSchedule:
+    """A draft of `schedule(…)`."""
+    return NewSchedule(schedule=schedule(uid, name, **values), next_us=next_us)
+
+
+def entry_of(subject: Schedule, kind: JournalKind = JournalKind.SCHEDULE_CREATED) -> JournalEntry:
+    """What is journaled about a schedule."""
+    return JournalEntry(
+        time_us=subject.updated_us, kind=kind, actor="ann", schedule=subject.name, schedule_row=subject.row, schedule_uid=subject.uid
+    )
+
+
+async def create(store: Store, *drafts: NewSchedule, request: RequestMark | None = None) -> tuple[Schedule, ...]:
+    """Store drafts with their entries."""
+    return await store.create_schedules(drafts, [entry_of(each.schedule) for each in drafts], request=request)
+
+
+def changed(before: Schedule, *, next_us: int | None = NOW_US + SECOND, **values: object) -> ScheduleChange:
+    """The change to the next generation, with `values` replaced."""
+    after = replace(before, generation=before.generation + 1, **values)  # type: ignore[arg-type]
+    return ScheduleChange(schedule=after, next_us=next_us, entries=(entry_of(after, JournalKind.SCHEDULE_UPDATED),))
+
+
+def execution(execution_id: int, of: Schedule, nominal_us: int = NOW_US, cause: Cause = Cause.SCHEDULE) -> Execution:
+    """An armed execution of a schedule."""
+    return Execution(
+        id=execution_id,
+        schedule=of.name,
+        schedule_row=of.row,
+        schedule_uid=of.uid,
+        generation=of.generation,
+        cause=cause,
+        nominal_us=nominal_us,
+        due_us=nominal_us + 5,
+        armed_us=nominal_us - 7,
+    )
+
+
+def execution_entry(of: Execution, kind: JournalKind = JournalKind.EXECUTION_ARMED) -> JournalEntry:
+    """What is journaled about an execution."""
+    facts = ExecutionFacts(id=of.id, cause=of.cause, nominal_us=of.nominal_us, due_us=of.due_us, attempt=of.attempt)
+    return JournalEntry(
+        time_us=of.armed_us, kind=kind, schedule=of.schedule, schedule_row=of.schedule_row, schedule_uid=of.schedule_uid, execution=facts
+    )
+
+
+def armed(*executions: Execution, planned_through_us: int | None = None) -> ArmBatch:
+    """The batch that arms them."""
+    entries = tuple(execution_entry(each) for each in executions)
+    return ArmBatch(executions=executions, entries=entries, planned_through_us=planned_through_us)
+
+
+def finish(of: Execution, *, finished_us: int, outcome: Outcome = Outcome.SUCCEEDED) -> ExecutionChange:
+    """The change that finishes an execution after one attempt."""
+    return ExecutionChange(
+        execution_id=of.id,
+        state=ExecutionState.FINISHED,
+        attempt=1,
+        outcome=outcome,
+        reason=Reason.COMPLETED,
+        started_us=finished_us - 3,
+        finished_us=finished_us,
+    )
+
+
+def where(field: str, operator: str, value: str | int) -> Filter:
+    """A filter of one comparison."""
+    return (Comparison(field=field, operator=Operator(operator), value=value),)
+
+
+BY_NAME = Order(field="name")
+
+
+async def names(store: Store, matching: Filter = (), order: Order = BY_NAME, *, size: int = 1000, show_deleted: bool = False) -> list[str]:
+    """The schedules' own names in all pages of a search."""
+    found: list[str] = []
+    after: tuple[str | int, ...] = ()
+    while True:
+        page = await store.find_schedules(matching, order, PageRequest(size=size, after=after), show_deleted=show_deleted)
+        found += [each.name.schedule for each in page.items]
+        after = page.after
+        if not after:
+            return found
+
+
+async def ids(store: Store, matching: Filter = (), order: Order = Order(field="execution"), *, size: int = 1000) -> list[int]:
+    """The ids in all pages of a search for executions."""
+    found: list[int] = []
+    after: tuple[str | int, ...] = ()
+    while True:
+        page = await store.find_executions(matching, order, PageRequest(size=size, after=after))
+        found += [each.id for each in page.items]
+        after = page.after
+        if not after:
+            return found
+
+
+async def kinds(store: Store, matching: Filter = ()) -> list[JournalKind]:
+    """The kinds of the matching journal entries."""
+    return [entry.kind for entry in await store.journal(after=0, limit=1000, where=matching)]
+
+
+class StoreSuite:
+    """The suite."""
+
+    # Schedules
+
+    async def test_create_gives_the_lowest_rows_and_reads_back_whole(self, store: Store) -> None:
+        first, second = await create(store, draft(1), draft(2))
+        assert (first.row, second.row) == (1, 2)
+        assert await store.schedule(first.name) == first
+        assert await store.schedules([2, 1, 99]) == {1: first, 2: second}
+
+    async def test_schedule_with_every_field_set_reads_back_whole(self, store: Store) -> None:
+        everything = schedule(
+            1,
+            when=When(
+                triggers=(Cron(text="0 6 * * *"), Interval(every=timedelta(microseconds=1_000_001), anchor_us=5)),
+                exclusions=(Expression(text="@yearly"),),
+                exclude_calendars=("holidays",),
+                time_zone="America/New_York",
+                start_us=1,
+                end_us=2,
+                spread=Spread(mode=SpreadMode.STABLE, window=timedelta(seconds=1)),
+            ),
+            target=ProcessTarget(argv=("a", "é\0"), env={"K": "v"}, stdin=Payload(content=b"\x00\xff", template=False)),
+            description="what\nfor",
+            labels={"team": "pay", "a": ""},
+            state=ScheduleState.PAUSED,
+            state_reason="why",
+            pause=Pause(actor="bob", since_us=3, reason="r", until_us=4),
+        )
+        (stored,) = await create(store, NewSchedule(schedule=everything, next_us=None))
+        assert await store.schedule(everything.name) == replace(everything, row=1) == stored
+
+    async def test_create_with_a_taken_name_stores_nothing(self, store: Store) -> None:
+        await create(store, draft(1, "taken"))
+        with pytest.raises(AlreadyExistsError) as caught:
+            await create(store, draft(2, "free"), draft(3, "taken"))
+        assert caught.value.name == "groups/default/schedules/taken"
+        assert await names(store) == ["taken"]
+        assert await kinds(store) == [JournalKind.SCHEDULE_CREATED]
+
+    async def test_create_with_one_name_twice_stores_nothing(self, store: Store) -> None:
+        with pytest.raises(AlreadyExistsError):
+            await create(store, draft(1, "twin"), draft(2, "twin"))
+        assert await names(store) == []
+
+    async def test_create_of_one_name_by_many_at_once_succeeds_once(self, store: Store) -> None:
+        answers = await asyncio.gather(*(create(store, draft(uid, "wanted")) for uid in range(1, 9)), return_exceptions=True)
+        assert sum(isinstance(answer, tuple) for answer in answers) == 1
+        assert sum(isinstance(answer, AlreadyExistsError) for answer in answers) == 7
+
+    async def test_create_repeated_with_its_request_gives_what_stands_now(self, store: Store) -> None:
+        mark = RequestMark(request_id="r", scope="Create", fingerprint="f")
+        (stored,) = await create(store, draft(1), request=mark)
+        await store.change_schedule(changed(stored, description="new"))
+        (again,) = await create(store, draft(2), request=mark)
+        assert (again.uid, again.description) == (1, "new")
+        assert await names(store) == ["job-1"]
+
+    async def test_create_twice_at_once_with_one_request_stores_once(self, store: Store) -> None:
+        mark = RequestMark(request_id="r", scope="Create", fingerprint="f")
+        answers = await asyncio.gather(*(create(store, draft(uid), request=mark) for uid in (1, 2, 3)))
+        assert [answer[0].uid for answer in answers] == [1, 1, 1]
+
+    async def test_create_with_a_request_id_of_another_request_conflicts(self, store: Store) -> None:
+        await create(store, draft(1), request=RequestMark(request_id="r", scope="Create", fingerprint="f"))
+        with pytest.raises(ConflictError) as caught:
+            await create(store, draft(2), request=RequestMark(request_id="r", scope="Create", fingerprint="g"))
+        assert caught.value.reason == "REQUEST_ID_REUSED"
+
+    async def test_change_replaces_the_generation_before_only(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        await store.change_schedule(changed(stored, description="new"))
+        assert (await store.schedule(stored.name)).description == "new"
+        with pytest.raises(ConflictError) as caught:
+            await store.change_schedule(changed(stored, description="late"))
+        assert caught.value.reason == "ETAG_MISMATCH"
+        assert (await store.schedule(stored.name)).description == "new"
+
+    async def test_change_by_many_at_once_succeeds_once(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        answers = await asyncio.gather(*(store.change_schedule(changed(stored)) for _ in range(5)), return_exceptions=True)
+        assert sorted(type(answer).__name__ for answer in answers) == ["ConflictError"] * 4 + ["NoneType"]
+
+    async def test_change_of_an_unknown_schedule_is_not_found(self, store: Store) -> None:
+        with pytest.raises(NotFoundError):
+            await store.change_schedule(changed(schedule(1, row=1)))
+
+    async def test_change_takes_executions_back_in_the_same_step(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        await store.arm(armed(execution(10, stored)))
+        await store.change_schedule(replace(changed(stored), disarmed=(10,)))
+        with pytest.raises(NotFoundError):
+            await store.execution(10)
+
+    async def test_delete_frees_the_name_and_undelete_needs_it(self, store: Store) -> None:
+        (old,) = await create(store, draft(1, "name"))
+        await store.change_schedule(changed(old, state=ScheduleState.DELETED, deleted_us=NOW_US))
+        assert (await store.schedule(old.name)).uid == 1
+        await create(store, draft(2, "name"))
+        assert (await store.schedule(old.name)).uid == 2
+        deleted = (await store.schedules([old.row]))[old.row]
+        assert isinstance(deleted, Schedule)
+        with pytest.raises(AlreadyExistsError):
+            await store.change_schedule(changed(deleted, state=ScheduleState.ENABLED, deleted_us=None))
+        assert await names(store) == ["name"]
+        assert await names(store, show_deleted=True) == ["name", "name"]
+
+    async def test_quarantine_disables_and_journals_once(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        entry = JournalEntry(time_us=NOW_US, kind=JournalKind.SCHEDULE_DISABLED, schedule_row=1, evidence={"detail": "garbage"})
+        await store.quarantine(1, entry)
+        await store.quarantine(1, entry)
+        await store.quarantine(99, entry)
+        disabled = await store.schedule(stored.name)
+        assert (disabled.state, disabled.state_reason, disabled.generation) == (ScheduleState.DISABLED, "garbage", 2)
+        assert len(await store.timers()) == 0
+        assert await kinds(store, where("kind", "=", "SCHEDULE_DISABLED")) == [JournalKind.SCHEDULE_DISABLED]
+
+    @pytest.mark.parametrize(
+        ("matching", "found"),
+        [
+            (where("state", "=", "PAUSED"), ["b"]),
+            (where("state", "!=", "PAUSED"), ["a", "c"]),
+            (where("name", "=", "groups/default/schedules/b"), ["b"]),
+            (where("name", ":", "schedules/b"), ["b"]),
+            (where("schedule", ">=", "b"), ["b", "c"]),
+            (where("labels.team", "=", "pay"), ["a"]),
+            (where("labels.team", "!=", "pay"), ["b", "c"]),
+            (where("labels.team", ":", "*"), ["a", "b"]),
+            (where("create_time", ">", NOW_US + 1), ["b", "c"]),
+            (where("labels.team", ":", "*") + where("state", "=", "ENABLED"), ["a"]),
+            (where("description", ":", "%"), ["c"]),
+            (where("uid", "=", 3), ["c"]),
+            (where("group", "=", "other"), []),
+        ],
+    )
+    async def test_find_schedules_by_filter(self, store: Store, matching: Filter, found: list[str]) -> None:
+        await create(
+            store,
+            draft(1, "a", labels={"team": "pay"}),
+            draft(2, "b", labels={"team": "ops"}, state=ScheduleState.PAUSED),
+            draft(3, "c", description="100%"),
+        )
+        assert await names(store, matching) == found
+
+    async def test_find_schedules_by_a_changed_label(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1, "a", labels={"team": "pay", "env": "x"}))
+        await store.change_schedule(changed(stored, labels={"team": "ops"}))
+        assert await names(store, where("labels.team", "=", "pay")) == []
+        assert await names(store, where("labels.env", ":", "*")) == []
+        assert await names(store, where("labels.team", "=", "ops")) == ["a"]
+
+    @pytest.mark.parametrize(
+        "matching", [where("colour", "=", "red"), where("uid", ":", 3), where("state", "=", 3), where("uid", "=", "x")]
+    )
+    async def test_find_schedules_by_a_wrong_filter_names_it(self, store: Store, matching: Filter) -> None:
+        with pytest.raises(InvalidError) as caught:
+            await store.find_schedules(matching, BY_NAME, PageRequest(size=10))
+        assert [violation.field for violation in caught.value.violations] == ["filter"]
+
+    @pytest.mark.parametrize("order", ["name", "create_time", "update_time"])
+    async def test_find_schedules_pages_stay_right_while_rows_change(self, store: Store, order: str) -> None:
+        await create(store, *(draft(uid, f"n{uid:02}") for uid in range(1, 8)))
+        first = await store.find_schedules((), Order(field=order), PageRequest(size=3))
+        assert [each.uid for each in first.items] == [1, 2, 3]
+        await store.change_schedule(changed(first.items[2], state=ScheduleState.DELETED, deleted_us=NOW_US, updated_us=NOW_US + 3))
+        await create(store, draft(8, "n00", created_us=1, updated_us=1))
+        second = await store.find_schedules((), Order(field=order), PageRequest(size=3, after=first.after))
+        third = await store.find_schedules((), Order(field=order), PageRequest(size=3, after=second.after))
+        assert [each.uid for each in (*second.items, *third.items)] == [4, 5, 6, 7]
+        assert third.after == ()
+
+    # Executions
+
+    async def test_arm_stores_and_journals_only_what_is_new(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        one, two = execution(10, stored), execution(11, stored, NOW_US + SECOND)
+        assert await store.arm(armed(one, planned_through_us=5)) == {10}
+        twin = execution(12, stored)
+        assert await store.arm(armed(twin, two)) == {11}
+        assert await store.arm(armed(one, two)) == frozenset()
+        assert await store.execution(10) == one
+        with pytest.raises(NotFoundError):
+            await store.execution(12)
+        assert await kinds(store, where("kind", "=", "EXECUTION_ARMED")) == [JournalKind.EXECUTION_ARMED] * 2
+        assert await store.planned_through_us() == 5
+
+    async def test_arm_of_one_occurrence_by_two_at_once_stores_one(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        answers = await asyncio.gather(*(store.arm(armed(execution(number, stored))) for number in (10, 11)))
+        assert sorted(map(len, answers)) == [0, 1]
+
+    async def test_arm_of_one_instant_with_other_causes_stores_each(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        assert await store.arm(armed(execution(10, stored), execution(11, stored, cause=Cause.MANUAL))) == {10, 11}
+
+    async def test_arm_repeated_with_its_request_gives_the_first_id(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        mark = RequestMark(request_id="r", scope="Trigger", fingerprint="f")
+        batches = [replace(armed(execution(number, stored, NOW_US + number)), request=mark) for number in (10, 11, 12)]
+        assert await asyncio.gather(*map(store.arm, batches[:2])) == [{10}, {10}]
+        assert await store.arm(batches[2]) == {10}
+        with pytest.raises(ConflictError):
+            await store.arm(replace(batches[2], request=replace(mark, fingerprint="g")))
+        assert await ids(store) == [10]
+
+    async def test_record_changes_adds_attempts_and_takes_back(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        one, two = execution(10, stored), execution(11, stored, NOW_US + SECOND)
+        await store.arm(armed(one, two))
+        result = AttemptResult(
+        saved = Timers(
+            rows=array("q", [1, 2]), generations=array("q", [1, 9]), next_us=array("q", [5, 6]), planned_from_us=array("q", [0, 0])
+        )
+            retry_after=timedelta(microseconds=7),
+        )  # fmt: skip
+        attempt = Attempt(execution_id=10, number=1, started_us=1, finished_us=2, result=result)
+        gone = execution_entry(two, JournalKind.EXECUTION_DISARMED)
+        await store.record(
+            RecordBatch(changes=(finish(one, finished_us=NOW_US + 9),), attempts=(attempt,), entries=(gone,), disarmed=(11,))
+        )
+        after = await store.execution(10)
+        assert (after.state, after.outcome, after.finished_us) == (ExecutionState.FINISHED, Outcome.SUCCEEDED, NOW_US + 9)
+        assert await store.attempts(10) == (attempt,)
+        with pytest.raises(NotFoundError):
+            await store.execution(11)
+        [entry] = await store.journal(after=0, limit=9, where=where("kind", "=", "EXECUTION_DISARMED"))
+        assert replace(entry, sequence=0) == gone
+
+    async def test_unfinished_gives_what_is_not_finished_by_due_time(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        runs = [execution(number, stored, NOW_US - number) for number in (10, 11, 12)]
+        await store.arm(armed(*runs))
+        await store.record(RecordBatch(changes=(finish(runs[1], finished_us=NOW_US),)))
+        assert await store.unfinished() == (runs[2], runs[0])
+
+    async def test_last_runs_gives_the_newest_that_ran_and_the_newest_success(self, store: Store) -> None:
+        one, two = await create(store, draft(1), draft(2))
+        runs = [execution(10 + number, one, NOW_US + number) for number in range(4)]
+        await store.arm(armed(*runs))
+        skipped = ExecutionChange(
+            execution_id=13, state=ExecutionState.FINISHED, attempt=0, outcome=Outcome.SKIPPED, reason=Reason.OVERLAP, finished_us=NOW_US
+        )
+        succeeded, failed = finish(runs[0], finished_us=NOW_US), finish(runs[1], finished_us=NOW_US, outcome=Outcome.FAILED)
+        await store.record(RecordBatch(changes=(succeeded, failed, skipped)))
+        found = await store.last_runs([one.row, two.row])
+        assert set(found) == {one.row}
+        assert (found[one.row].execution.id, found[one.row].previous_success_us) == (11, NOW_US)
+
+    @pytest.mark.parametrize(
+        ("matching", "found"),
+        [
+            (where("schedule", "=", "groups/default/schedules/a"), [10, 12]),
+            (where("schedule", "!=", "groups/default/schedules/a"), [11]),
+            (where("schedule_uid", "=", 2), [11]),
+            (where("state", "=", "ARMED"), [11, 12]),
+            (where("outcome", "!=", "FAILED"), [10, 11, 12]),
+            (where("outcome", "=", "SUCCEEDED"), [10]),
+            (where("nominal_time", "<=", NOW_US + 1), [10, 11]),
+            (where("finish_time", ">", 0), [10]),
+            (where("cause", "=", "MANUAL"), []),
+        ],
+    )
+    async def test_find_executions_by_filter(self, store: Store, matching: Filter, found: list[int]) -> None:
+        one, two = await create(store, draft(1, "a"), draft(2, "b"))
+        runs = [execution(10, one, NOW_US), execution(11, two, NOW_US + 1), execution(12, one, NOW_US + 2)]
+        await store.arm(armed(*runs))
+        await store.record(RecordBatch(changes=(finish(runs[0], finished_us=NOW_US),)))
+        assert await ids(store, matching) == found
+
+    @pytest.mark.parametrize("order", ["execution", "nominal_time", "due_time"])
+    async def test_find_executions_pages_in_both_directions(self, store: Store, order: str) -> None:
+        stored = await create(store, *(draft(uid) for uid in range(1, 8)))
+        await store.arm(armed(*(execution(10 + each.uid, each, NOW_US + each.uid // 3) for each in stored)))
+        assert await ids(store, order=Order(field=order), size=2) == list(range(11, 18))
+        assert await ids(store, order=Order(field=order, descending=True), size=2) == list(range(17, 10, -1))
+
+    # Journal, timers, upkeep
+
+    async def test_listener_hears_each_entry_numbered_before_its_caller_resumes(self, store: Store) -> None:
+        heard: list[JournalEntry] = []
+
+        def listen(entries: Sequence[JournalEntry]) -> None:
+            heard.extend(entries)
+
+        store.listen(listen)
+        stored = await create(store, draft(1), draft(2))
+        assert [entry.schedule_row for entry in heard] == [each.row for each in stored]
+        await asyncio.gather(*(store.append([JournalEntry(time_us=number, kind=JournalKind.CLOCK_STEPPED)]) for number in range(5)))
+        assert len(heard) == 7
+        assert [entry.sequence for entry in heard] == sorted({entry.sequence for entry in heard})
+        assert list(await store.journal(after=0, limit=100)) == heard
+
+    async def test_journal_gives_ranges_in_both_directions(self, store: Store) -> None:
+        await store.append([JournalEntry(time_us=number, kind=JournalKind.CLOCK_STEPPED, evidence={"n": number}) for number in range(10)])
+        oldest, newest = await store.journal_bounds()
+        assert newest - oldest == 9
+        middle = await store.journal(after=oldest + 2, through=oldest + 5, limit=2)
+        assert [entry.sequence for entry in middle] == [oldest + 3, oldest + 4]
+        back = await store.journal(after=oldest + 2, through=oldest + 5, limit=2, descending=True)
+        assert [entry.sequence for entry in back] == [oldest + 5, oldest + 4]
+
+    @pytest.mark.parametrize(
+        ("matching", "count"),
+        [
+            (where("schedule", "=", "groups/default/schedules/a"), 2),
+            (where("schedule", ":", "les/a"), 2),
+            (where("group", "=", "default"), 4),
+            (where("execution", "=", 10), 1),
+            (where("actor", "=", "ann"), 2),
+            (where("labels.team", "=", "pay"), 2),
+            (where("cause", "=", "SCHEDULE"), 2),
+            (where("kind", "=", "CLOCK_STEPPED"), 1),
+            (where("time", "<", 5), 1),
+        ],
+    )
+    async def test_journal_by_filter(self, store: Store, matching: Filter, count: int) -> None:
+        one, two = await create(store, draft(1, "a", labels={"team": "pay"}), draft(2, "b"))
+        await store.arm(armed(execution(10, one), execution(11, two)))
+        await store.append([JournalEntry(time_us=1, kind=JournalKind.CLOCK_STEPPED)])
+        assert len(await store.journal(after=0, limit=100, where=matching)) == count
+
+    async def test_timers_hold_every_enabled_schedule(self, store: Store) -> None:
+        one, _, three = await create(store, draft(1), draft(2, state=ScheduleState.PAUSED), draft(3, next_us=None))
+        assert await store.timers() == Timers(
+            rows=array("q", [1, 3]),
+            generations=array("q", [1, 1]),
+            next_us=array("q", [NOW_US + SECOND, NEVER_US]),
+            planned_from_us=array("q", [NOW_US, NOW_US]),
+        )
+        await store.change_schedule(changed(one, next_us=None, state=ScheduleState.PAUSED))
+        await store.change_schedule(changed(three, next_us=77))
+        found = await store.timers()
+        assert (list(found.rows), list(found.generations), list(found.next_us)) == ([3], [2], [77])
+
+    async def test_save_timers_passes_over_other_generations(self, store: Store) -> None:
+        await create(store, draft(1), draft(2))
+        saved = Timers(
+            rows=array("q", [1, 2]), generations=array("q", [1, 9]), next_us=array("q", [5, 6]), planned_from_us=array("q", [0, 0])
+        )
+        await store.save_timers(saved)
+        assert list((await store.timers()).next_us) == [5, NOW_US + SECOND]
+
+    async def test_prune_removes_old_history_and_keeps_what_is_unfinished(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        runs = [execution(10 + number, stored, NOW_US + number) for number in range(4)]
+        await store.arm(armed(*runs))
+        await store.record(RecordBatch(changes=(finish(runs[0], finished_us=NOW_US), finish(runs[1], finished_us=NOW_US + 31 * DAY))))
+        assert await prune_all(store, Retention(), NOW_US + 32 * DAY) == 1
+        assert await ids(store) == [11, 12, 13]
+
+    async def test_prune_keeps_the_newest_of_each_schedule(self, store: Store) -> None:
+        one, two = await create(store, draft(1), draft(2))
+        runs = [execution(10 + number, one, NOW_US + number) for number in range(6)]
+        await store.arm(armed(*runs, execution(20, two)))
+        await store.record(RecordBatch(changes=tuple(finish(each, finished_us=NOW_US) for each in runs)))
+        assert await prune_all(store, Retention(per_schedule=2), NOW_US) == 4
+        assert await ids(store) == [14, 15, 20]
+
+    async def test_prune_purges_deleted_schedules_and_their_rows_are_used_again(self, store: Store) -> None:
+        one, two = await create(store, draft(1, "old", labels={"team": "pay"}), draft(2))
+        await store.arm(armed(run := execution(10, one)))
+        await store.record(RecordBatch(changes=(finish(run, finished_us=NOW_US + 100 * DAY),)))
+        await store.change_schedule(changed(one, state=ScheduleState.DELETED, deleted_us=NOW_US))
+        assert await prune_all(store, Retention(journal=timedelta(days=900)), NOW_US + 91 * DAY) == 2
+        assert await names(store, show_deleted=True) == [two.name.schedule]
+        assert await store.schedules([one.row]) == {}
+        assert (await create(store, draft(3), draft(4)))[0].row == one.row
+        assert await names(store, where("labels.team", ":", "*")) == []
+        found = await store.journal(after=0, limit=100, where=where("schedule", "=", "groups/default/schedules/old"))
+        assert [entry.kind for entry in found][-1] is JournalKind.SCHEDULE_PURGED
+        assert {entry.schedule for entry in found} == {one.name}
+
+    async def test_prune_moves_the_journals_oldest_and_never_its_newest(self, store: Store) -> None:
+        await store.append([JournalEntry(time_us=NOW_US, kind=JournalKind.CLOCK_STEPPED)] * 1200)
+        _, newest = await store.journal_bounds()
+        assert await store.prune(Retention(), now_us=NOW_US + 91 * DAY) <= 500
+        await prune_all(store, Retention(), NOW_US + 91 * DAY)
+        assert await store.journal_bounds() == (newest, newest)
+        await store.append([JournalEntry(time_us=NOW_US, kind=JournalKind.CLOCK_STEPPED)])
+        assert await store.journal_bounds() == (newest, newest + 1)
+
+    async def test_status_counts(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        await store.arm(armed(one := execution(10, stored), execution(11, stored, NOW_US + 1)))
+        await store.record(RecordBatch(changes=(finish(one, finished_us=NOW_US),)))
+        status = await store.status()
+        assert (status.schedules, status.executions, status.unfinished, status.newest_id) == (1, 2, 1, 11)
+        assert status.last_sequence == (await store.journal_bounds())[1]
+        assert status.size_bytes > 0
+
+    async def test_cancelled_change_takes_effect_all_the_same(self, store: Store) -> None:
+        task = asyncio.ensure_future(create(store, draft(1)))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await store.append([])
+        assert await names(store) == ["job-1"]
+
+
+async def prune_all(store: Store, retention: Retention, now_us: int) -> int:
+    """Prune until nothing is left to do; rows removed."""
+    total = 0
+    while removed := await store.prune(retention, now_us=now_us):
+        total += removed
+    return total

@@ -1,0 +1,20 @@
+"""The SQLite store keeps the port's contract."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from schedd.core.ports import Store
+from schedd.store.sqlite import SqliteStore
+from tests.conformance.store import StoreSuite
+
+
+class TestSqliteStore(StoreSuite):
+    @pytest.fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[Store]:
+        store = await SqliteStore.open(tmp_path / "schedd.db")
+        yield store
+        await store.aclose()
