@@ -368,11 +368,15 @@ class StoreSuite:
         one, two = execution(10, stored), execution(11, stored, NOW_US + SECOND)
         await store.arm(armed(one, two))
         result = AttemptResult(
-        saved = Timers(
-            rows=array("q", [1, 2]), generations=array("q", [1, 9]), next_us=array("q", [5, 6]), planned_from_us=array("q", [0, 0])
-        )
+            outcome=Outcome.FAILED,
+            reason=Reason.EXIT_CODE,
+            code=-9,
+            message="m",
+            output=b"\x00o",
+            error_output=b"e",
+            output_truncated=True,
             retry_after=timedelta(microseconds=7),
-        )  # fmt: skip
+        )
         attempt = Attempt(execution_id=10, number=1, started_us=1, finished_us=2, result=result)
         gone = execution_entry(two, JournalKind.EXECUTION_DISARMED)
         await store.record(
