@@ -1,0 +1,85 @@
+"""Policies between protobuf and the model."""
+
+from __future__ import annotations
+
+from schedd.api.convert.basics import Words, duration, span
+from schedd.core.model.policy import AfterLastRun, CatchUp, CatchUpMode, Delivery, Overlap, Policies, Retry
+from schedd.v1 import policy_pb2
+
+OVERLAP = Words(Overlap, policy_pb2.Overlap, "OVERLAP")
+CATCH_UP = Words(CatchUpMode, policy_pb2.CatchUpMode, "CATCH_UP_MODE")
+DELIVERY = Words(Delivery, policy_pb2.Delivery, "DELIVERY")
+AFTER_LAST_RUN = Words(AfterLastRun, policy_pb2.AfterLastRun, "AFTER_LAST_RUN")
+
+_POLICIES = Policies()
+_CATCH_UP = CatchUp()
+_RETRY = Retry()
+
+
+def policies_of(message: policy_pb2.Policies) -> Policies:
+    """The policies that a message describes; what is unset has its default. Raises: InvalidError."""
+    timeout = span(message.attempt_timeout, "policies.attempt_timeout") if message.HasField("attempt_timeout") else None
+    return Policies(
+        overlap=OVERLAP.word(message.overlap, _POLICIES.overlap, "policies.overlap"),
+        catch_up=_catch_up_of(message.catch_up) if message.HasField("catch_up") else _CATCH_UP,
+        retry=_retry_of(message.retry) if message.HasField("retry") else _RETRY,
+        attempt_timeout=timeout,
+        delivery=DELIVERY.word(message.delivery, _POLICIES.delivery, "policies.delivery"),
+        priority=message.priority if message.HasField("priority") else _POLICIES.priority,
+        after_last_run=AFTER_LAST_RUN.word(message.after_last_run, _POLICIES.after_last_run, "policies.after_last_run"),
+    )
+
+
+def policies(policies: Policies) -> policy_pb2.Policies:
+    """The message of policies, every default spelled out."""
+    message = policy_pb2.Policies(
+        overlap=OVERLAP.number(policies.overlap),
+        catch_up=_catch_up(policies.catch_up),
+        retry=_retry(policies.retry),
+        delivery=DELIVERY.number(policies.delivery),
+        priority=policies.priority,
+        after_last_run=AFTER_LAST_RUN.number(policies.after_last_run),
+    )
+    if policies.attempt_timeout is not None:
+        message.attempt_timeout.CopyFrom(duration(policies.attempt_timeout))
+    return message
+
+
+def _catch_up_of(message: policy_pb2.CatchUp) -> CatchUp:
+    return CatchUp(
+        mode=CATCH_UP.word(message.mode, _CATCH_UP.mode, "policies.catch_up.mode"),
+        window=span(message.window, "policies.catch_up.window") if message.HasField("window") else None,
+        max_runs=message.max_runs or _CATCH_UP.max_runs,
+        grace=span(message.grace, "policies.catch_up.grace") if message.HasField("grace") else _CATCH_UP.grace,
+    )
+
+
+def _catch_up(catch_up: CatchUp) -> policy_pb2.CatchUp:
+    message = policy_pb2.CatchUp(mode=CATCH_UP.number(catch_up.mode), max_runs=catch_up.max_runs, grace=duration(catch_up.grace))
+    if catch_up.window is not None:
+        message.window.CopyFrom(duration(catch_up.window))
+    return message
+
+
+def _retry_of(message: policy_pb2.Retry) -> Retry:
+    spans = {
+        name: span(getattr(message, name), f"policies.retry.{name}") if message.HasField(name) else getattr(_RETRY, name)
+        for name in ("min_backoff", "max_backoff", "max_age")
+    }
+    return Retry(
+        max_attempts=message.max_attempts or _RETRY.max_attempts,
+        multiplier=message.multiplier or _RETRY.multiplier,
+        jitter=message.jitter if message.HasField("jitter") else _RETRY.jitter,
+        **spans,
+    )
+
+
+def _retry(retry: Retry) -> policy_pb2.Retry:
+    return policy_pb2.Retry(
+        max_attempts=retry.max_attempts,
+        min_backoff=duration(retry.min_backoff),
+        max_backoff=duration(retry.max_backoff),
+        multiplier=retry.multiplier,
+        jitter=retry.jitter,
+        max_age=duration(retry.max_age),
+    )

@@ -1,0 +1,150 @@
+"""Schedules between protobuf and the model, and what of a message is not built yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from google.protobuf.message import Message
+
+from schedd.api.convert.basics import Words, timestamp, unbuilt
+from schedd.api.convert.execution import OUTCOME, REASON
+from schedd.api.convert.policy import policies, policies_of
+from schedd.api.convert.target import target, target_of
+from schedd.api.convert.when import fill_when, when_of
+from schedd.api.names import execution_name
+from schedd.core.errors import FieldViolation, InvalidError
+from schedd.core.model.batch import LastRun
+from schedd.core.model.execution import id_text
+from schedd.core.model.policy import Policies
+from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
+from schedd.service.schedules import ScheduleView
+from schedd.v1 import schedule_pb2
+
+STATE = Words(ScheduleState, schedule_pb2.ScheduleState, "SCHEDULE_STATE")
+
+DEFINITION_FIELDS = (
+    "description",
+    "labels",
+    "triggers",
+    "exclusions",
+    "exclude_calendars",
+    "include_calendars",
+    "calendar_shift",
+    "time_zone",
+    "start_time",
+    "end_time",
+    "gap_policy",
+    "fold_policy",
+    "spread",
+    "target",
+    "policies",
+)
+"""The fields that a client sets; the others are the server's."""
+
+_UNBUILT = {
+    (): ("calendar_shift",),
+    ("policies",): (
+        "buffer_limit",
+        "concurrency",
+        "pause_after_failures",
+        "max_runs",
+        "on_success",
+        "on_failure",
+        "condition",
+        "circuit_open",
+        "recovery",
+    ),
+    ("policies", "retry"): ("retry_on",),
+    ("target", "http"): ("auth", "signature", "tls"),
+    ("target", "process"): ("resource_limits",),
+}
+
+
+def schedule_of(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int) -> Schedule:
+    """A new schedule from what a client sent. Raises: InvalidError, also for fields that are not built yet."""
+    violations = tuple(_not_built(message))
+    if violations:
+        raise InvalidError(violations)
+    return Schedule(
+        name=name,
+        when=when_of(message, now_us),
+        target=target_of(message.target),
+        policies=policies_of(message.policies) if message.HasField("policies") else Policies(),
+        description=message.description,
+        labels=dict(message.labels),
+    )
+
+
+def schedule(schedule: Schedule) -> schedule_pb2.Schedule:
+    """The message of a schedule, without what is known beside its definition."""
+    message = schedule_pb2.Schedule(
+        name=str(schedule.name),
+        uid=id_text(schedule.uid),
+        etag=etag(schedule),
+        generation=schedule.generation,
+        description=schedule.description,
+        labels=schedule.labels,
+        target=target(schedule.target),
+        policies=policies(schedule.policies),
+        state=STATE.number(schedule.state),
+        state_reason=schedule.state_reason,
+        creator=schedule.creator,
+        create_time=timestamp(schedule.created_us),
+        update_time=timestamp(schedule.updated_us),
+    )
+    fill_when(message, schedule.when)
+    if schedule.deleted_us is not None:
+        message.delete_time.CopyFrom(timestamp(schedule.deleted_us))
+    if schedule.pause is not None:
+        pause = schedule.pause
+        message.pause.actor = pause.actor
+        message.pause.reason = pause.reason
+        message.pause.since_time.CopyFrom(timestamp(pause.since_us))
+        if pause.until_us is not None:
+            message.pause.until_time.CopyFrom(timestamp(pause.until_us))
+    return message
+
+
+def view(view: ScheduleView) -> schedule_pb2.Schedule:
+    """The message of a schedule with its next time and its last run."""
+    message = schedule(view.schedule)
+    if view.next_us is not None:
+        message.next_time.CopyFrom(timestamp(view.next_us))
+    if view.last is not None:
+        message.last_run.CopyFrom(_last_run(view.last))
+    return message
+
+
+def etag(schedule: Schedule) -> str:
+    """The etag of a schedule as it stands: its generation, in quotes."""
+    return f'"{schedule.generation}"'
+
+
+def _last_run(last: LastRun) -> schedule_pb2.LastRun:
+    run = last.execution
+    message = schedule_pb2.LastRun(
+        execution=execution_name(run.schedule, run.id),
+        nominal_time=timestamp(run.nominal_us),
+        outcome=OUTCOME.number(run.outcome),
+        reason=REASON.number(run.reason),
+        attempt=run.attempt,
+    )
+    if run.started_us is not None:
+        message.start_time.CopyFrom(timestamp(run.started_us))
+    if run.finished_us is not None:
+        message.finish_time.CopyFrom(timestamp(run.finished_us))
+    if last.previous_success_us is not None:
+        message.previous_success_time.CopyFrom(timestamp(last.previous_success_us))
+    return message
+
+
+def _not_built(message: schedule_pb2.Schedule) -> Iterator[FieldViolation]:
+    for path, names in _UNBUILT.items():
+        part: Message = message
+        for step in path:
+            if not part.HasField(step):
+                break
+            part = getattr(part, step)
+        else:
+            present = {field.name for field, _ in part.ListFields()}
+            yield from (unbuilt(".".join((*path, name))) for name in names if name in present)

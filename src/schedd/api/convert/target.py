@@ -1,0 +1,113 @@
+"""Targets between protobuf and the model."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from schedd.api.convert.basics import duration, invalid, span
+from schedd.core.model.target import (
+    OUTPUT_LIMIT_BYTES,
+    SUCCESS_STATUS,
+    HttpTarget,
+    Payload,
+    ProcessTarget,
+    StatusRange,
+    Target,
+)
+from schedd.v1 import target_pb2
+
+_STDIN_TYPE = "application/octet-stream"
+
+
+def target_of(message: target_pb2.Target) -> Target:
+    """The target that a message describes. Raises: InvalidError."""
+    match message.WhichOneof("kind"):
+        case "http":
+            return _http_of(message.http)
+        case "process":
+            return _process_of(message.process)
+        case _:
+            raise invalid("target", "REQUIRED", 'is empty: say what to fire at, such as {http: {url: "https://…"}}')
+
+
+def target(target: Target) -> target_pb2.Target:
+    """The message of a target."""
+    match target:
+        case HttpTarget():
+            return target_pb2.Target(http=_http(target))
+        case ProcessTarget():
+            return target_pb2.Target(process=_process(target))
+
+
+def _http_of(message: target_pb2.HttpTarget) -> HttpTarget:
+    return HttpTarget(
+        url=message.url,
+        method=message.method or "POST",
+        headers=tuple((header.name, header.value) for header in message.headers),
+        payload=_payload_of(message.payload, "application/json"),
+        expected_status=tuple(StatusRange(first=codes.first, last=codes.last or codes.first) for codes in message.expected_status)
+        or SUCCESS_STATUS,
+        body_match=message.body_match,
+        follow_redirects=message.follow_redirects,
+        output_limit_bytes=message.output_limit_bytes if message.HasField("output_limit_bytes") else OUTPUT_LIMIT_BYTES,
+    )
+
+
+def _http(target: HttpTarget) -> target_pb2.HttpTarget:
+    return target_pb2.HttpTarget(
+        url=target.url,
+        method=target.method,
+        headers=[target_pb2.HttpHeader(name=name, value=value) for name, value in target.headers],
+        payload=_payload(target.payload),
+        expected_status=[target_pb2.StatusRange(first=codes.first, last=codes.last) for codes in target.expected_status],
+        body_match=target.body_match,
+        follow_redirects=target.follow_redirects,
+        output_limit_bytes=target.output_limit_bytes,
+    )
+
+
+def _process_of(message: target_pb2.ProcessTarget) -> ProcessTarget:
+    grace = span(message.kill_grace, "target.process.kill_grace") if message.HasField("kill_grace") else timedelta(seconds=10)
+    return ProcessTarget(
+        argv=tuple(message.argv),
+        env=dict(message.env),
+        working_directory=message.working_directory,
+        stdin=_payload_of(message.stdin, _STDIN_TYPE),
+        success_exit_codes=tuple(message.success_exit_codes) or (0,),
+        kill_grace=grace,
+        user=message.user,
+        group=message.group,
+        umask=message.umask if message.HasField("umask") else 0o077,
+        nice=message.nice,
+        output_limit_bytes=message.output_limit_bytes if message.HasField("output_limit_bytes") else OUTPUT_LIMIT_BYTES,
+    )
+
+
+def _process(target: ProcessTarget) -> target_pb2.ProcessTarget:
+    return target_pb2.ProcessTarget(
+        argv=target.argv,
+        env=target.env,
+        working_directory=target.working_directory,
+        stdin=_payload(target.stdin),
+        success_exit_codes=target.success_exit_codes,
+        kill_grace=duration(target.kill_grace),
+        user=target.user,
+        group=target.group,
+        umask=target.umask,
+        nice=target.nice,
+        output_limit_bytes=target.output_limit_bytes,
+    )
+
+
+def _payload_of(message: target_pb2.Payload, content_type: str) -> Payload:
+    is_text = message.WhichOneof("content") != "data"
+    content = message.text.encode() if is_text else message.data
+    return Payload(content=content, content_type=message.content_type or content_type, template=is_text)
+
+
+def _payload(payload: Payload) -> target_pb2.Payload | None:
+    if not payload.content:
+        return None
+    if payload.template:
+        return target_pb2.Payload(text=payload.content.decode(), content_type=payload.content_type)
+    return target_pb2.Payload(data=payload.content, content_type=payload.content_type)

@@ -1,0 +1,129 @@
+"""When a schedule fires, between protobuf and the model."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from schedd.api.convert.basics import Words, duration, invalid, micros, span, timestamp
+from schedd.core.model.when import (
+    AfterCompletion,
+    AtStart,
+    Cron,
+    DayMatch,
+    Expression,
+    FoldPolicy,
+    GapPolicy,
+    Interval,
+    OnCalendar,
+    Once,
+    Recurrence,
+    Spread,
+    SpreadMode,
+    Trigger,
+    When,
+)
+from schedd.v1 import schedule_pb2, when_pb2
+
+DAY_MATCH = Words(DayMatch, when_pb2.DayMatch, "DAY_MATCH")
+GAP = Words(GapPolicy, when_pb2.GapPolicy, "GAP_POLICY")
+FOLD = Words(FoldPolicy, when_pb2.FoldPolicy, "FOLD_POLICY")
+SPREAD = Words(SpreadMode, when_pb2.SpreadMode, "SPREAD_MODE")
+
+
+def when_of(message: schedule_pb2.Schedule, now_us: int) -> When:
+    """The rule that a message describes; `now_us` is what a delay is counted from. Raises: InvalidError."""
+    return When(
+        triggers=tuple(_trigger_of(trigger, f"triggers[{at}]", now_us) for at, trigger in enumerate(message.triggers)),
+        exclusions=tuple(_trigger_of(out, f"exclusions[{at}]", now_us) for at, out in enumerate(message.exclusions)),
+        exclude_calendars=tuple(message.exclude_calendars),
+        include_calendars=tuple(message.include_calendars),
+        time_zone=message.time_zone or "UTC",
+        start_us=micros(message.start_time) if message.HasField("start_time") else None,
+        end_us=micros(message.end_time) if message.HasField("end_time") else None,
+        gap=GAP.word(message.gap_policy, GapPolicy.DIALECT, "gap_policy"),
+        fold=FOLD.word(message.fold_policy, FoldPolicy.DIALECT, "fold_policy"),
+        spread=_spread_of(message.spread) if message.HasField("spread") else Spread(),
+    )
+
+
+def fill_when(message: schedule_pb2.Schedule, when: When) -> None:
+    """Put a rule into a message."""
+    message.triggers.extend(_trigger(trigger) for trigger in when.triggers)
+    message.exclusions.extend(_trigger(trigger) for trigger in when.exclusions)
+    message.exclude_calendars.extend(when.exclude_calendars)
+    message.include_calendars.extend(when.include_calendars)
+    message.time_zone = when.time_zone
+    if when.start_us is not None:
+        message.start_time.CopyFrom(timestamp(when.start_us))
+    if when.end_us is not None:
+        message.end_time.CopyFrom(timestamp(when.end_us))
+    message.gap_policy = GAP.number(when.gap)
+    message.fold_policy = FOLD.number(when.fold)
+    message.spread.mode = SPREAD.number(when.spread.mode)
+    if when.spread.window:
+        message.spread.window.CopyFrom(duration(when.spread.window))
+
+
+def _spread_of(message: when_pb2.Spread) -> Spread:
+    window = span(message.window, "spread.window") if message.HasField("window") else timedelta(0)
+    default = SpreadMode.STABLE if window else SpreadMode.NONE
+    return Spread(mode=SPREAD.word(message.mode, default, "spread.mode"), window=window)
+
+
+def _trigger_of(message: when_pb2.Trigger, field: str, now_us: int) -> Trigger:
+    match message.WhichOneof("rule"):
+        case "expression":
+            return Expression(text=message.expression)
+        case "cron":
+            day_match = DAY_MATCH.word(message.cron.day_match, DayMatch.OR, f"{field}.cron.day_match")
+            return Cron(text=message.cron.expression, day_match=day_match)
+        case "interval":
+            anchor_us = micros(message.interval.anchor_time) if message.interval.HasField("anchor_time") else None
+            return Interval(every=span(message.interval.every, f"{field}.interval.every"), anchor_us=anchor_us)
+        case "after_completion":
+            return AfterCompletion(delay=span(message.after_completion.delay, f"{field}.after_completion.delay"))
+        case "once":
+            return _once_of(message.once, f"{field}.once", now_us)
+        case "on_calendar":
+            return OnCalendar(text=message.on_calendar.expression)
+        case "recurrence":
+            return Recurrence(text=message.recurrence.text)
+        case "at_start":
+            return AtStart()
+        case _:
+            raise invalid(field, "REQUIRED", 'is empty: say when, such as {expression: "0 9 * * 1-5"}')
+
+
+def _once_of(message: when_pb2.OnceTrigger, field: str, now_us: int) -> Once:
+    times = [micros(stamp) for stamp in message.times]
+    if message.HasField("delay"):
+        times.append(now_us + span(message.delay, f"{field}.delay") // timedelta(microseconds=1))
+    if not times:
+        # Neither times nor a delay means now; a moment ahead, so that it lies after the schedule's creation.
+        times.append(now_us + 1000)
+    return Once(times_us=tuple(sorted(set(times))))
+
+
+def _trigger(trigger: Trigger) -> when_pb2.Trigger:
+    match trigger:
+        case Expression():
+            return when_pb2.Trigger(expression=trigger.text)
+        case Cron():
+            cron = when_pb2.CronTrigger(expression=trigger.text, day_match=DAY_MATCH.number(trigger.day_match))
+            return when_pb2.Trigger(cron=cron)
+        case Interval():
+            interval = when_pb2.IntervalTrigger(every=duration(trigger.every))
+            if trigger.anchor_us is not None:
+                interval.anchor_time.CopyFrom(timestamp(trigger.anchor_us))
+            return when_pb2.Trigger(interval=interval)
+        case AfterCompletion():
+            delay = duration(trigger.delay)
+            return when_pb2.Trigger(after_completion=when_pb2.AfterCompletionTrigger(delay=delay))
+        case Once():
+            return when_pb2.Trigger(once=when_pb2.OnceTrigger(times=[timestamp(at_us) for at_us in trigger.times_us]))
+        case OnCalendar():
+            return when_pb2.Trigger(on_calendar=when_pb2.OnCalendarTrigger(expression=trigger.text))
+        case Recurrence():
+            return when_pb2.Trigger(recurrence=when_pb2.RecurrenceTrigger(text=trigger.text))
+        case AtStart():
+            return when_pb2.Trigger(at_start=when_pb2.AtStartTrigger())

@@ -1,0 +1,95 @@
+"""The one place where schedd's errors become gRPC statuses, always with google.rpc details."""
+
+from __future__ import annotations
+
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from schedd.core.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    ExpressionError,
+    FieldViolation,
+    InvalidError,
+    NotFoundError,
+    PreconditionError,
+    QuotaError,
+    ResourceError,
+    ResumableError,
+    ScheddError,
+    StoredDataError,
+    UnavailableError,
+    UnimplementedError,
+)
+
+DOMAIN = "schedd"
+
+
+class UnauthenticatedError(ScheddError):
+    """The caller did not say who it is, or not rightly."""
+
+
+def status_of(error: ScheddError) -> status_pb2.Status:
+    """The status of an error that schedd raised on purpose."""
+    match error:
+        case InvalidError():
+            return _invalid(error.violations)
+        case ExpressionError():
+            return _invalid((FieldViolation(field=error.part, reason="INVALID_EXPRESSION", description=str(error)),))
+        case NotFoundError():
+            return _resource(code_pb2.NOT_FOUND, "NOT_FOUND", error)
+        case AlreadyExistsError():
+            return _resource(code_pb2.ALREADY_EXISTS, "ALREADY_EXISTS", error)
+        case ConflictError():
+            return _resource(code_pb2.ABORTED, error.reason, error)
+        case PreconditionError():
+            return _resource(code_pb2.FAILED_PRECONDITION, error.reason, error)
+        case QuotaError():
+            violation = error_details_pb2.QuotaFailure.Violation(subject=error.subject, description=error.description)
+            quota = error_details_pb2.QuotaFailure(violations=[violation])
+            return _status(code_pb2.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED", str(error), quota)
+        case ResumableError():
+            return _status(code_pb2.ABORTED, error.reason, str(error), metadata={"sequence": str(error.sequence)})
+        case UnavailableError():
+            return _status(code_pb2.UNAVAILABLE, error.reason, str(error))
+        case UnimplementedError():
+            return _status(code_pb2.UNIMPLEMENTED, "NOT_BUILT_YET", str(error))
+        case UnauthenticatedError():
+            return _status(code_pb2.UNAUTHENTICATED, "TOKEN_REQUIRED", str(error))
+        case StoredDataError():
+            return _status(code_pb2.DATA_LOSS, "STORED_DATA", str(error))
+        case _:
+            return _status(code_pb2.INTERNAL, "INTERNAL", "an error that has no status of its own")
+
+
+def unforeseen(correlation_id: str) -> status_pb2.Status:
+    """The status of an error that nobody foresaw: it says where to look, and nothing of the exception."""
+    text = f"an unforeseen error; the daemon's log has it under the correlation id {correlation_id}"
+    return _status(code_pb2.INTERNAL, "UNFORESEEN", text, metadata={"correlation_id": correlation_id})
+
+
+def _invalid(violations: tuple[FieldViolation, ...]) -> status_pb2.Status:
+    wrong = error_details_pb2.BadRequest(
+        field_violations=[
+            error_details_pb2.BadRequest.FieldViolation(field=violation.field, reason=violation.reason, description=violation.description)
+            for violation in violations
+        ]
+    )
+    text = "; ".join(f"{violation.field}: {violation.description}" for violation in violations)
+    return _status(code_pb2.INVALID_ARGUMENT, "INVALID_ARGUMENT", text, wrong)
+
+
+def _resource(code: int, reason: str, error: ResourceError) -> status_pb2.Status:
+    info = error_details_pb2.ResourceInfo(
+        resource_type=f"schedd.v1/{error.resource_type.capitalize()}", resource_name=error.name, description=error.description
+    )
+    return _status(code, reason, str(error), info)
+
+
+def _status(code: int, reason: str, text: str, *details: Message, metadata: dict[str, str] | None = None) -> status_pb2.Status:
+    info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata or {})
+    packed = [Any() for _ in range(1 + len(details))]
+    for place, detail in zip(packed, (info, *details), strict=True):
+        place.Pack(detail)
+    return status_pb2.Status(code=code, message=text, details=packed)

@@ -1,0 +1,110 @@
+"""ExecutionService: convert, call the use case, convert."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from schedd.api import filters
+from schedd.api.actors import actor_of
+from schedd.api.convert.basics import invalid, span
+from schedd.api.convert.execution import KIND, execution
+from schedd.api.matching import FIELDS, matcher
+from schedd.api.names import execution_parts, group_name, schedule_name
+from schedd.api.pages import page_request, page_token
+from schedd.api.watch import Feed
+from schedd.core.errors import UnimplementedError
+from schedd.core.model.journal import JournalKind
+from schedd.core.model.query import Comparison, Filter, Operator
+from schedd.service.executions import Executions
+from schedd.v1 import execution_pb2, execution_service_pb2_grpc
+from schedd.v1 import execution_service_pb2 as pb
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_LATER = "comes with a later release: "
+
+
+class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
+    """The methods in the proto's order."""
+
+    def __init__(self, executions: Executions, feed: Feed) -> None:
+        self._executions = executions
+        self._feed = feed
+
+    async def GetExecution(self, request: pb.GetExecutionRequest, context: Context) -> execution_pb2.Execution:
+        found, attempts = await self._executions.get(*execution_parts(request.name))
+        return execution(found, () if request.view == execution_pb2.EXECUTION_VIEW_BASIC else attempts)
+
+    async def ListExecutions(self, request: pb.ListExecutionsRequest, context: Context) -> pb.ListExecutionsResponse:
+        search = (request.parent, request.filter, request.order_by)
+        where = filters.parse_filter(request.filter, filters.EXECUTIONS) + _below(request.parent)
+        order = filters.parse_order(request.order_by or "nominal_time desc", ("nominal_time", "due_time", "execution"))
+        page = page_request(request.page_size, request.page_token, *search)
+        found = await self._executions.find(where, order, page)
+        return pb.ListExecutionsResponse(
+            executions=[execution(one) for one in found.items], next_page_token=page_token(found.after, *search)
+        )
+
+    async def CancelExecution(self, request: pb.CancelExecutionRequest, context: Context) -> execution_pb2.Execution:
+        schedule, execution_id = execution_parts(request.name)
+        return execution(await self._executions.cancel(schedule, execution_id, actor=actor_of(context)))
+
+    async def RedeliverExecution(self, request: pb.RedeliverExecutionRequest, context: Context) -> execution_pb2.Execution:
+        raise UnimplementedError(f"RedeliverExecution {_LATER}it will deliver a finished execution again, with its key")
+
+    async def WatchExecutions(self, request: pb.WatchExecutionsRequest, context: Context) -> AsyncIterator[Any]:
+        # Encoded messages: the server passes them on as they are.
+        where = filters.parse_filter(request.filter, filters.JOURNAL)
+        for comparison in where:
+            if comparison.field not in FIELDS:
+                raise invalid("filter", "NOT_BUILT_YET", f"a watch cannot be filtered by {comparison.field} yet")
+        heartbeat_s = None
+        if request.HasField("heartbeat_interval"):
+            heartbeat_s = max(0.1, span(request.heartbeat_interval, "heartbeat_interval").total_seconds())
+        messages = self._feed.messages(
+            after=request.after_sequence if request.HasField("after_sequence") else None,
+            matches=matcher(where, {KIND.word(kind, JournalKind.DAEMON_STARTED, "kinds") for kind in request.kinds}),
+            heartbeat_s=heartbeat_s,
+        )
+        async for message in messages:
+            yield message
+
+    async def TailOutput(self, request: pb.TailOutputRequest, context: Context) -> AsyncIterator[pb.TailOutputResponse]:
+        async for nothing in _unimplemented(f"TailOutput {_LATER}it will stream an attempt's output while it is written"):
+            yield nothing
+
+    async def GetExecutionStats(self, request: pb.GetExecutionStatsRequest, context: Context) -> pb.GetExecutionStatsResponse:
+        raise UnimplementedError(f"GetExecutionStats {_LATER}it will count outcomes and measure lateness by time")
+
+    async def ExplainOccurrences(self, request: pb.ExplainOccurrencesRequest, context: Context) -> pb.ExplainOccurrencesResponse:
+        raise UnimplementedError(f"ExplainOccurrences {_LATER}it will say of each occurrence what happened and why")
+
+    async def ListDeadLetters(self, request: pb.ListDeadLettersRequest, context: Context) -> pb.ListDeadLettersResponse:
+        raise UnimplementedError(f"ListDeadLetters {_LATER}it will list executions that failed for good")
+
+    async def RedeliverDeadLetters(self, request: pb.RedeliverDeadLettersRequest, context: Context) -> pb.RedeliverDeadLettersResponse:
+        raise UnimplementedError(f"RedeliverDeadLetters {_LATER}it will deliver dead letters again")
+
+    async def PurgeDeadLetters(self, request: pb.PurgeDeadLettersRequest, context: Context) -> pb.PurgeDeadLettersResponse:
+        raise UnimplementedError(f"PurgeDeadLetters {_LATER}it will remove dead letters")
+
+
+def _below(parent: str) -> Filter:
+    """The comparison that keeps a search below its parent: a schedule, a group (its schedule may be a dash), or everything."""
+    if not parent:
+        return ()
+    if "/schedules/" in parent and not parent.endswith("/schedules/-"):
+        name = str(schedule_name(parent, "parent"))
+        return (Comparison(field="schedule", operator=Operator.EQUAL, value=name),)
+    group = group_name(parent.removesuffix("/schedules/-"))
+    return (Comparison(field="group", operator=Operator.EQUAL, value=group),)
+
+
+async def _unimplemented(text: str) -> AsyncIterator[Any]:
+    """A stream that is not built yet."""
+    if text:
+        raise UnimplementedError(text)
+    yield

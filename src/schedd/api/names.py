@@ -1,0 +1,50 @@
+"""Resource names: `groups/{group}/schedules/{schedule}` and, below it, `/executions/{execution}`."""
+
+from __future__ import annotations
+
+import re
+
+from schedd.api.convert.basics import invalid
+from schedd.core.model.execution import id_text, id_value
+from schedd.core.model.schedule import ScheduleName
+
+DEFAULT_GROUP = "default"
+
+_SCHEDULE = re.compile(r"groups/(?P<group>[^/]+)/schedules/(?P<schedule>[^/]+)")
+_EXECUTION = re.compile(r"(?P<schedule>groups/[^/]+/schedules/[^/]+)/executions/(?P<execution>[^/]+)")
+_GROUP = re.compile(r"groups/(?P<group>[^/]+)")
+
+
+def schedule_name(text: str, field: str = "name") -> ScheduleName:
+    """A schedule's name from its resource name. Raises: InvalidError naming `field`."""
+    match = _SCHEDULE.fullmatch(text)
+    if match is None:
+        raise invalid(field, "INVALID_NAME", f"{text!r} is not of the form groups/{{group}}/schedules/{{schedule}}")
+    return ScheduleName(group=match["group"], schedule=match["schedule"])
+
+
+def execution_name(schedule: ScheduleName, execution_id: int) -> str:
+    """The resource name of an execution."""
+    return f"groups/{schedule.group}/schedules/{schedule.schedule}/executions/{id_text(execution_id)}"
+
+
+def execution_parts(text: str, field: str = "name") -> tuple[ScheduleName, int]:
+    """The schedule and the id of an execution's resource name. Raises: InvalidError naming `field`."""
+    match = _EXECUTION.fullmatch(text)
+    try:
+        if match is None:
+            raise ValueError("it has another form")
+        return schedule_name(match["schedule"], field), id_value(match["execution"])
+    except ValueError as error:
+        form = "groups/{group}/schedules/{schedule}/executions/{execution}"
+        raise invalid(field, "INVALID_NAME", f"{text!r} is not of the form {form}: {error}") from error
+
+
+def group_name(text: str, field: str = "parent") -> str:
+    """The group of a `groups/{group}`; the default group for an empty text. Raises: InvalidError naming `field`."""
+    if not text:
+        return DEFAULT_GROUP
+    match = _GROUP.fullmatch(text)
+    if match is None:
+        raise invalid(field, "INVALID_NAME", f"{text!r} is not of the form groups/{{group}}")
+    return match["group"]
