@@ -1,0 +1,48 @@
+"""What the clients offer: the same to both kinds of caller, and each call true to the contract."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from grpc_health.v1 import health_pb2
+
+from schedd.client import Client, SyncClient, calls
+from schedd.v1 import admin_service_pb2, execution_service_pb2, schedule_service_pb2
+
+SERVICES = {
+    service.name: service
+    for module in (admin_service_pb2, execution_service_pb2, schedule_service_pb2, health_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+}
+METHODS = [value for value in vars(calls).values() if isinstance(value, calls.Method)]
+
+
+def test_both_clients_have_the_same_public_methods() -> None:
+    def public(kind: type) -> set[str]:
+        return {name for name in vars(kind) if not name.startswith("_")}
+
+    assert public(Client) == public(SyncClient)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_method_is_in_the_contract_with_that_answer(method: calls.Method[object]) -> None:
+    service = SERVICES[method.stub.__name__.removesuffix("Stub")]  # type: ignore[attr-defined]
+
+    assert service.methods_by_name[method.name].output_type.full_name == method.answer.DESCRIPTOR.full_name  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("module", ["schedd", "schedd.client"])
+def test_importing_the_client_loads_neither_grpc_nor_protobuf(module: str) -> None:
+    script = f"import sys, {module}; print(*(m for m in sys.modules if m.startswith(('grpc', 'google.protobuf'))))"
+    answer = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=30)
+
+    assert answer.stdout.strip() == ""
+
+
+def test_unknown_name_in_the_package_is_an_attribute_error() -> None:
+    import schedd.client
+
+    with pytest.raises(AttributeError, match="Klient"):
+        _ = schedd.client.Klient
