@@ -77,7 +77,8 @@ class Helpful(click.Command):
         """Write the own options, then the shared ones."""
         shared = set(map(id, self._shared_options))
         for title, wanted in (("Options", False), ("Options of every command", True)):
-            records = [param.get_help_record(ctx) for param in self.get_params(ctx) if (id(param) in shared) is wanted]
+            own = [param for param in self.get_params(ctx) if isinstance(param, click.Option) and (id(param) in shared) is wanted]
+            records = [option.get_help_record(ctx) for option in own]
             written = [record for record in records if record is not None]
             if written:
                 with formatter.section(title):

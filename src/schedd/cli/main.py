@@ -14,6 +14,9 @@ from schedd.cli.session import Session
 from schedd.cli.tables import painted
 from schedd.cli.tree import schedctl
 
+_NAME = "schedctl"
+_COMPLETING = "_SCHEDCTL_COMPLETE"
+
 
 def main() -> None:
     """Run schedctl and leave with its exit code."""
@@ -24,7 +27,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run schedctl with these arguments; its exit code."""
     session = Session()
     try:
-        answer = schedctl.main(list(arguments), prog_name="schedctl", standalone_mode=False, obj=session)
+        answer = _invoke(arguments, session)
         sys.stdout.flush()
         return answer if isinstance(answer, int) else ExitCode.OK
     except click.exceptions.Exit as end:
@@ -43,6 +46,14 @@ def run(arguments: Sequence[str]) -> int:
             sys.excepthook(*sys.exc_info())
         _show(message_lines(error, server=session.server_text))
         return exit_code(error)
+
+
+def _invoke(arguments: Sequence[str], session: Session) -> object:
+    if _COMPLETING in os.environ:
+        return schedctl.main(list(arguments), prog_name=_NAME, complete_var=_COMPLETING, standalone_mode=False, obj=session)
+    # Not click's own main(), which answers an interrupt and a closed pipe in its own way.
+    with schedctl.make_context(_NAME, list(arguments), obj=session) as context:
+        return schedctl.invoke(context)
 
 
 def _show(lines: Sequence[str]) -> None:

@@ -59,7 +59,7 @@ cron = _group(
     "cron",
     "Read schedule expressions, without a server.",
     [
-        Late("explain", f"{_ROOM}.cron:explain", "Say in words what an expression means."),
+        Late("explain", f"{_ROOM}.cron:explain", "Say how an expression is read."),
         Late("next", f"{_ROOM}.cron:next_times", "Show when an expression fires."),
     ],
 )

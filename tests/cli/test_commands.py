@@ -1,0 +1,217 @@
+"""schedctl as a person runs it, where no server is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from schedd.cli.commanding import Helpful, Late, LateGroup
+from schedd.cli.failures import ExitCode, exit_code
+from schedd.cli.main import run
+from schedd.cli.tree import schedctl
+from schedd.client import errors
+
+SCHEDCTL = Path(sys.executable).parent / "schedctl"
+
+
+@pytest.fixture(autouse=True)
+def _own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("SCHEDD_SERVER", str(tmp_path / "none.sock"))
+
+
+def _leaves(group: LateGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Late, click.Command]]:
+    for late in group.late.values():
+        made = late.load()
+        if isinstance(made, LateGroup):
+            yield from _leaves(made, (*path, late.name))
+        else:
+            yield (*path, late.name), late, made
+
+
+LEAVES = list(_leaves(schedctl))
+
+
+@pytest.mark.parametrize(("path", "late", "made"), LEAVES, ids=lambda value: " ".join(value) if isinstance(value, tuple) else "")
+def test_command_has_the_help_of_the_table_and_examples(path: tuple[str, ...], late: Late, made: click.Command) -> None:
+    assert isinstance(made, Helpful)
+    assert (made.help or "").splitlines()[0] == late.help
+    assert all(line.startswith(("schedctl ", "generate-schedules |", "source ")) for line in made.examples.strip().splitlines())
+    assert made.examples.strip()
+
+
+@pytest.mark.parametrize("path", [path for path, _, _ in LEAVES], ids=" ".join)
+def test_help_of_a_command_is_printed(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*path, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "Examples:" in out
+    assert "--server ADDRESS" in out
+
+
+def test_commands_of_later_work_are_not_there() -> None:
+    names = {name for path, _, _ in LEAVES for name in path}
+
+    assert names.isdisjoint({"backfill", "explain-run", "calendar", "simulate", "import", "redeliver", "drain", "backup", "undelete"})
+
+
+def test_help_is_fast_and_loads_no_grpc() -> None:
+    script = "import sys, schedd.cli.main as m; m.run(['--help']); print(*sys.modules, file=sys.stderr)"
+    answer = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=30)
+    loaded = set(answer.stderr.split())
+
+    assert loaded.isdisjoint({"grpc", "google.protobuf", "yaml", "rich", "asyncio", "schedd.core", "schedd.cli.commands.apply"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["lst"], 2, "did you mean 'list'?"),
+        (["list", "--servr", "x"], 2, "--server"),
+        (["get"], 2, "NAME"),
+        (["get", "a/b/c/d"], 2, "not a schedule's name"),
+        (["list", "--timeout", "10"], 2, "30s"),
+        (["list", "--server", "ftp://x"], 2, "not a server's address"),
+        (["list", "--context", "nowhere"], 1, "there is no context 'nowhere'"),
+        (["list", "-l", "A=b c"], 2, "not a label selector"),
+        (["pause"], 2, "one of the two"),
+        (["apply", "-f", "x.yaml", "--prune"], 2, "go together"),
+        (["apply", "-f", "/does/not/exist.yaml"], 1, "cannot be read"),
+        (["schedule", "create", "a", "--cron", "@daily"], 2, "--http URL, or -- COMMAND"),
+        (["schedule", "create", "a", "--", "true"], 2, "--cron EXPR"),
+        (["schedule", "update", "a"], 2, "say what to change"),
+        (["context", "add", "x"], 2, "--server"),
+        (["cron", "next", "61 * * * *"], 1, "minute is 0 to 59"),
+        (["cron", "next", "@daily", "--tz", "Mars/Olympus"], 1, "Mars/Olympus"),
+    ],
+)
+def test_mistake_is_answered_with_what_would_be_right(
+    arguments: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("schedctl: ")
+    assert said in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_absent_daemon_is_told_with_how_to_start_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["list"]) == 5
+    said = capsys.readouterr().err
+    assert "no schedd answers at unix:///" in said
+    assert "schedd run" in said
+    assert "systemctl start schedd" in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (errors.InvalidError, ExitCode.ERROR),
+        (errors.NotFoundError, ExitCode.NOT_FOUND),
+        (errors.AlreadyExistsError, ExitCode.CONFLICT),
+        (errors.ConflictError, ExitCode.CONFLICT),
+        (errors.PreconditionError, ExitCode.CONFLICT),
+        (errors.UnavailableError, ExitCode.UNAVAILABLE),
+        (errors.DeadlineExceededError, ExitCode.UNAVAILABLE),
+        (errors.UnauthenticatedError, ExitCode.AUTH),
+        (errors.PermissionDeniedError, ExitCode.AUTH),
+        (errors.QuotaError, ExitCode.ERROR),
+        (errors.InternalError, ExitCode.ERROR),
+    ],
+)
+def test_error_has_its_exit_code(kind: type[errors.CallError], code: ExitCode) -> None:
+    assert exit_code(kind(errors.Fault(message="x"))) == code
+
+
+def test_caret_of_the_server_stays_below_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    from schedd.cli.failures import message_lines
+
+    violation = errors.FieldViolation(field="schedule.triggers[0].expression", reason="X", description="minute: no\n61 * * * *\n^^")
+    lines = message_lines(errors.InvalidError(errors.Fault(message="x", violations=(violation,))), server="s")
+
+    assert lines == [
+        "the request is wrong in one field:",
+        "  schedule.triggers[0].expression: minute: no",
+        "      61 * * * *",
+        "      ^^",
+    ]
+
+
+def test_contexts_are_kept_and_used(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("SCHEDD_SERVER")
+    assert run(["context", "add", 'pro"d', "--server", "sched.example.com:7420", "--token-file", "~/t", "--use"]) == 0
+    assert run(["context", "add", "here", "--server", "/run/x.sock"]) == 0
+    assert run(["context", "list", "-o", "json"]) == 0
+
+    listed = json.loads(capsys.readouterr().out)
+    assert [(item["name"], item["current"], item["server"]) for item in listed] == [
+        ("here", False, "/run/x.sock"),
+        ('pro"d', True, "sched.example.com:7420"),
+    ]
+    kept = tmp_path / "config" / "schedd" / "schedctl.toml"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert run(["context", "remove", 'pro"d']) == 0
+    assert run(["context", "use", 'pro"d']) == 1
+
+
+def test_expression_is_previewed_across_a_gap(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["cron", "next", "30 2 * * *", "--tz", "America/New_York", "--after", "2026-03-07T12:00:00Z", "-n", "2", "-o", "json"]
+    assert run(arguments) == 0
+
+    assert [item["utc"] for item in json.loads(capsys.readouterr().out)] == ["2026-03-08T07:00:00Z", "2026-03-09T06:30:00Z"]
+
+
+def test_expression_is_explained_by_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cron", "explain", "30 2 * * MON-FRI"]) == 0
+    out = capsys.readouterr().out
+
+    assert "day of week   MON-FRI" in out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_script_is_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["completion", shell]) == 0
+    assert "_SCHEDCTL_COMPLETE" in capsys.readouterr().out
+
+
+def test_completion_knows_the_commands() -> None:
+    environment = {**os.environ, "_SCHEDCTL_COMPLETE": "bash_complete", "COMP_WORDS": "schedctl sch", "COMP_CWORD": "1"}
+    answer = subprocess.run([SCHEDCTL], env=environment, capture_output=True, text=True, timeout=30)
+
+    assert answer.stdout.split() == ["plain,schedule"]
+
+
+def test_reader_that_goes_away_is_no_noise() -> None:
+    made = subprocess.Popen(
+        [SCHEDCTL, "cron", "next", "* * * * *", "-n", "10000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert made.stdout is not None
+    made.stdout.readline()
+    made.stdout.close()
+    assert made.stderr is not None
+    assert made.stderr.read() == ""
+    made.stderr.close()
+    assert made.wait(20) == ExitCode.PIPE
+
+
+def test_interrupt_is_quiet_and_has_its_code() -> None:
+    made = subprocess.Popen(
+        [SCHEDCTL, "apply", "-f", "-"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(0.7)  # until it reads from us; there is nothing that it would tell before
+    made.send_signal(2)
+    _, said = made.communicate(timeout=20)
+
+    assert (made.returncode, said) == (ExitCode.INTERRUPTED, "")
