@@ -8,13 +8,13 @@ from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from importlib.metadata import version
+from typing import Protocol
 
 import aiohttp
 
 from schedd.core.errors import TemplateError
 from schedd.core.model.execution import AttemptResult, DeliveryRequest, Outcome, Reason
 from schedd.core.model.target import HttpTarget, StatusRange
-from schedd.core.ports import Clock
 from schedd.targets.http.call import Outgoing, render
 from schedd.targets.http.errors import connection_message
 
@@ -37,10 +37,17 @@ class HttpLimits:
     dns_cache_s: int = 10
 
 
+class WallClock(Protocol):
+    """As much of the port `Clock` as a Retry-After date needs."""
+
+    def now_us(self) -> int:
+        """The wall clock: microseconds since 1970-01-01T00:00:00Z."""
+
+
 class HttpTargets:
     """The `Target` port for `HttpTarget`."""
 
-    def __init__(self, clock: Clock, limits: HttpLimits = HttpLimits()) -> None:
+    def __init__(self, clock: WallClock, limits: HttpLimits = HttpLimits()) -> None:
         self._clock = clock
         self._limits = limits
         self._tcp: aiohttp.ClientSession | None = None
