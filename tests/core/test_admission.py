@@ -27,7 +27,5 @@ def test_admit_with_nothing_unfinished_starts(policy: Overlap) -> None:
         (Overlap.TERMINATE_OTHER, 0, Verdict.TERMINATE_OTHERS, Reason.OVERLAP_CANCELLED),
     ],
 )
-def test_admit_with_one_unfinished_goes_by_the_policy(
-    policy: Overlap, buffered: int, verdict: Verdict, reason: Reason
-) -> None:
+def test_admit_with_one_unfinished_goes_by_the_policy(policy: Overlap, buffered: int, verdict: Verdict, reason: Reason) -> None:
     assert admit(policy, unfinished=1, buffered=buffered) == Admission(verdict, reason)

@@ -34,7 +34,6 @@ class Every:
         return previous if previous > 0 else None
 
 
-
 def test_plan_on_time_fires_up_to_the_horizon() -> None:
     planned = plan(Every(SECOND), CatchUp(), first_us=100 * SECOND, now_us=100 * SECOND - 1, horizon_us=2 * SECOND)
     assert planned.fires == (100 * SECOND, 101 * SECOND)
@@ -85,9 +84,7 @@ def test_plan_all_beyond_max_runs_leaves_the_rest_out() -> None:
     policy = CatchUp(mode=CatchUpMode.ALL, window=timedelta(hours=1), max_runs=3)
     planned = plan(Every(MINUTE), policy, first_us=MINUTE, now_us=9 * MINUTE + 40 * SECOND, horizon_us=0)
     assert planned.fires == (MINUTE, 2 * MINUTE, 3 * MINUTE)
-    assert planned.left_out == (
-        LeftOut(first_us=4 * MINUTE, last_us=9 * MINUTE, count=6, counted=True, reason=Reason.CATCH_UP_MAX_RUNS),
-    )
+    assert planned.left_out == (LeftOut(first_us=4 * MINUTE, last_us=9 * MINUTE, count=6, counted=True, reason=Reason.CATCH_UP_MAX_RUNS),)
 
 
 def test_plan_window_that_holds_no_misfire_leaves_all_out() -> None:
@@ -158,9 +155,7 @@ def test_window_by_default_is_two_periods_at_most_a_day() -> None:
         (CatchUpMode.NONE, 10 * MINUTE, None),
     ],
 )
-def test_misfire_reason_of_what_was_armed_goes_by_the_catch_up_mode(
-    mode: CatchUpMode, nominal: int, expected: Reason | None
-) -> None:
+def test_misfire_reason_of_what_was_armed_goes_by_the_catch_up_mode(mode: CatchUpMode, nominal: int, expected: Reason | None) -> None:
     policy = CatchUp(mode=mode, window=timedelta(minutes=5))
     now = 10 * MINUTE + 10 * SECOND
     assert misfire_reason(Every(MINUTE), policy, nominal_us=nominal, due_us=nominal, now_us=now) is expected

@@ -143,10 +143,13 @@ class Rig:
 
     async def settle(self) -> None:
         """Let every agent do what it can do now, until nothing of it waits to be committed."""
-        for _ in range(6):
+        for _ in range(12):
             await self.engine.recorder.committed()
-            await self.store.status()
-            for _ in range(10):
+            # The store works in order: when these answer, so has all that was asked before.
+            await self.store.append([])
+            await self.store.planned_through_us()
+            await self.store.unfinished()
+            for _ in range(5):
                 await asyncio.sleep(0)
 
     async def run_until(self, second: float) -> None:

@@ -215,7 +215,7 @@ async def test_restart_within_grace_fires_all_that_came_due_meanwhile(tmp_path: 
     clock = HandClock()
     target = HandTarget(clock)
     async with running(tmp_path / "db", clock=clock, target=target) as rig:
-        await rig.create("rate(1 minute)", policies=Policies(catch_up=CatchUp(grace=timedelta(minutes=5))))
+        await rig.create("rate(1 minute)", policies=Policies(overlap=Overlap.ALLOW_ALL, catch_up=CatchUp(grace=timedelta(minutes=5))))
         await rig.run_until(65)
     clock.move(120 * SECOND)
     async with running(tmp_path / "db", clock=clock, target=target) as rig:

@@ -12,7 +12,7 @@ from schedd.api.actors import actor_of
 from schedd.api.convert.basics import invalid, span
 from schedd.api.convert.execution import KIND, execution
 from schedd.api.matching import FIELDS, matcher
-from schedd.api.names import execution_parts, group_name, schedule_name
+from schedd.api.names import ANY, below_group, execution_parts, schedule_name
 from schedd.api.pages import page_request, page_token
 from schedd.api.watch import Feed
 from schedd.core.errors import UnimplementedError
@@ -44,9 +44,12 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         order = filters.parse_order(request.order_by or "nominal_time desc", ("nominal_time", "due_time", "execution"))
         page = page_request(request.page_size, request.page_token, *search)
         found = await self._executions.find(where, order, page)
-        return pb.ListExecutionsResponse(
-            executions=[execution(one) for one in found.items], next_page_token=page_token(found.after, *search)
-        )
+        if request.view == execution_pb2.EXECUTION_VIEW_FULL:
+            attempts = await self._executions.attempts(found.items)
+            messages = [execution(one, made) for one, made in zip(found.items, attempts, strict=True)]
+        else:
+            messages = [execution(one) for one in found.items]
+        return pb.ListExecutionsResponse(executions=messages, next_page_token=page_token(found.after, *search))
 
     async def CancelExecution(self, request: pb.CancelExecutionRequest, context: Context) -> execution_pb2.Execution:
         schedule, execution_id = execution_parts(request.name)
@@ -96,11 +99,10 @@ def _below(parent: str) -> Filter:
     """The comparison that keeps a search below its parent: a schedule, a group (its schedule may be a dash), or everything."""
     if not parent:
         return ()
-    if "/schedules/" in parent and not parent.endswith("/schedules/-"):
+    if "/schedules/" in parent and not parent.endswith(f"/schedules/{ANY}"):
         name = str(schedule_name(parent, "parent"))
         return (Comparison(field="schedule", operator=Operator.EQUAL, value=name),)
-    group = group_name(parent.removesuffix("/schedules/-"))
-    return (Comparison(field="group", operator=Operator.EQUAL, value=group),)
+    return below_group(parent.removesuffix(f"/schedules/{ANY}"))
 
 
 async def _unimplemented(text: str) -> AsyncIterator[Any]:

@@ -6,6 +6,7 @@ import re
 
 from schedd.api.convert.basics import invalid
 from schedd.core.model.execution import id_text, id_value
+from schedd.core.model.query import Comparison, Filter, Operator
 from schedd.core.model.schedule import ScheduleName
 
 DEFAULT_GROUP = "default"
@@ -40,6 +41,10 @@ def execution_parts(text: str, field: str = "name") -> tuple[ScheduleName, int]:
         raise invalid(field, "INVALID_NAME", f"{text!r} is not of the form {form}: {error}") from error
 
 
+ANY = "-"
+"""Stands in a parent for every group, or every schedule."""
+
+
 def group_name(text: str, field: str = "parent") -> str:
     """The group of a `groups/{group}`; the default group for an empty text. Raises: InvalidError naming `field`."""
     if not text:
@@ -48,3 +53,9 @@ def group_name(text: str, field: str = "parent") -> str:
     if match is None:
         raise invalid(field, "INVALID_NAME", f"{text!r} is not of the form groups/{{group}}")
     return match["group"]
+
+
+def below_group(parent: str) -> Filter:
+    """The comparison that keeps a search to one group; none for an empty parent, or for `groups/-`. Raises: InvalidError."""
+    group = group_name(parent) if parent else ANY
+    return () if group == ANY else (Comparison(field="group", operator=Operator.EQUAL, value=group),)

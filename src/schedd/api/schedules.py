@@ -19,12 +19,12 @@ from schedd.api.convert.basics import invalid, micros
 from schedd.api.convert.execution import execution as execution_message
 from schedd.api.convert.when import when_of
 from schedd.api.errors import status_of
-from schedd.api.names import group_name, schedule_name
+from schedd.api.names import below_group, group_name, schedule_name
 from schedd.api.pages import page_request, page_token
 from schedd.api.preview import occurrence
 from schedd.core.errors import FieldViolation, InvalidError, NotFoundError, UnimplementedError
 from schedd.core.model.batch import RequestMark
-from schedd.core.model.query import Comparison, Operator, Order
+from schedd.core.model.query import Order
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.ports import Clock
 from schedd.service.schedules import Backlog, Operation, Schedules
@@ -64,8 +64,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
     async def ListSchedules(self, request: pb.ListSchedulesRequest, context: Context) -> pb.ListSchedulesResponse:
         search = (request.parent, request.filter, request.order_by, request.show_deleted)
         where = filters.parse_filter(request.filter, filters.SCHEDULES)
-        if request.parent:
-            where += (Comparison(field="group", operator=Operator.EQUAL, value=group_name(request.parent)),)
+        where += below_group(request.parent)
         order = filters.parse_order(request.order_by, ("name", "create_time", "update_time"))
         page = page_request(request.page_size, request.page_token, *search)
         found = await self._schedules.find(where, order, page, show_deleted=request.show_deleted)
@@ -214,8 +213,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         if request.names:
             return [schedule_name(name, f"names[{index}]") for index, name in enumerate(request.names)], ""
         where = filters.parse_filter(request.filter, filters.SCHEDULES)
-        if request.parent:
-            where += (Comparison(field="group", operator=Operator.EQUAL, value=group_name(request.parent)),)
+        where += below_group(request.parent)
         search = (request.parent, request.filter)
         page = page_request(request.page_size, request.page_token, *search)
         found = await self._schedules.find(where, Order(field="name"), page)

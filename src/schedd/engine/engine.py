@@ -68,7 +68,7 @@ class Engine:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._ids = ids
+        self.ids = ids
         self._draining = False
         self.hub = Hub()
         store.listen(self.hub.publish)
@@ -177,7 +177,7 @@ class Engine:
         if not isinstance(definition, Definition):
             raise PreconditionError("schedule", str(schedule.name), reason="UNREADABLE", description=f"cannot be run: {definition}")
         now_us = self._clock.now_us()
-        return Run(armed_execution(definition, self._ids.new_id(), now_us, now_us, cause=Cause.MANUAL), definition)
+        return Run(armed_execution(definition, self.ids.new_id(), now_us, now_us, cause=Cause.MANUAL), definition)
 
     async def cancel(self, execution_id: int, *, actor: str) -> bool:
         """End an unfinished execution; returns when its end is durable. False: it was finished already."""

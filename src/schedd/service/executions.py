@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from schedd.core.errors import NotFoundError, PreconditionError
 from schedd.core.model.execution import Attempt, Execution, id_text
 from schedd.core.model.query import Filter, Order, Page, PageRequest
@@ -27,6 +29,10 @@ class Executions:
     async def find(self, where: Filter, order: Order, page: PageRequest) -> Page[Execution]:
         """A page of executions; the fields are those of `Store.find_executions`."""
         return await self._store.find_executions(where, order, page)
+
+    async def attempts(self, executions: Sequence[Execution]) -> list[tuple[Attempt, ...]]:
+        """The stored attempts of each of these executions."""
+        return [await self._store.attempts(execution.id) for execution in executions]
 
     async def cancel(self, schedule: ScheduleName, execution_id: int, *, actor: str) -> Execution:
         """End an execution; returns when its end is durable and, for a process, its whole tree is gone.

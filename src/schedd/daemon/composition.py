@@ -1,0 +1,231 @@
+"""The composition root: store, targets, engine, use cases and server, put together and taken apart in order.
+
+Start: lock, store, engine (recovery), agents, socket, READY. Stop, each step when the one before it is done:
+
+1. health says NOT_SERVING, and calls that change something are refused
+2. arm and start nothing more
+3. drain: running attempts may end, for `engine.drain_time`; then they are cancelled, and made again after the next start
+4. record what they came to
+5. close the API, then the targets: processes are ended with their trees
+6. close the store
+7. release the socket and the lock
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import grpc
+import structlog
+
+from schedd.api.server import ApiServer, TcpListener, UseCases
+from schedd.core.model.batch import Retention
+from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.target import HttpTarget, ProcessTarget
+from schedd.core.ports import Target
+from schedd.daemon.config import Config, Listen, Tcp
+from schedd.daemon.errors import ConfigError
+from schedd.daemon.listening import clear_socket, read_token
+from schedd.daemon.lock import DataLock
+from schedd.daemon.logging import configure_logging
+from schedd.daemon.notify import Notifier
+from schedd.engine.clock import SystemClock
+from schedd.engine.engine import Engine, EngineSettings
+from schedd.engine.ids import TimeIds
+from schedd.engine.limits import AttemptLimits
+from schedd.engine.planner import Pace
+from schedd.service.admin import Admin
+from schedd.service.executions import Executions
+from schedd.service.journal import Journal
+from schedd.service.schedules import Schedules
+from schedd.store.sqlite import SqliteStore
+from schedd.targets.http.target import HttpTargets
+from schedd.targets.process.target import ProcessTargets
+
+_CALLS_GRACE_S = 2.0
+
+log = structlog.get_logger(__name__)
+
+Reload = Callable[[], Config]
+"""Reads the configuration again. Raises: ConfigError."""
+
+
+class Daemon:
+    """One running daemon: lives from READY until a signal tells it to end."""
+
+    def __init__(self, config: Config, reload: Reload, notifier: Notifier) -> None:
+        self._config = config
+        self._reload = reload
+        self._notifier = notifier
+        self._clock = SystemClock()
+        self._ending = asyncio.Event()
+        self._reloading = asyncio.Event()
+
+    async def run(self) -> None:
+        """Start, serve until SIGTERM or SIGINT, drain, stop. Raises: StartError."""
+        with DataLock(Path(self._config.storage.path)):
+            clear_socket(Path(self._config.listen.socket))
+            async with self._store() as store, self._targets() as targets:
+                engine = Engine(
+                    store=store,
+                    clock=self._clock,
+                    ids=TimeIds(self._clock, last=(await store.status()).newest_id),
+                    targets=targets,
+                    settings=_settings(self._config),
+                )
+                await engine.recover()
+                await self._serve(store, engine)
+
+    async def _serve(self, store: SqliteStore, engine: Engine) -> None:
+        server = ApiServer(
+            self._use_cases(store, engine),
+            socket=Path(self._config.listen.socket),
+            tcp=_tcp_listener(self._config.listen.tcp),
+            with_reflection=self._config.listen.reflection,
+        )
+        self._listen_to_signals()
+        async with asyncio.TaskGroup() as tasks:
+            agents = tasks.create_task(engine.run(), name="engine")
+            await server.start()
+            _set_socket_mode(self._config.listen)
+            log.info("ready", socket=self._config.listen.socket, database=self._config.storage.path, tcp_port=server.tcp_port or None)
+            self._notifier.ready(f"{len(engine.timeline)} schedules planned")
+            helpers = [tasks.create_task(self._watch_reloads(store, engine)), tasks.create_task(self._feed_watchdog())]
+            await self._ending.wait()
+            for helper in helpers:
+                helper.cancel()
+            await self._stop(engine, server, agents)
+        Path(self._config.listen.socket).unlink(missing_ok=True)
+
+    async def _stop(self, engine: Engine, server: ApiServer, agents: asyncio.Task[None]) -> None:
+        log.info("stopping", running=engine.dispatcher.running)
+        self._notifier.stopping("draining")
+        await server.set_serving(False)
+        await engine.drain(self._config.engine.drain_time)
+        agents.cancel()
+        await asyncio.wait([agents])
+        await engine.close()
+        await server.stop(_CALLS_GRACE_S)
+        log.info("stopped")
+
+    @asynccontextmanager
+    async def _store(self) -> AsyncIterator[SqliteStore]:
+        store = await SqliteStore.open(Path(self._config.storage.path))
+        try:
+            yield store
+        finally:
+            await store.aclose()
+
+    @asynccontextmanager
+    async def _targets(self) -> AsyncIterator[dict[type, Target]]:
+        processes = ProcessTargets()
+        processes.start()
+        https = HttpTargets(self._clock)
+        try:
+            yield {HttpTarget: https, ProcessTarget: processes}
+        finally:
+            await https.aclose()
+            await processes.aclose()
+
+    def _use_cases(self, store: SqliteStore, engine: Engine) -> UseCases:
+        return UseCases(
+            schedules=Schedules(store=store, engine=engine, clock=self._clock, ids=engine.ids),
+            executions=Executions(store=store, engine=engine),
+            journal=Journal(store=store, engine=engine),
+            admin=Admin(store=store, engine=engine, clock=self._clock, version=version("schedd")),
+            clock=self._clock,
+        )
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end)
+        loop.add_signal_handler(signal.SIGHUP, self._reloading.set)
+
+    def _end(self) -> None:
+        """The first signal drains; the second one does not wait."""
+        if self._ending.is_set():
+            log.warning("forced_to_stop")
+            os._exit(1)
+        self._ending.set()
+
+    async def _watch_reloads(self, store: SqliteStore, engine: Engine) -> None:
+        """SIGHUP: what can change while the daemon runs, changes; a broken file leaves everything as it is, and the log says so."""
+        while True:
+            await self._reloading.wait()
+            self._reloading.clear()
+            self._notifier.reloading(self._clock.monotonic_us())
+            try:
+                self._config = self._reload()
+            except ConfigError as error:
+                log.error("reload_refused", faults=[str(fault) for fault in error.faults])
+            else:
+                configure_logging(self._config.log)
+                engine.housekeeper.retention = _retention(self._config)
+                entry = JournalEntry(time_us=self._clock.now_us(), kind=JournalKind.CONFIGURATION_RELOADED)
+                await store.append([entry])
+                log.info("reloaded", note="log.level, retention and engine.drain_time are in force; other keys want a restart")
+            self._notifier.ready("running")
+
+    async def _feed_watchdog(self) -> None:
+        """Ping systemd at half of its interval. The ping comes from the loop: agents that end take the daemon with them."""
+        if self._notifier.watchdog_us is None:
+            return
+        while True:
+            self._notifier.watchdog()
+            await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=self._notifier.watchdog_us / 2e6)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """The tokens of the configured files, read at each call: a file that changes takes effect at once."""
+
+    files: tuple[Path, ...]
+
+    def __call__(self) -> list[str]:
+        return [token for path in self.files if (token := read_token(path))]
+
+
+def _settings(config: Config) -> EngineSettings:
+    engine = config.engine
+    return EngineSettings(
+        pace=Pace(horizon=engine.horizon, interval=engine.arm_interval),
+        limits=AttemptLimits(running=engine.max_running, http_timeout=engine.http_timeout, timeout_cap=engine.process_timeout),
+        retention=_retention(config),
+        record_linger=engine.record_linger,
+    )
+
+
+def _retention(config: Config) -> Retention:
+    kept = config.retention
+    return Retention(history=kept.history, journal=kept.journal, deleted=kept.deleted, per_schedule=kept.per_schedule)
+
+
+def _tcp_listener(tcp: Tcp) -> TcpListener | None:
+    if tcp.address is None:
+        return None
+    if tcp.insecure_loopback:
+        return TcpListener(address=tcp.address)
+    assert tcp.tls_certificate is not None and tcp.tls_key is not None, "the configuration was checked"
+    client_ca = Path(tcp.tls_client_ca).read_bytes() if tcp.tls_client_ca else None
+    credentials = grpc.ssl_server_credentials(
+        [(Path(tcp.tls_key).read_bytes(), Path(tcp.tls_certificate).read_bytes())],
+        root_certificates=client_ca,
+        require_client_auth=client_ca is not None,
+    )
+    return TcpListener(address=tcp.address, credentials=credentials, tokens=_Tokens(tuple(Path(path) for path in tcp.token_files)))
+
+
+def _set_socket_mode(listen: Listen) -> None:
+    os.chmod(listen.socket, int(listen.socket_mode, 8))
+    if listen.socket_group is not None:
+        import grp
+
+        os.chown(listen.socket, -1, grp.getgrnam(listen.socket_group).gr_gid)
