@@ -1,6 +1,7 @@
 """Deliveries a second of the HTTP target, beside the raw aiohttp client, against one loopback server in a process of its own.
 
-Both sides send the same body and keep 64 calls in flight; rounds alternate, and the median round counts. `python bench/http_client.py [--json FILE]`
+Both sides send the same body and keep 64 calls in flight; rounds alternate, and the median round counts.
+`python bench/http_client.py [--json FILE]`
 """
 
 from __future__ import annotations

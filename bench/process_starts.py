@@ -1,7 +1,7 @@
-"""Starts of /bin/true a second, 64 in flight: process targets beside a raw Popen + pidfd loop, in a small daemon and in one with 1 GB resident.
+"""Starts of /bin/true a second, 64 in flight: process targets beside a raw Popen + pidfd loop, in a small daemon and with 1 GB resident.
 
-Each figure is the median of rounds that alternate. The raw loops reap through pidfds on the same event loop; one of them collects standard output and
-standard error through pipes, as the target does. `python bench/process_starts.py [--json FILE]`
+Each figure is the median of rounds that alternate. The raw loops reap through pidfds on the same event loop; one of them collects
+standard output and standard error through pipes, as the target does. `python bench/process_starts.py [--json FILE]`
 """
 
 from __future__ import annotations
