@@ -30,6 +30,19 @@ class UnauthenticatedError(ScheddError):
     """The caller did not say who it is, or not rightly."""
 
 
+_CODES: dict[type[ScheddError], int] = {
+    NotFoundError: code_pb2.NOT_FOUND,
+    AlreadyExistsError: code_pb2.ALREADY_EXISTS,
+    ConflictError: code_pb2.ABORTED,
+    PreconditionError: code_pb2.FAILED_PRECONDITION,
+}
+_OTHERS: dict[type[ScheddError], tuple[int, str]] = {
+    UnimplementedError: (code_pb2.UNIMPLEMENTED, "NOT_BUILT_YET"),
+    UnauthenticatedError: (code_pb2.UNAUTHENTICATED, "TOKEN_REQUIRED"),
+    StoredDataError: (code_pb2.DATA_LOSS, "STORED_DATA"),
+}
+
+
 def status_of(error: ScheddError) -> status_pb2.Status:
     """The status of an error that schedd raised on purpose."""
     match error:
@@ -37,14 +50,11 @@ def status_of(error: ScheddError) -> status_pb2.Status:
             return _invalid(error.violations)
         case ExpressionError():
             return _invalid((FieldViolation(field=error.part, reason="INVALID_EXPRESSION", description=str(error)),))
-        case NotFoundError():
-            return _resource(code_pb2.NOT_FOUND, "NOT_FOUND", error)
-        case AlreadyExistsError():
-            return _resource(code_pb2.ALREADY_EXISTS, "ALREADY_EXISTS", error)
-        case ConflictError():
-            return _resource(code_pb2.ABORTED, error.reason, error)
-        case PreconditionError():
-            return _resource(code_pb2.FAILED_PRECONDITION, error.reason, error)
+        case ConflictError() | PreconditionError():
+            return _resource(_CODES[type(error)], error.reason, error)
+        case ResourceError():
+            code = _CODES[type(error)]
+            return _resource(code, code_pb2.Code.Name(code), error)
         case QuotaError():
             violation = error_details_pb2.QuotaFailure.Violation(subject=error.subject, description=error.description)
             quota = error_details_pb2.QuotaFailure(violations=[violation])
@@ -53,14 +63,9 @@ def status_of(error: ScheddError) -> status_pb2.Status:
             return _status(code_pb2.ABORTED, error.reason, str(error), metadata={"sequence": str(error.sequence)})
         case UnavailableError():
             return _status(code_pb2.UNAVAILABLE, error.reason, str(error))
-        case UnimplementedError():
-            return _status(code_pb2.UNIMPLEMENTED, "NOT_BUILT_YET", str(error))
-        case UnauthenticatedError():
-            return _status(code_pb2.UNAUTHENTICATED, "TOKEN_REQUIRED", str(error))
-        case StoredDataError():
-            return _status(code_pb2.DATA_LOSS, "STORED_DATA", str(error))
         case _:
-            return _status(code_pb2.INTERNAL, "INTERNAL", "an error that has no status of its own")
+            code, reason = _OTHERS.get(type(error), (code_pb2.INTERNAL, "INTERNAL"))
+            return _status(code, reason, str(error))
 
 
 def unforeseen(correlation_id: str) -> status_pb2.Status:

@@ -1,7 +1,7 @@
 """The timeline: every enabled schedule's next nominal time in memory, as a heap of packed integers.
 
-An entry is `nominal_us << 32 | row`: 56 bytes with its place in the heap, ordered by time and then by row. Replacing or removing an entry
-leaves the old one in the heap; it is stale, since the row's current time (one integer in an array) differs, and is dropped when it comes up,
+An entry is `nominal_us << 32 | row`: 56 bytes with its place in the heap, ordered by time and then by row. Replacing or removing one leaves
+the old one in the heap; it is stale, since the row's current time (an integer in an array) differs, and is dropped when it comes up,
 or when stale entries outnumber live ones.
 """
 

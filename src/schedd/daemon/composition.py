@@ -14,6 +14,7 @@ Start: lock, store, engine (recovery), agents, socket, READY. Stop, each step wh
 from __future__ import annotations
 
 import asyncio
+import grp
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -102,7 +103,7 @@ class Daemon:
             for helper in helpers:
                 helper.cancel()
             await self._stop(engine, server, agents)
-        Path(self._config.listen.socket).unlink(missing_ok=True)
+        _remove_socket(self._config.listen)
 
     async def _stop(self, engine: Engine, server: ApiServer, agents: asyncio.Task[None]) -> None:
         log.info("stopping", running=engine.dispatcher.running)
@@ -213,7 +214,8 @@ def _tcp_listener(tcp: Tcp) -> TcpListener | None:
         return None
     if tcp.insecure_loopback:
         return TcpListener(address=tcp.address)
-    assert tcp.tls_certificate is not None and tcp.tls_key is not None, "the configuration was checked"
+    assert tcp.tls_certificate is not None, "the configuration was checked"
+    assert tcp.tls_key is not None, "the configuration was checked"
     client_ca = Path(tcp.tls_client_ca).read_bytes() if tcp.tls_client_ca else None
     credentials = grpc.ssl_server_credentials(
         [(Path(tcp.tls_key).read_bytes(), Path(tcp.tls_certificate).read_bytes())],
@@ -224,8 +226,10 @@ def _tcp_listener(tcp: Tcp) -> TcpListener | None:
 
 
 def _set_socket_mode(listen: Listen) -> None:
-    os.chmod(listen.socket, int(listen.socket_mode, 8))
+    Path(listen.socket).chmod(int(listen.socket_mode, 8))
     if listen.socket_group is not None:
-        import grp
-
         os.chown(listen.socket, -1, grp.getgrnam(listen.socket_group).gr_gid)
+
+
+def _remove_socket(listen: Listen) -> None:
+    Path(listen.socket).unlink(missing_ok=True)

@@ -52,7 +52,7 @@ def _run(options: argparse.Namespace) -> int:
     config = _load(options).config
     configure_logging(config.log)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    from schedd.daemon.composition import Daemon  # noqa: PLC0415  # Imports grpc, which the other commands do without.
+    from schedd.daemon.composition import Daemon  # Imports grpc, which the other commands do without.
 
     async def run() -> None:
         notifier = Notifier.from_environment(os.environ, pid=os.getpid())
@@ -69,7 +69,7 @@ def _run(options: argparse.Namespace) -> int:
 def _loop_factory(config: Config) -> Callable[[], asyncio.AbstractEventLoop] | None:
     if config.runtime.event_loop is EventLoop.ASYNCIO:
         return None
-    import uvloop  # noqa: PLC0415  # Only where it is chosen.
+    import uvloop  # Only where it is chosen.
 
     return uvloop.new_event_loop
 

@@ -5,7 +5,7 @@ A local time is written as the microseconds since 1970-01-01 00:00:00 that a clo
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 SECOND_US: Final = 1_000_000
@@ -18,7 +18,7 @@ LAST_YEAR: Final = 9990
 """Rules answer from the start of FIRST_YEAR to the end of LAST_YEAR; nothing fires outside."""
 
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LENGTHS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
@@ -46,7 +46,7 @@ def weekday(day: int) -> int:
 
 def instant_us(moment: datetime) -> int:
     """The UTC microseconds of an aware datetime; of a naive one, its local time in microseconds."""
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return (aware - _EPOCH) // timedelta(microseconds=1)
 
 

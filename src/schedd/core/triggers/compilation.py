@@ -32,7 +32,6 @@ from schedd.core.triggers.fields import ExcludedDays, FieldRule, Fields
 from schedd.core.triggers.interval import LONGEST, SHORTEST, IntervalRule
 from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, Recognised, recognise
 from schedd.core.triggers.rule import NEVER, Bounded, ExcludedInstants, Excluding, Exclusion, Instants, Rule, Union
-from schedd.core.triggers.zone import Zone
 from schedd.core.triggers.zonename import zone_named
 
 _MICROSECOND: Final = timedelta(microseconds=1)
