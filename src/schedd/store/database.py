@@ -49,7 +49,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     """
     _create_file(path)
     try:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=1024)
     except sqlite3.Error as exc:
         raise _cannot_open(path, str(exc)) from exc
     try:

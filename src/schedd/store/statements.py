@@ -9,7 +9,8 @@ from itertools import chain
 Row = tuple[object, ...]
 
 LARGEST = 256
-"""Rows a statement. Portions are powers of two, so that few texts exist and the connection keeps them prepared."""
+STEP = 32
+"""A statement has up to STEP rows, or a multiple of it up to LARGEST: few statements for any number of rows, few texts to prepare."""
 
 
 class ManyRows:
@@ -37,7 +38,7 @@ class ManyRows:
     def _portions(self, rows: Sequence[Row]) -> Iterator[tuple[str, list[object]]]:
         start = 0
         while left := len(rows) - start:
-            size = min(LARGEST, 1 << left.bit_length() - 1)
+            size = left if left < STEP else min(LARGEST, left - left % STEP)
             yield self._statement(size), list(chain.from_iterable(rows[start : start + size]))
             start += size
 
