@@ -10,7 +10,7 @@ CORE_COVERAGE ?= 100
 BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet
 BUF := tools/buf/node_modules/.bin/buf
-CODE := $(wildcard src tests bench examples docs)
+CODE := $(wildcard src tests bench examples)
 PROTOS := $(sort $(wildcard proto/schedd/v1/*.proto))
 
 .PHONY: help
