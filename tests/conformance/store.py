@@ -39,10 +39,10 @@ NOW_US = 1_767_258_000_000_000
 """2026-01-01T09:00:00Z."""
 
 
-def schedule(uid: int, name: str = "", **values: object) -> Schedule:
+def schedule(uid: int, name: str | ScheduleName = "", **values: object) -> Schedule:
     """An hourly schedule in the group `default`; `values` replace fields of it."""
     plain = Schedule(
-        name=ScheduleName(group="default", schedule=name or f"job-{uid}"),
+        name=name if isinstance(name, ScheduleName) else ScheduleName(group="default", schedule=name or f"job-{uid}"),
         when=When(triggers=(Expression(text="0 * * * *"),)),
         target=HttpTarget(url="http://localhost/"),
         uid=uid,
@@ -54,7 +54,7 @@ def schedule(uid: int, name: str = "", **values: object) -> Schedule:
     return replace(plain, **values)  # type: ignore[arg-type]
 
 
-def draft(uid: int, name: str = "", *, next_us: int | None = NOW_US + SECOND, **values: object) -> NewSchedule:
+def draft(uid: int, name: str | ScheduleName = "", *, next_us: int | None = NOW_US + SECOND, **values: object) -> NewSchedule:
     """A draft of `schedule(…)`."""
     return NewSchedule(schedule=schedule(uid, name, **values), next_us=next_us)
 
@@ -328,6 +328,18 @@ class StoreSuite:
         third = await store.find_schedules((), Order(field=order), PageRequest(size=3, after=second.after))
         assert [each.uid for each in (*second.items, *third.items)] == [4, 5, 6, 7]
         assert third.after == ()
+
+    async def test_find_schedules_pages_run_through_groups_and_within_one(self, store: Store) -> None:
+        groups = ("b", "a-b", "a")
+        drafts = [draft(uid, name=ScheduleName(group=groups[uid % 3], schedule=f"n{uid % 4}")) for uid in range(1, 13)]
+        await create(store, *drafts)
+        everything = sorted(each.schedule.name for each in drafts)
+        for descending in (False, True):
+            order = Order(field="name", descending=descending)
+            expected = [name.schedule for name in sorted(everything, reverse=descending)]
+            assert await names(store, order=order, size=5) == expected
+            within = [name.schedule for name in sorted(everything, reverse=descending) if name.group == "a"]
+            assert await names(store, where("group", "=", "a"), order, size=1) == within
 
     # Executions
 

@@ -25,7 +25,11 @@ _STANDING = """
 """
 _DELETE_LABELS = """
     DELETE FROM labels WHERE (key, value, row) IN (
-        SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(?)
+        SELECT
+            CAST(json_extract(value, '$[0]') AS TEXT),
+            CAST(json_extract(value, '$[1]') AS TEXT),
+            CAST(json_extract(value, '$[2]') AS INTEGER)
+        FROM json_each(?)
     )
 """
 _DISABLE = """

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from schedd.core.errors import NotFoundError, StoredDataError
 from schedd.core.model.batch import LastRun
-from schedd.core.model.query import Filter, Order, Page, PageRequest
+from schedd.core.model.query import Filter, Operator, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.store import codec, rows, search
 from schedd.store.reader import Reader
@@ -56,7 +56,9 @@ async def find(reader: Reader, where: Filter, order: Order, page: PageRequest, *
     matching = search.conditions(where, search.SCHEDULE_FIELDS, labels=True)
     if not show_deleted:
         matching = search.joined([matching, _NOT_DELETED])
-    wanted = search.ordered(_COLUMNS, _SOURCE, matching, order=order, orders=search.SCHEDULE_ORDERS, page=page)
+    in_one_group = any(each.field == "group" and each.operator is Operator.EQUAL for each in where)
+    orders = search.GROUP_ORDERS if in_one_group else search.SCHEDULE_ORDERS
+    wanted = search.ordered(_COLUMNS, _SOURCE, matching, order=order, orders=orders, page=page)
     return await reader.page(wanted, rows.schedule_of)
 
 

@@ -129,6 +129,9 @@ SCHEDULE_ORDERS: Mapping[str, tuple[str, ...]] = {
     "update_time": ("s.updated_us", "s.uid"),
 }
 
+GROUP_ORDERS: Mapping[str, tuple[str, ...]] = {**SCHEDULE_ORDERS, "name": ("s.name", "s.uid")}
+"""The orders within one group: with the group among the columns, SQLite would begin every page at the group's first schedule."""
+
 EXECUTION_FIELDS: Mapping[str, Field] = {
     "schedule": FullName("e.schedule_uid IN (SELECT uid FROM schedules WHERE group_name = ? AND name = ?)"),
     "schedule_uid": Number("e.schedule_uid"),

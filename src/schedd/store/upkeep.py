@@ -31,7 +31,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _OLD_EXECUTIONS = f"SELECT id FROM executions WHERE finished_us < ? LIMIT {PORTION}"
 _EXCESS_EXECUTIONS = f"SELECT id FROM executions WHERE schedule_uid = ? AND nominal_us <= ? AND state = 'FINISHED' LIMIT {PORTION}"
 _EXECUTIONS_OF_DELETED = f"""
-    SELECT e.id FROM schedules AS s JOIN executions AS e ON e.schedule_uid = s.uid
+    SELECT e.id FROM schedules AS s CROSS JOIN executions AS e ON e.schedule_uid = s.uid
     WHERE s.deleted_us < ? AND e.state = 'FINISHED' LIMIT {PORTION}
 """
 _OLD_JOURNAL = f"""
