@@ -222,6 +222,38 @@ async def test_timeout_sends_term_first_and_keeps_what_was_printed(targets: Proc
     assert (result.reason, result.output) == (Reason.TIMEOUT, b"begun\ncleaned\n")
 
 
+async def test_last_words_of_a_tree_that_is_ended_are_kept(targets: ProcessTargets) -> None:
+    target = shell("(trap 'echo child; exit' TERM; echo ready; while :; do sleep 0.01; done) & wait", kill_grace=timedelta(seconds=30))
+    result = await run(targets, target, 0.3)
+    assert (result.reason, result.output) == (Reason.TIMEOUT, b"ready\nchild\n")
+
+
+UNTAGGED = """
+import asyncio, resource, sys
+from dataclasses import replace
+from datetime import timedelta
+resource.setrlimit(resource.RLIMIT_RTTIME, (10**9, 10**9))
+from schedd.core.model.target import ProcessTarget
+from schedd.targets.process.target import ProcessTargets
+from tests.conformance.target import delivery
+request = replace(delivery(ProcessTarget(argv=tuple(sys.argv[1:]))), timeout=timedelta(seconds=0.5))
+async def main():
+    targets = ProcessTargets()
+    print((await targets.deliver(request)).reason)
+    await targets.aclose()
+asyncio.run(main())
+"""
+
+
+async def test_tree_is_ended_by_descent_where_no_tag_can_be_set(pids: Pids) -> None:
+    script = f"sleep 1000 & > {pids.directory}/$!; > {pids.directory}/$$; wait"
+    command = (sys.executable, "-c", UNTAGGED, "/bin/sh", "-c", script)
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, timeout=30, check=True)
+    assert done.stdout == b"TIMEOUT\n"
+    assert len(pids()) == 2
+    assert pids.living() == []
+
+
 HOSTILE = r"""
 import os, signal, sys, time
 directory = sys.argv[1]
@@ -307,6 +339,22 @@ def helper_pid(targets: ProcessTargets) -> int:
     line = targets._line
     assert line is not None
     return line.pid
+
+
+@pytest.mark.parametrize("end", ["timeout", "cancel", "aclose"])
+async def test_helper_that_does_not_answer_is_replaced(pids: Pids, end: str) -> None:
+    targets = ProcessTargets(overdue_s=0.3)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(run(targets, shell(f"> {pids.directory}/$$; exec sleep 1000"), 0.5 if end == "timeout" else 60))
+        await until(lambda: bool(pids()))
+        os.kill(helper_pid(targets), signal.SIGSTOP)
+        if end == "cancel":
+            task.cancel()
+        elif end == "aclose":
+            await targets.aclose()
+    assert task.cancelled() if end == "cancel" else task.result().reason is Reason.TARGET_ERROR
+    assert pids.living() == []
+    await targets.aclose()
 
 
 DAEMON = """

@@ -113,8 +113,16 @@ def _close(descriptors: list[int]) -> None:
         os.close(descriptor)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1)
+def _own_account() -> Account:
+    return _account_of("", "")
+
+
 def _account(user: str, group: str) -> Account:
+    return _account_of(user, group) if user or group else _own_account()
+
+
+def _account_of(user: str, group: str) -> Account:
     entry = _user(user)
     gid = _group(group) if group else entry.pw_gid if user else os.getegid()
     groups = tuple(os.getgrouplist(entry.pw_name, gid)) if user else (gid,)

@@ -63,6 +63,10 @@ class Line:
             self._flush_due = True
             self._loop.call_soon(self._flush)
 
+    def kill(self) -> None:
+        """Kill the spawner, which does not answer; `died` will tell."""
+        self._process.kill()
+
     async def aclose(self) -> None:
         """Close the line, which ends the spawner, and wait until it is gone."""
         self._flush()

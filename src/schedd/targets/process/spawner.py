@@ -45,7 +45,8 @@ class Spawner:
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[], object]] = {}
         self._orphaned = False
-        self._hard_limit = resource.getrlimit(resource.RLIMIT_RTTIME)[1]
+        # Under a finite hard limit (LimitRTTIME= in a unit) there are no tags, and a tree is what descends from its main process.
+        self._tagging = resource.getrlimit(resource.RLIMIT_RTTIME)[1] == resource.RLIM_INFINITY
         self._descriptors_max = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_DESCRIPTORS
         daemon.setblocking(False)
         self._watch(daemon.fileno(), select.EPOLLIN, self._receive)
@@ -124,7 +125,8 @@ class Spawner:
         try:
             if len(self._handlers) + 6 > self._descriptors_max:
                 raise SpawnError(f"cannot start {request.argv[0]}: too many processes run at once for the limit of open files")
-            resource.setrlimit(resource.RLIMIT_RTTIME, (mark, self._hard_limit))
+            if self._tagging:
+                resource.setrlimit(resource.RLIMIT_RTTIME, (mark, resource.RLIM_INFINITY))
             child = start(request)
         except SpawnError as error:
             self._outgoing += pack(Result(request.job, "SPAWN", 0, str(error), b"", b"", False))
@@ -181,18 +183,22 @@ class Spawner:
                 self._drain(job)
 
     def _drain(self, job: Job) -> None:
-        """Read what the ended process left in its pipes; the usual case is that they are at their end."""
-        child = job.child
-        assert child is not None
-        for descriptor, capture in ((child.stdout, job.output), (child.stderr, job.error_output)):
-            for _ in range(_ROUNDS_MAX):
-                if descriptor not in self._handlers or not self._read(job, descriptor, capture):
-                    break
+        """The process ended; the usual case is that its pipes are at their end, too."""
+        self._read_rest(job)
         if job.phase is Phase.DRAINING and not job.open_pipes:
             job.phase = Phase.FINISHED
             self._finish(job)
         elif job.phase is not Phase.FINISHED:
             self._schedule(job)
+
+    def _read_rest(self, job: Job) -> None:
+        """Read what ended processes left in the pipes: never more than a pipe holds, whoever still writes."""
+        if job.child is None:
+            return
+        for descriptor, capture in ((job.child.stdout, job.output), (job.child.stderr, job.error_output)):
+            for _ in range(_ROUNDS_MAX):
+                if descriptor not in self._handlers or not self._read(job, descriptor, capture):
+                    break
 
     def _finish(self, job: Job) -> None:
         del self._jobs[job.number]
@@ -247,6 +253,7 @@ class Spawner:
             job.wake_at = time.monotonic()
         for job in ending:
             if job.phase is Phase.FINISHED:
+                self._read_rest(job)
                 self._finish(job)
             else:
                 self._schedule(job)

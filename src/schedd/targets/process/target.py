@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import signal
+from dataclasses import dataclass
 
 from schedd.core.errors import TemplateError
 from schedd.core.model.execution import AttemptResult, DeliveryRequest, Outcome, Reason
@@ -17,18 +18,29 @@ from schedd.targets.process.line import Line
 _DEATHS_MAX = 3
 
 
+@dataclass(slots=True)
+class _Pending:
+    """A delivery that the helper holds. `watch` is what happens if the helper does not answer in time."""
+
+    result: asyncio.Future[Result]
+    grace_s: float
+    watch: asyncio.TimerHandle | None = None
+
+
 class ProcessTargets:
     """The `Target` port for `ProcessTarget`.
 
     The helper is started by the first delivery, or by `start` while the daemon is small. If it dies, another one ends what it left
-    behind before the deliveries that it held fail.
+    behind before the deliveries that it held fail. If it does not answer `overdue_s` after a process has to be gone (it may hang on a file
+    system that does not answer), it is replaced.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, overdue_s: float = 30) -> None:
+        self._overdue_s = overdue_s
         self._line: Line | None = None
         self._series = secrets.randbits(27)
         self._last_job = 0
-        self._pending: dict[int, asyncio.Future[Result]] = {}
+        self._pending: dict[int, _Pending] = {}
         self._deaths = 0
         self._closed = False
 
@@ -54,9 +66,9 @@ class ProcessTargets:
         """End every process that still runs, tree by tree, then the helper."""
         self._closed = True
         for job in self._pending:
-            self._send(End(job))
+            self._end(job)
         if self._pending:
-            await asyncio.wait(list(self._pending.values()))
+            await asyncio.wait([pending.result for pending in self._pending.values()])
         line, self._line = self._line, None
         if line is not None:
             await line.aclose()
@@ -68,16 +80,18 @@ class ProcessTargets:
         self._last_job += 1
         message = _start_message(self._last_job, target, request)
         self.start()
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._pending[message.job] = future
+        pending = _Pending(asyncio.get_running_loop().create_future(), message.grace_s)
+        self._pending[message.job] = pending
         self._send(message)
-        return _attempt_result(target, request, await self._result(message.job, future))
+        if message.timeout_s >= 0:
+            self._expect(message.job, message.timeout_s)
+        return _attempt_result(target, request, await self._result(message.job, pending.result))
 
     async def _result(self, job: int, future: asyncio.Future[Result]) -> Result:
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
-            self._send(End(job))
+            self._end(job)
             while not future.done():
                 try:
                     await asyncio.wait((future,))
@@ -87,9 +101,32 @@ class ProcessTargets:
 
     def _receive(self, result: Result) -> None:
         self._deaths = 0
-        future = self._pending.pop(result.job, None)
-        if future is not None and not future.done():
-            future.set_result(result)
+        pending = self._pending.pop(result.job, None)
+        if pending is None:
+            return
+        if pending.watch is not None:
+            pending.watch.cancel()
+        if not pending.result.done():
+            pending.result.set_result(result)
+
+    def _end(self, job: int) -> None:
+        self._send(End(job))
+        self._expect(job, 0)
+
+    def _expect(self, job: int, within_s: float) -> None:
+        """Replace the helper if the job's result is not there in time."""
+        pending = self._pending.get(job)
+        if pending is None:
+            return
+        if pending.watch is not None:
+            pending.watch.cancel()
+        bound_s = within_s + pending.grace_s + self._overdue_s
+        pending.watch = asyncio.get_running_loop().call_later(bound_s, self._overdue, job)
+
+    def _overdue(self, job: int) -> None:
+        if self._line is not None:
+            self._line.kill()
+        self._expect(job, 0)
 
     def _died(self) -> None:
         """The helper is dead: let a new one end what the jobs left behind, then they fail."""

@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 TAG_BASE = 1 << 60
 _LIMIT_LINE = b"Max realtime timeout"
+_PAGE_BYTES = 4096
 
 
 class Process(NamedTuple):
@@ -32,7 +32,7 @@ Snapshot = Mapping[int, Process]
 
 def snapshot() -> Snapshot:
     """Every process of the host, zombies included."""
-    processes = (_process(int(name)) for name in os.listdir("/proc") if name.isdecimal())  # noqa: PTH208 (Path is twice as slow)
+    processes = (_process(int(name)) for name in os.listdir("/proc") if name.isdecimal())  # noqa: PTH208 (pathlib is not worth its memory here)
     return {process.pid: process for process in processes if process is not None}
 
 
@@ -46,9 +46,15 @@ def _process(pid: int) -> Process | None:
 
 def _read(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        descriptor = os.open(path, os.O_RDONLY)
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return b""
+    try:
+        return os.read(descriptor, _PAGE_BYTES)
+    except (ProcessLookupError, PermissionError):
+        return b""
+    finally:
+        os.close(descriptor)
 
 
 def tag(pid: int) -> int:
