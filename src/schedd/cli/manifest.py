@@ -107,14 +107,14 @@ def _read_schedule(entry: Entry, defaults: Entry | None) -> Written:
     schedule = Schedule()
     reading = Reading(zone=_zone(entry, defaults))
     own = {key for key, _ in entry.pairs()} if entry.is_mapping else set()
+    inherited = Reading(zone=reading.zone)
     if defaults is not None:
-        Fields(_shapes(shadowed=own), reading).read(defaults, schedule, "")
-        reading.places.clear()
+        Fields(_shapes(shadowed=own), inherited).read(defaults, schedule, "")
     before = len(entry.faults)
     Fields(_shapes(shadowed=set()), reading).read(entry, schedule, "")
     if entry.is_mapping and len(entry.faults) == before:
         _complete(entry, schedule)
-    return Written(schedule=schedule, place=entry.place, places=reading.places)
+    return Written(schedule=schedule, place=entry.place, places={**inherited.places, **reading.places})
 
 
 def _shapes(*, shadowed: set[str]) -> dict[str, Shape]:

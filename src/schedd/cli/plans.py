@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 BATCH = 500
 """Schedules a BatchCreate: well below its limits in number and size."""
 
+_NEVER_FIRES = "NEVER_FIRES"
+_TO_COME = "at(9998-12-31T00:00:00)"
+
 
 class Action(StrEnum):
     """What happens to a schedule."""
@@ -29,6 +32,11 @@ class Action(StrEnum):
     UPDATE = "updated"
     KEEP = "unchanged"
     DELETE = "deleted"
+
+    @property
+    def intent(self) -> str:
+        """The word for what is only planned: `create` for `created`."""
+        return self if self is Action.KEEP else self.name.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +105,33 @@ def _compared(client: SyncClient, schedule: Schedule, before: Schedule) -> Step:
     wanted.CopyFrom(schedule)
     wanted.etag = before.etag
     _keep_fixed_moments(wanted, before)
-    after = client.update_schedule(wanted, update_mask=["*"], validate_only=True)
+    after = _normalised(client, wanted, before)
     found = differences(before, after)
     action = Action.UPDATE if found else Action.KEEP
     return Step(action=action, name=schedule.name, schedule=wanted, before=before, after=after, differences=found)
+
+
+def _normalised(client: SyncClient, wanted: Schedule, before: Schedule) -> Schedule:
+    """`wanted` as the server would have it, checked by it."""
+    try:
+        return client.update_schedule(wanted, update_mask=["*"], validate_only=True)
+    except InvalidError as error:
+        if {item.reason for item in error.violations} != {_NEVER_FIRES} or list(wanted.triggers) != list(before.triggers):
+            raise
+    # A one-time schedule whose time has passed: the server takes no such rule any more, but has it already. So it is asked about
+    # everything else, with a time to come in its place.
+    asked = Schedule()
+    asked.CopyFrom(wanted)
+    asked.ClearField("end_time")
+    del asked.triggers[:]
+    asked.triggers.add(expression=_TO_COME)
+    after = client.update_schedule(asked, update_mask=["*"], validate_only=True)
+    after.end_time.CopyFrom(wanted.end_time)
+    if not wanted.HasField("end_time"):
+        after.ClearField("end_time")
+    del after.triggers[:]
+    after.triggers.extend(wanted.triggers)
+    return after
 
 
 def _keep_fixed_moments(wanted: Schedule, before: Schedule) -> None:

@@ -96,10 +96,9 @@ def relative_text(instant: datetime, now: datetime) -> str:
 
 
 def instant_text(instant: datetime, zone: tzinfo | None = None) -> str:
-    """`Tue 2026-11-24 06:00:00 EST`: the weekday, and the zone that it is read in (None: this machine's)."""
+    """`Tue 2026-11-24 06:00:00 EST`: to the second, in that zone (None: this machine's)."""
     local = instant.astimezone(zone)
-    fraction = f".{local.microsecond:06d}".rstrip("0") if local.microsecond else ""
-    return f"{local:%a %Y-%m-%d %H:%M:%S}{fraction} {local:%Z}"
+    return f"{local:%a %Y-%m-%d %H:%M:%S %Z}"
 
 
 def glance_text(instant: datetime, now: datetime, zone: tzinfo | None = None) -> str:

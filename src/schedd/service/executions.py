@@ -20,9 +20,10 @@ class Executions:
         self._engine = engine
 
     async def get(self, schedule: ScheduleName, execution_id: int) -> tuple[Execution, tuple[Attempt, ...]]:
-        """An execution and its stored attempts. Raises: NotFoundError."""
+        """An execution and its stored attempts; `-` in `schedule` stands for any group or schedule. Raises: NotFoundError."""
         execution = await self._store.execution(execution_id)
-        if execution.schedule != schedule:
+        found = execution.schedule
+        if schedule.group not in ("-", found.group) or schedule.schedule not in ("-", found.schedule):
             raise NotFoundError("execution", f"{schedule}/executions/{id_text(execution_id)}")
         return execution, await self._store.attempts(execution_id)
 

@@ -64,9 +64,10 @@ def apply(session: Session, files: tuple[str, ...], prune: bool, selector: str |
     _close(session, done)
 
 
-def _show_step(session: Session, step: Step) -> None:
+def _show_step(session: Session, step: Step, *, planned: bool = False) -> None:
     if session.format is Format.TABLE:
-        session.out.lines([f"{session.out.paint(f'{step.action:<9}', _COLOURS[step.action])}  {short_name(step.name)}"])
+        word = step.action.intent if planned else step.action
+        session.out.lines([f"{session.out.paint(f'{word:<9}', _COLOURS[step.action])}  {short_name(step.name)}"])
     elif session.format is Format.NAME:
         session.out.lines([short_name(step.name)])
 
@@ -89,10 +90,10 @@ def _show_plan(session: Session, client: SyncClient, steps: Sequence[Step]) -> N
         session.out.data(_as_data(steps))
         return
     for step in steps:
-        _show_step(session, step)
+        _show_step(session, step, planned=True)
         if session.format is Format.TABLE:
             session.out.lines(f"    {line}" for line in _plan_lines(client, step))
-    session.out.note(f"a dry run: nothing was changed; {_summary(steps) or 'no schedules'}")
+    session.out.note(f"a dry run, nothing was changed; would be: {_summary(steps) or 'no schedules'}")
 
 
 def _plan_lines(client: SyncClient, step: Step) -> list[str]:

@@ -53,7 +53,7 @@ def _status_lines(answer: GetStatusResponse) -> list[str]:
         ("Daemon", f"schedd {answer.version}, {word(DaemonState, answer.state).lower()}, pid {answer.pid} on {answer.host}"),
         ("Started", _when_text(instant(answer.start_time), now)),
         ("Listens at", ", ".join(answer.listen_addresses)),
-        ("Schedules", counts or "none"),
+        ("Schedules", counts or f"{answer.store.schedule_count} stored"),
         (
             "Next",
             f"{instant_text(instant(answer.next_time))} ({relative_text(instant(answer.next_time), now)})"

@@ -25,30 +25,20 @@ if TYPE_CHECKING:
     examples="""
 schedctl trigger nightly-backup
 schedctl trigger nightly-backup --wait
-schedctl trigger report --payload '{"day": "2026-11-24"}'
-schedctl trigger report --dry-run
+schedctl trigger nightly-backup -o json
 """,
 )
 @click.argument("name", shell_complete=complete_schedule)
 @click.option("-w", "--wait", is_flag=True, help="Wait for the end, and print the output; exit code 7 if it did not succeed.")
-@click.option("--payload", metavar="TEXT", help="What is sent in this run, in place of the schedule's own payload.")
-@click.option("--dry-run", is_flag=True, help="Show what would be sent; send nothing.")
 @click.pass_obj
-def trigger(session: Session, name: str, wait: bool, payload: str | None, dry_run: bool) -> int:
+def trigger(session: Session, name: str, wait: bool) -> int:
     """Run a schedule now.
 
     Its regular times are not touched. A paused schedule runs too.
     """
-    from schedd.v1.target_pb2 import Payload
-
     with session.client() as client:
-        answer = client.trigger_schedule(
-            schedule_name(name), payload=Payload(text=payload) if payload is not None else None, validate_only=dry_run
-        )
-        if dry_run:
-            session.out.data(_as_data(answer.rendered))
-            return ExitCode.OK
-        return _follow(session, client, answer.execution) if wait else _report(session, answer.execution)
+        execution = client.trigger_schedule(schedule_name(name)).execution
+        return _follow(session, client, execution) if wait else _report(session, execution)
 
 
 def _report(session: Session, execution: Execution) -> int:
@@ -77,11 +67,3 @@ def _follow(session: Session, client: SyncClient, execution: Execution) -> int:
         return ExitCode.OK
     session.out.note(f"the execution ended {execution_state(ended).lower()}")
     return ExitCode.EXECUTION_FAILED
-
-
-def _as_data(rendered: object) -> object:
-    from google.protobuf.message import Message
-
-    from schedd.cli.output import as_data
-
-    return as_data(rendered) if isinstance(rendered, Message) else rendered

@@ -1,0 +1,211 @@
+"""schedctl against a real daemon, as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from schedd.cli.main import run
+from tests.daemons import RealDaemon, real_daemon
+
+SCHEDCTL = Path(sys.executable).parent / "schedctl"
+FILE = """
+defaults: {labels: {app: demo}}
+schedules:
+  - name: hourly
+    schedule: "0 * * * *"
+    process: {argv: [/bin/echo, hello]}
+  - name: daily
+    schedule: "0 9 * * *"
+    time_zone: America/New_York
+    http: {url: "http://127.0.0.1:9/x", body: {a: 1}}
+    retry: {max_attempts: 2}
+  - name: past
+    triggers: [{once: {delay: 300ms}}]
+    process: {argv: [/bin/true]}
+"""
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealDaemon]:
+    with real_daemon(tmp_path_factory.mktemp("d")) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _at_the_daemon(daemon: RealDaemon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SCHEDD_SERVER", daemon.socket)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+
+
+class Run:
+    """One run of schedctl: exit code, data, messages."""
+
+    def __init__(self, capfd: pytest.CaptureFixture[str], *arguments: str) -> None:
+        capfd.readouterr()
+        self.code = run(arguments)
+        self.out, self.err = capfd.readouterr()
+
+
+def _write(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "f.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_apply_is_idempotent_shows_differences_and_prunes(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = _write(tmp_path, FILE)
+
+    first = Run(capfd, "apply", "-f", file)
+    assert (first.code, first.out.split()) == (0, ["created", "hourly", "created", "daily", "created", "past"])
+    assert Run(capfd, "trigger", "past", "--wait").code == 0
+
+    again = Run(capfd, "apply", "-f", file)
+    assert (again.code, set(again.out.split()[::2])) == (0, {"unchanged"})
+
+    _write(tmp_path, FILE.replace("0 9 * * *", "0 10 * * *"))
+    planned = Run(capfd, "apply", "-f", file, "--dry-run")
+    assert "triggers[0].expression: 0 9 * * * → 0 10 * * *" in planned.out
+    assert re.search(r"before: fires at +\w+ [\d-]+ 09:00:00-0[45]00", planned.out)
+    assert re.search(r"after: fires at +\w+ [\d-]+ 10:00:00-0[45]00", planned.out)
+    assert json.loads(Run(capfd, "get", "daily", "-o", "json").out)["triggers"] == [{"expression": "0 9 * * *"}]
+
+    assert Run(capfd, "apply", "-f", file).out.split() == ["unchanged", "hourly", "updated", "daily", "unchanged", "past"]
+
+    _write(tmp_path, FILE[: FILE.index("  - name: daily")])
+    refused = Run(capfd, "apply", "-f", file, "--prune", "-l", "app=demo")
+    assert (refused.code, refused.out) == (1, "")
+    assert "--yes" in refused.err
+    pruned = Run(capfd, "apply", "-f", file, "--prune", "-l", "app=demo", "--yes")
+    assert pruned.out.split() == ["unchanged", "hourly", "deleted", "daily", "deleted", "past"]
+
+
+def test_apply_tells_the_servers_faults_at_their_lines_and_changes_nothing(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    target = "process: {argv: [/bin/true]}"
+    text = f"- name: ok\n  every: 1h\n  {target}\n- name: bad\n  schedule: '61 * * * *'\n  time_zone: Mars/X\n  {target}\n"
+    answer = Run(capfd, "apply", "-f", _write(tmp_path, text))
+
+    assert (answer.code, answer.out) == (1, "")
+    assert "f.yaml:6: time_zone: " in answer.err
+    assert Run(capfd, "get", "ok").code == 3
+
+
+def test_caret_shows_where_an_expression_is_wrong(capfd: pytest.CaptureFixture[str]) -> None:
+    answer = Run(capfd, "schedule", "create", "bad", "--cron", "0 25 * * *", "--", "/bin/true")
+
+    assert answer.code == 1
+    assert re.search(r"0 25 \* \* \*\n +  \^\^", answer.err)
+
+
+def test_what_get_prints_can_be_applied(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    created = Run(capfd, "schedule", "create", "round", "--every", "1h", "-l", "a=b", "--http", "http://127.0.0.1:9/", "--header", "A: b")
+    assert created.code == 0
+    printed = Run(capfd, "get", "round", "-o", "yaml").out
+
+    assert Run(capfd, "apply", "-f", _write(tmp_path, printed)).out.split() == ["unchanged", "round"]
+
+
+def test_trigger_waits_prints_the_output_and_tells_failure_by_its_code(capfd: pytest.CaptureFixture[str]) -> None:
+    Run(capfd, "schedule", "create", "good", "--cron", "@yearly", "--", "/bin/echo", "hello")
+    Run(capfd, "schedule", "create", "poor", "--cron", "@yearly", "--attempts", "1", "--", "/bin/sh", "-c", "echo no; echo why >&2; exit 3")
+
+    good, poor = Run(capfd, "trigger", "good", "--wait"), Run(capfd, "trigger", "poor", "--wait")
+    assert (good.code, good.out) == (0, "hello\n")
+    assert (poor.code, poor.out) == (7, "no\n")
+    assert "why" in poor.err
+    assert Run(capfd, "logs", "good").out == "hello\n"
+    assert Run(capfd, "logs", "good", "-o", "json").code == 0
+    assert json.loads(Run(capfd, "execution", "list", "--failed", "-o", "json").out)[0]["reason"] == "REASON_EXIT_CODE"
+
+
+def test_execution_is_shown_by_its_id_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    Run(capfd, "schedule", "create", "by-id", "--cron", "@yearly", "--", "/bin/echo", "seen")
+    name = json.loads(Run(capfd, "trigger", "by-id", "--wait", "-o", "json").out)["name"]
+    shown = Run(capfd, "execution", "get", name.rsplit("/", 1)[-1])
+
+    assert "Attempt 1: succeeded" in shown.out
+    assert "    seen" in shown.out
+    assert Run(capfd, "logs", "by-id", "--execution", name.rsplit("/", 1)[-1]).out == "seen\n"
+
+
+def test_pause_update_resume_delete_go_round(capfd: pytest.CaptureFixture[str]) -> None:
+    Run(capfd, "schedule", "create", "turn", "--cron", "@daily", "--", "/bin/true")
+
+    assert "turn paused" in Run(capfd, "pause", "turn", "--reason", "rain", "--for", "2h").err
+    assert re.search("paused by .*, until .*: rain", Run(capfd, "get", "turn").out)
+    assert "turn resumed" in Run(capfd, "resume", "turn").err
+    changed = Run(capfd, "schedule", "update", "turn", "--schedule", "0 7 * * *", "--tz", "Europe/Berlin", "--set", "timeout=30s")
+    assert changed.code == 0
+    got = yaml.safe_load(Run(capfd, "get", "turn", "-o", "yaml").out)
+    assert (got["triggers"], got["time_zone"], got["policies"]["attempt_timeout"]) == (
+        [{"expression": "0 7 * * *"}],
+        "Europe/Berlin",
+        "30s",
+    )
+    assert len(Run(capfd, "next", "turn", "-n", "3").out.splitlines()) == 3
+    assert Run(capfd, "delete", "turn").code == 1
+    assert Run(capfd, "delete", "turn", "--yes").code == 0
+    assert Run(capfd, "delete", "turn", "nobody", "--yes").code == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("get", "nobody"), 3),
+        (("logs", "nobody"), 3),
+        (("trigger", "nobody"), 3),
+        (("list", "--filter", "colour = red"), 1),
+        (("server", "health"), 0),
+        (("server", "version"), 0),
+        (("server", "status"), 0),
+        (("server", "journal", "-n", "3"), 0),
+    ],
+)
+def test_outcome_has_its_exit_code(capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int) -> None:
+    answer = Run(capfd, *arguments)
+
+    assert answer.code == code
+    assert (answer.out == "") == (code != 0)
+
+
+def test_second_creation_is_a_conflict(capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ("schedule", "create", "twice", "--cron", "@daily", "--", "/bin/true")
+
+    assert Run(capfd, *arguments).code == 0
+    assert Run(capfd, *arguments).code == 4
+
+
+def test_list_in_a_pipe_is_plain_and_whole(capfd: pytest.CaptureFixture[str]) -> None:
+    name = "a-rather-long-name-that-no-narrow-terminal-has-room-for-at-all"
+    Run(capfd, "schedule", "create", name, "--cron", "@daily", "--", "/bin/true")
+    answer = Run(capfd, "list", "--wide")
+
+    assert answer.out.splitlines()[0].split()[:5] == ["NEXT", "LEFT", "LAST", "RESULT", "NAME"]
+    assert name in answer.out
+    assert "\x1b" not in answer.out
+    assert name in Run(capfd, "list", "-o", "name").out.split()
+
+
+def test_watch_prints_json_lines_until_it_is_interrupted(capfd: pytest.CaptureFixture[str]) -> None:
+    Run(capfd, "schedule", "create", "watched", "--cron", "@yearly", "--", "/bin/true")
+    watcher = subprocess.Popen(
+        [SCHEDCTL, "watch", "watched", "--after", "0", "--finished", "-o", "json"], stdout=subprocess.PIPE, text=True
+    )
+    assert watcher.stdout is not None
+    for _ in range(2):
+        Run(capfd, "trigger", "watched", "--wait")
+        event = json.loads(watcher.stdout.readline())
+        assert (event["schedule"], event["outcome"]) == ("groups/default/schedules/watched", "OUTCOME_SUCCEEDED")
+    watcher.send_signal(signal.SIGINT)
+
+    assert watcher.wait(20) == 130
+    assert watcher.stdout.read() == ""
+    watcher.stdout.close()
