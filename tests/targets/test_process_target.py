@@ -17,7 +17,7 @@ import pytest
 from schedd.core.model.execution import AttemptResult, Outcome, Reason
 from schedd.core.model.target import HttpTarget, Payload, ProcessTarget
 from schedd.targets.process.target import ProcessTargets
-from tests.conformance.target import Subject, TargetSuite, delivery
+from tests.conformance.target import Subject, TargetSuite, cancel_until_done, delivery
 
 SOON = timedelta(milliseconds=100)
 
@@ -307,6 +307,14 @@ async def test_hostile_tree_leaves_no_survivor(targets: ProcessTargets, pids: Pi
         assert task.cancelled()
     else:
         assert task.result().reason is (Reason.TIMEOUT if end == "timeout" else Reason.INTERRUPTED)
+
+
+async def test_cancelled_delivery_ends_after_its_tree_however_often_it_is_cancelled(targets: ProcessTargets, pids: Pids) -> None:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(run(targets, shell(f"trap '' TERM; > {pids.directory}/$$; while :; do sleep 0.01; done")))
+        await until(lambda: bool(pids()))
+        await cancel_until_done(task)
+        assert pids.living() == []
 
 
 async def test_ending_one_tree_spares_the_others(targets: ProcessTargets, pids: Pids) -> None:
