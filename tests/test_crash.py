@@ -39,6 +39,9 @@ class Receiver(ThreadingHTTPServer):
         self.keys: Counter[str] = Counter()
         self.booking = threading.Lock()
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A connection that the killed daemon left behind is what this test makes."""
+
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -145,5 +148,4 @@ def judge(keys: Counter[str], uids: set[str]) -> None:
     }
     assert not missed
     duplicates = keys.total() - len(keys)
-    print(f"{keys.total()} deliveries, {duplicates} of them twice with one key ({duplicates / keys.total():.2%})")
-    assert duplicates <= DUPLICATES_MOST * keys.total()
+    assert duplicates <= DUPLICATES_MOST * keys.total(), f"{duplicates} of {keys.total()} deliveries came twice"
