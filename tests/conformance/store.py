@@ -310,12 +310,19 @@ class StoreSuite:
         assert await names(store, where("labels.team", "=", "ops")) == ["a"]
 
     @pytest.mark.parametrize(
-        "matching", [where("colour", "=", "red"), where("uid", ":", 3), where("state", "=", 3), where("uid", "=", "x")]
+        "matching",
+        [where("colour", "=", "red"), where("uid", ":", 3), where("state", "=", 3), where("uid", "=", "x"), where("uid", "=", 2**63)],
     )
     async def test_find_schedules_by_a_wrong_filter_names_it(self, store: Store, matching: Filter) -> None:
         with pytest.raises(InvalidError) as caught:
             await store.find_schedules(matching, BY_NAME, PageRequest(size=10))
         assert [violation.field for violation in caught.value.violations] == ["filter"]
+
+    @pytest.mark.parametrize("after", [("a",), (2**63, 1, 1), ("a", "b", "c", "d")])
+    async def test_find_schedules_with_a_foreign_page_token_names_it(self, store: Store, after: tuple[str | int, ...]) -> None:
+        with pytest.raises(InvalidError) as caught:
+            await store.find_schedules((), BY_NAME, PageRequest(size=10, after=after))
+        assert [violation.field for violation in caught.value.violations] == ["page_token"]
 
     @pytest.mark.parametrize("order", ["name", "create_time", "update_time"])
     async def test_find_schedules_pages_stay_right_while_rows_change(self, store: Store, order: str) -> None:

@@ -103,6 +103,9 @@ async def test_call_after_close_is_refused(path: Path) -> None:
     with pytest.raises(UnavailableError) as caught:
         await store.append([])
     assert caught.value.reason == "STORE_CLOSED"
+    with pytest.raises(UnavailableError) as caught:
+        await store.planned_through_us()
+    assert caught.value.reason == "STORE_CANNOT_READ"
 
 
 async def test_close_finishes_what_was_submitted(path: Path) -> None:

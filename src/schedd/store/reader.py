@@ -48,7 +48,7 @@ class Reader:
         """The rows that a statement gives. Raises: UnavailableError."""
         try:
             return list(await self._connection.execute_fetchall(statement, values))
-        except sqlite3.Error as exc:
+        except (sqlite3.Error, ValueError) as exc:  # aiosqlite's ValueError: the connection is closed
             raise UnavailableError(reason="STORE_CANNOT_READ", description=f"the store cannot be read: {exc}") from exc
 
     async def one(self, statement: str, values: Sequence[object] = ()) -> Any:

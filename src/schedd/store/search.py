@@ -42,6 +42,8 @@ class Number(Field):
         """A comparison of numbers; `:` has no meaning for them. Raises: InvalidError."""
         if not isinstance(comparison.value, int):
             raise _invalid("filter", "WRONG_TYPE", f"{comparison.field} is compared with a number")
+        if not _fits(comparison.value):
+            raise _invalid("filter", "OUT_OF_RANGE", f"{comparison.field} is compared with a number of at most 64 bits")
         if comparison.operator is Operator.HAS:
             raise _invalid("filter", "WRONG_OPERATOR", f"{comparison.field} is a number: compare it with =, !=, <, <=, > or >=")
         return _compared(self.column, comparison.operator, comparison.value)
@@ -235,7 +237,7 @@ def ordered(
     keyset = orders.get(order.field)
     if keyset is None:
         raise _invalid("order_by", "UNKNOWN_FIELD", f"{order.field!r} cannot be ordered by; {', '.join(orders)} can")
-    if page.after and len(page.after) != len(keyset):
+    if page.after and (len(page.after) != len(keyset) or not all(map(_fits, page.after))):
         raise _invalid("page_token", "WRONG_TOKEN", "the page token belongs to another order")
     return Search(columns=columns, source=source, matching=matching, keyset=keyset, descending=order.descending, page=page)
 
@@ -253,6 +255,11 @@ def _field(name: str, fields: Mapping[str, Field], *, labels: bool) -> Field:
 def _compared(column: str, operator: Operator, value: str | int) -> Condition:
     sql = "IS NOT" if operator is Operator.UNEQUAL else str(operator)
     return Condition(text=f"{column} {sql} ?", values=(value,))
+
+
+def _fits(value: str | int) -> bool:
+    """Whether SQLite can hold the value."""
+    return isinstance(value, str) or -(2**63) <= value < 2**63
 
 
 def _text(comparison: Comparison) -> str:

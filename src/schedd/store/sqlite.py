@@ -43,7 +43,7 @@ _STATUS = """
         (SELECT count(*) FROM executions WHERE state <> 'FINISHED')
 """
 
-TIMERS_READ = 50_000
+TIMERS_READ = 20_000
 TIMERS_SAVED = 2_000
 """Timers a statement, and a transaction."""
 
@@ -70,7 +70,11 @@ class SqliteStore:
     @classmethod
     async def over(cls, path: Path, writer: Writer) -> SqliteStore:
         """The store on a database that is open for writing."""
-        return cls(path, writer, await Reader.open(path), await Reader.open(path))
+        try:
+            return cls(path, writer, await Reader.open(path), await Reader.open(path))
+        except BaseException:
+            await writer.aclose()
+            raise
 
     def listen(self, listener: CommitListener) -> None:
         """Set the one commit listener."""

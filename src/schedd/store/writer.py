@@ -143,10 +143,8 @@ class Writer:
         self._call(lambda: self._resolve(answers, entries))
 
     def _call(self, callback: Callable[[], None]) -> None:
-        try:
+        with suppress(RuntimeError):  # the loop is closed: nobody is there to be told, and what is committed stays so
             self._loop.call_soon_threadsafe(callback)
-        except RuntimeError:
-            """The loop is closed: nobody is there to be told, and what is committed stays so."""
 
     # On the loop's thread again
 
