@@ -135,7 +135,7 @@ def _account_of(user: str, group: str) -> Account:
         "HOME": entry.pw_dir,
         "USER": entry.pw_name,
         "LOGNAME": entry.pw_name,
-        "SHELL": entry.pw_shell or "/bin/sh",
+        "SHELL": "/bin/sh",  # as cron has it: a service account's own is nologin
         "LANG": os.environ.get("LANG", "C.UTF-8"),
     }
     return Account(entry.pw_uid, gid, groups, env, switch)

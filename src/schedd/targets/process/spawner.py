@@ -45,8 +45,7 @@ class Spawner:
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[], object]] = {}
         self._orphaned = False
-        # Under a finite hard limit (LimitRTTIME= in a unit) there are no tags, and a tree is what descends from its main process.
-        self._tagging = resource.getrlimit(resource.RLIMIT_RTTIME)[1] == resource.RLIM_INFINITY
+        self._tagging = True
         self._descriptors_max = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_DESCRIPTORS
         daemon.setblocking(False)
         self._watch(daemon.fileno(), select.EPOLLIN, self._receive)
@@ -125,8 +124,7 @@ class Spawner:
         try:
             if len(self._handlers) + 6 > self._descriptors_max:
                 raise SpawnError(f"cannot start {request.argv[0]}: too many processes run at once for the limit of open files")
-            if self._tagging:
-                resource.setrlimit(resource.RLIMIT_RTTIME, (mark, resource.RLIM_INFINITY))
+            self._put_tag(mark)
             child = start(request)
         except SpawnError as error:
             self._outgoing += pack(Result(request.job, "SPAWN", 0, str(error), b"", b"", False))
@@ -138,6 +136,15 @@ class Spawner:
         if child.stdin >= 0:
             self._watch(child.stdin, select.EPOLLOUT, lambda: self._feed(job, child.stdin))
         self._schedule(job)
+
+    def _put_tag(self, mark: int) -> None:
+        """Tag ourselves, for the next child to inherit. Under a finite hard limit, or where the call is forbidden, there are no tags."""
+        if not self._tagging:
+            return
+        try:
+            resource.setrlimit(resource.RLIMIT_RTTIME, (mark, resource.getrlimit(resource.RLIMIT_RTTIME)[1]))
+        except (OSError, ValueError):
+            self._tagging = False
 
     def _read(self, job: Job, descriptor: int, capture: Capture) -> bool:
         """Take what is there, once; whether there was something."""
