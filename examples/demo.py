@@ -56,7 +56,7 @@ class Receiver:
             keys.append(key)
             if datetime.fromisoformat(due) > arrived:
                 self.early.append(f"{path} due at {due} came at {arrived.isoformat()}")
-            return 503 if path == "/flaky" and len(keys) == 1 else 200
+            return 503 if path == "/flaky" and keys.count(key) == 1 else 200
 
 
 @contextmanager
@@ -234,7 +234,9 @@ def disagreements(seen: Sequence[Seen], receiver: Receiver) -> Iterator[str]:
         if item.name not in BY_HTTP:
             continue
         told = Counter({execution.delivery_key: len(execution.attempts) for execution in item.ran})
-        booked = Counter(receiver.deliveries.get(f"/{item.name}", []))
+        # Another daemon that has the quickstart schedules delivers here too; keys begin with the schedule's uid.
+        own = [key for key in receiver.deliveries.get(f"/{item.name}", []) if key.startswith(f"{item.schedule.uid}:")]
+        booked = Counter(own)
         if told != booked:
             yield f"{item.name}: history has {told.total()} deliveries, the receiver {booked.total()}"
     yield from receiver.early

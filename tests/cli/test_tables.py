@@ -18,7 +18,8 @@ def test_pipe_gets_everything() -> None:
 
 
 def test_narrow_terminal_loses_the_columns_of_highest_rank_and_shortens() -> None:
-    assert table_lines(COLUMNS, ROWS, width=32) == ["NEXT      LEFT  NAME", "06:00:00    5m  a-rather-long-n…"]
+    assert table_lines(COLUMNS, ROWS, width=46) == ["NEXT      LEFT  NAME", "06:00:00    5m  a-rather-long-name-of-a-sched…"]
+    assert table_lines(COLUMNS, ROWS, width=32) == ["NEXT      NAME", "06:00:00  a-rather-long-name-of…"]
     assert table_lines(COLUMNS, ROWS, width=24) == ["NEXT      NAME", "06:00:00  a-rather-long…"]
 
 

@@ -87,12 +87,17 @@ def rough_text(span: timedelta) -> str:
     return f"{days // 7} weeks" if days < 120 else f"{days // 30} months" if days < 730 else f"{days // 365} years"
 
 
+def whole_text(span: timedelta) -> str:
+    """As `rough_text`, in whole seconds at least: `0s`, `3s`, `3m 20s`."""
+    return rough_text(span) if abs(span) >= timedelta(seconds=10) else f"{int(abs(span).total_seconds())}s"
+
+
 def relative_text(instant: datetime, now: datetime) -> str:
     """`in 5m 3s`, `2h 10m ago`, `now`."""
     span = instant - now
     if abs(span) < timedelta(seconds=1):
         return "now"
-    return f"in {rough_text(span)}" if span > timedelta(0) else f"{rough_text(span)} ago"
+    return f"in {whole_text(span)}" if span > timedelta(0) else f"{whole_text(span)} ago"
 
 
 def instant_text(instant: datetime, zone: tzinfo | None = None) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 _GAP = "  "
 _NARROWEST = 12
+_COMFORTABLE = 28
+"""How wide an elastic column that always stays may be before others go for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def _fit(columns: Sequence[Column], natural: Sequence[int], width: int | None) -
     kept = list(range(len(columns)))
     if width is None:
         return kept, list(natural)
-    while _least(columns, natural, kept) > width and any(columns[index].rank for index in kept):
+    while _comfortable(columns, natural, kept) > width and any(columns[index].rank for index in kept):
         kept.remove(max(kept, key=lambda index: columns[index].rank))
     room = width - len(_GAP) * (len(kept) - 1)
     spare = room - sum(_floor(columns[index], natural[index]) for index in kept)
@@ -63,8 +65,10 @@ def _fit(columns: Sequence[Column], natural: Sequence[int], width: int | None) -
     return kept, widths
 
 
-def _least(columns: Sequence[Column], natural: Sequence[int], kept: Sequence[int]) -> int:
-    return sum(_floor(columns[index], natural[index]) for index in kept) + len(_GAP) * (len(kept) - 1)
+def _comfortable(columns: Sequence[Column], natural: Sequence[int], kept: Sequence[int]) -> int:
+    stays = [min(natural[index], _COMFORTABLE) if columns[index].rank == 0 else _floor(columns[index], natural[index]) for index in kept]
+    elastic = [stay if columns[index].elastic else natural[index] for stay, index in zip(stays, kept, strict=True)]
+    return sum(elastic) + len(_GAP) * (len(kept) - 1)
 
 
 def _floor(column: Column, natural: int) -> int:

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from schedd.cli.names import short_name
 from schedd.cli.output import View
-from schedd.cli.spans import duration_text, glance_text, instant_text, relative_text, rough_text
+from schedd.cli.spans import duration_text, glance_text, instant_text, relative_text, rough_text, whole_text
 from schedd.cli.tables import Cell, Column
 from schedd.v1.execution_pb2 import Attempt, Cause, Execution, ExecutionState
 from schedd.v1.journal_pb2 import JournalEntry, JournalKind
@@ -90,7 +90,7 @@ def _schedule_row(schedule: Schedule, now: datetime, wide: bool) -> Sequence[Cel
     row = [
         Cell(glance_text(due, now)) if due else coloured(_standing(schedule)),
         Cell(_left(due, now) if due else NOTHING),
-        Cell(f"{rough_text(now - last)} ago" if last else NOTHING),
+        Cell(f"{whole_text(now - last)} ago" if last else NOTHING),
         coloured(_result(schedule)),
         Cell(short_name(schedule.name)),
     ]
@@ -106,7 +106,7 @@ def _schedule_row(schedule: Schedule, now: datetime, wide: bool) -> Sequence[Cel
 
 
 def _left(due: datetime, now: datetime) -> str:
-    return rough_text(due - now) if due > now else "now"
+    return whole_text(due - now) if due > now else "now"
 
 
 def _standing(schedule: Schedule) -> str:
