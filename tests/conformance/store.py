@@ -335,6 +335,8 @@ class StoreSuite:
         third = await store.find_schedules((), Order(field=order), PageRequest(size=3, after=second.after))
         assert [each.uid for each in (*second.items, *third.items)] == [4, 5, 6, 7]
         assert third.after == ()
+        whole = await store.find_schedules((), Order(field=order), PageRequest(size=7))
+        assert (len(whole.items), whole.after) == (7, ())
 
     async def test_find_schedules_pages_run_through_groups_and_within_one(self, store: Store) -> None:
         groups = ("b", "a-b", "a")
@@ -367,6 +369,12 @@ class StoreSuite:
         (stored,) = await create(store, draft(1))
         answers = await asyncio.gather(*(store.arm(armed(execution(number, stored))) for number in (10, 11)))
         assert sorted(map(len, answers)) == [0, 1]
+
+    async def test_arm_of_one_execution_twice_at_once_is_answered_once(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        answers = await asyncio.gather(*(store.arm(armed(execution(10, stored))) for _ in range(2)))
+        assert sorted(map(len, answers)) == [0, 1]
+        assert await kinds(store, where("kind", "=", "EXECUTION_ARMED")) == [JournalKind.EXECUTION_ARMED]
 
     async def test_arm_of_one_instant_with_other_causes_stores_each(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))
@@ -538,6 +546,20 @@ class StoreSuite:
         await store.record(RecordBatch(changes=tuple(finish(each, finished_us=NOW_US) for each in runs)))
         assert await prune_all(store, Retention(per_schedule=2), NOW_US) == 4
         assert await ids(store) == [14, 15, 20]
+
+    async def test_prune_keeps_what_is_unfinished_however_many(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        await store.arm(armed(*(execution(10 + number, stored, NOW_US + number) for number in range(5))))
+        assert await prune_all(store, Retention(per_schedule=2), NOW_US) == 0
+        assert len(await store.unfinished()) == 5
+
+    async def test_rows_of_purged_schedules_are_given_out_once_each(self, store: Store) -> None:
+        old = await create(store, *(draft(uid) for uid in range(1, 5)))
+        for each in old[1:]:
+            await store.change_schedule(changed(each, state=ScheduleState.DELETED, deleted_us=NOW_US))
+        assert await prune_all(store, Retention(journal=timedelta(days=900)), NOW_US + 91 * DAY) == 3
+        found = [(await create(store, draft(uid)))[0].row for uid in range(10, 15)]
+        assert found == [2, 3, 4, 5, 6]
 
     async def test_prune_purges_deleted_schedules_and_their_rows_are_used_again(self, store: Store) -> None:
         one, two = await create(store, draft(1, "old", labels={"team": "pay"}), draft(2))

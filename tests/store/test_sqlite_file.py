@@ -56,6 +56,12 @@ async def test_open_of_a_new_file_makes_it_readable_by_its_owner_only(store: Sql
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
+def test_connection_that_writes_waits_for_the_disk(path: Path) -> None:
+    with closing(database.open_for_writing(path)) as connection:
+        settings = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "busy_timeout")]
+    assert settings == ["wal", 2, 5000]
+
+
 async def test_open_in_a_missing_directory_is_refused(tmp_path: Path) -> None:
     error = await refusal(tmp_path / "missing" / "schedd.db")
     assert error.reason == "STORE_CANNOT_OPEN"
