@@ -6,14 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from schedd.client import CallError, SyncClient
+from schedd.client import CallError, Patience, SyncClient
 
 
 @dataclass
@@ -41,18 +40,12 @@ class RealDaemon:
         self._until_it_answers()
 
     def _until_it_answers(self) -> None:
-        deadline = time.monotonic() + 20
-        with SyncClient(self.socket, timeout=timedelta(seconds=2)) as client:
-            while True:
-                try:
-                    client.get_status()
-                except CallError:
-                    assert self.process is not None
-                    assert self.process.poll() is None, (self.directory / "log").read_text()
-                    assert time.monotonic() < deadline, (self.directory / "log").read_text()
-                    time.sleep(0.05)
-                else:
-                    return
+        patience = Patience(max_attempts=1000, first_wait=timedelta(milliseconds=20), longest_wait=timedelta(milliseconds=100))
+        with SyncClient(self.socket, timeout=timedelta(seconds=20), patience=patience) as client:
+            try:
+                client.get_status()
+            except CallError as error:
+                raise AssertionError((self.directory / "log").read_text()) from error
 
     def end(self, how: int = signal.SIGTERM) -> int:
         assert self.process is not None

@@ -7,7 +7,6 @@ import os
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,6 +111,13 @@ def test_absent_daemon_is_told_with_how_to_start_one(capsys: pytest.CaptureFixtu
     assert "systemctl start schedd" in said
 
 
+def test_server_that_cannot_be_reached_over_the_network_is_told_with_the_cause(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["list", "--server", "http://127.0.0.1:9"]) == 5
+    said = capsys.readouterr().err
+    assert "no schedd can be reached at http://127.0.0.1:9" in said
+    assert "refused" in said
+
+
 @pytest.mark.parametrize(
     ("kind", "code"),
     [
@@ -201,17 +207,3 @@ def test_reader_that_goes_away_is_no_noise() -> None:
     assert made.stderr.read() == ""
     made.stderr.close()
     assert made.wait(20) == ExitCode.PIPE
-
-
-def test_interrupt_is_quiet_and_has_its_code() -> None:
-    made = subprocess.Popen(
-        [SCHEDCTL, "apply", "-f", "-"],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    time.sleep(0.7)  # until it reads from us; there is nothing that it would tell before
-    made.send_signal(2)
-    _, said = made.communicate(timeout=20)
-
-    assert (made.returncode, said) == (ExitCode.INTERRUPTED, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -196,9 +197,8 @@ def test_list_in_a_pipe_is_plain_and_whole(capfd: pytest.CaptureFixture[str]) ->
 
 def test_watch_prints_json_lines_until_it_is_interrupted(capfd: pytest.CaptureFixture[str]) -> None:
     Run(capfd, "schedule", "create", "watched", "--cron", "@yearly", "--", "/bin/true")
-    watcher = subprocess.Popen(
-        [SCHEDCTL, "watch", "watched", "--after", "0", "--finished", "-o", "json"], stdout=subprocess.PIPE, text=True
-    )
+    arguments = ["watch", "watched", "--after", "0", "--finished", "-o", "json"]
+    watcher = subprocess.Popen([SCHEDCTL, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert watcher.stdout is not None
     for _ in range(2):
         Run(capfd, "trigger", "watched", "--wait")
@@ -206,6 +206,19 @@ def test_watch_prints_json_lines_until_it_is_interrupted(capfd: pytest.CaptureFi
         assert (event["schedule"], event["outcome"]) == ("groups/default/schedules/watched", "OUTCOME_SUCCEEDED")
     watcher.send_signal(signal.SIGINT)
 
-    assert watcher.wait(20) == 130
-    assert watcher.stdout.read() == ""
-    watcher.stdout.close()
+    assert watcher.communicate(timeout=20) == ("", "")
+    assert watcher.returncode == 130
+
+
+def test_schedule_names_are_completed_from_the_server(capfd: pytest.CaptureFixture[str], daemon: RealDaemon) -> None:
+    Run(capfd, "schedule", "create", "completed-name", "--cron", "@yearly", "--", "/bin/true")
+    environment = {**os.environ, "_SCHEDCTL_COMPLETE": "bash_complete", "COMP_WORDS": "schedctl get completed-", "COMP_CWORD": "2"}
+    answer = subprocess.run([SCHEDCTL], env=environment, capture_output=True, text=True, timeout=30)
+
+    assert answer.stdout.split() == ["plain,completed-name"]
+
+
+def test_creation_tells_when_it_fires_next(capfd: pytest.CaptureFixture[str]) -> None:
+    answer = Run(capfd, "schedule", "create", "soon", "--every", "1h", "--", "/bin/true")
+
+    assert "soon created; fires next" in answer.err

@@ -96,6 +96,11 @@ def _violation_lines(violations: Sequence[errors.FieldViolation]) -> list[str]:
 def _unavailable_lines(error: errors.UnavailableError, server: str) -> list[str]:
     if error.reason:
         return [str(error)]
+    if "ermission denied" in error.message:
+        return [f"this user may not connect to {server}", *_indented(("ask to be taken into the socket's group: ls -l says which",))]
+    if not server.startswith("unix:"):
+        hint = "are the address, the port and the context's certificate authority (--ca-file) right?"
+        return [f"no schedd can be reached at {server}", *_indented((error.message, hint))]
     return [
         f"no schedd answers at {server}",
         *_indented(

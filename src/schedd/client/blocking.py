@@ -145,7 +145,7 @@ class SyncClient:
             wait = progress.wait_after(error, random.random())
             if wait is None:
                 raise error or UnavailableError(calls.ENDED)
-            if error is not None and on_break is not None:
+            if error is not None and on_break is not None and progress.was_connected:
                 on_break(error)
             self._closed.wait(wait)
 

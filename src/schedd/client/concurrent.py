@@ -133,7 +133,8 @@ class Client:
         """What happens to executions and schedules, as it is committed, without an end; see WatchExecutionsRequest for `filter`.
 
         It begins after the sequence `after` (0: with all that is kept), or with what comes from now on. When the connection breaks or
-        the server ends the stream it goes on where it was: no event is lost, none comes twice. `on_break` is told of each break.
+        the server ends the stream it goes on where it was: no event is lost, none comes twice. `on_break` is told of each break of
+        what was connected.
         """
         progress = WatchProgress(filter, tuple(kinds), after, self._patience)
         while not self._closed.is_set():
@@ -152,7 +153,7 @@ class Client:
             wait = progress.wait_after(error, random.random())
             if wait is None:
                 raise error or UnavailableError(calls.ENDED)
-            if error is not None and on_break is not None:
+            if error is not None and on_break is not None and progress.was_connected:
                 on_break(error)
             await self._pause(wait)
 

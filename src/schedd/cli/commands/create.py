@@ -52,6 +52,8 @@ def create(session: Session, /, name: str, argv: tuple[str, ...], dry_run: bool,
         schedule.policies.attempt_timeout.FromTimedelta(attempt_timeout)
     with session.client() as client:
         made = client.create_schedule(schedule, validate_only=dry_run)
+        # The answer has no next time yet: it is planned right after the creation.
+        made = made if dry_run else client.get_schedule(made.name)
         preview = client.preview_schedule(schedule, count=3).occurrences if dry_run else []
     now = datetime.now(UTC)
     if session.format is not Format.TABLE:
