@@ -18,8 +18,9 @@ from schedd.v1.schedule_pb2 import Schedule, ScheduleState
 if TYPE_CHECKING:
     from schedd.client import SyncClient
 
-BATCH = 500
-"""Schedules a BatchCreate: well below its limits in number and size."""
+BATCH_COUNT = 500
+BATCH_BYTES = 2 * 1024 * 1024
+"""Half of what one BatchCreate may have, in number and in size."""
 
 _NEVER_FIRES = "NEVER_FIRES"
 _TO_COME = "at(9998-12-31T00:00:00)"
@@ -190,9 +191,7 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 def carry_out(client: SyncClient, steps: Iterable[Step]) -> Iterator[Step]:
     """Do it, creations first and in batches; each step comes back once it is durable."""
     todo = list(steps)
-    creations = [step for step in todo if step.action is Action.CREATE]
-    for start in range(0, len(creations), BATCH):
-        batch = creations[start : start + BATCH]
+    for batch in _batches(step for step in todo if step.action is Action.CREATE):
         client.create_schedules([step.schedule for step in batch])
         yield from batch
     for step in todo:
@@ -202,3 +201,16 @@ def carry_out(client: SyncClient, steps: Iterable[Step]) -> Iterator[Step]:
             client.delete_schedule(step.name, etag=step.schedule.etag)
         if step.action is not Action.CREATE:
             yield step
+
+
+def _batches(steps: Iterable[Step]) -> Iterator[list[Step]]:
+    batch: list[Step] = []
+    size = 0
+    for step in steps:
+        size += step.schedule.ByteSize()
+        if batch and (len(batch) == BATCH_COUNT or size > BATCH_BYTES):
+            yield batch
+            batch, size = [], step.schedule.ByteSize()
+        batch.append(step)
+    if batch:
+        yield batch
