@@ -69,7 +69,7 @@ def parse_cron(text: str, day_match: DayMatch, seed: int) -> Fields:
     return Fields(
         face=ClockFace(read_set(tokens["hour"], HOUR, seed), read_set(tokens["minute"], MINUTE, seed), Seconds(seconds)),
         days=possible_days(tokens["day of month"], pattern, months, years),
-        follows_clock=_is_star(tokens["minute"]) or _is_star(tokens["hour"]),
+        follows_clock=any(_is_star(tokens[name]) for name in ("second", "minute", "hour") if name in tokens),
     )
 
 

@@ -45,6 +45,8 @@ class FieldRule:
     def next_after(self, t_us: int) -> int | None:
         start = t_us + 1 if t_us >= FIRST_US else FIRST_US
         segment_at = self.zone.segment_at
+        if self.moved_from(start) is not None:
+            return start
         while start < LAST_US:
             begin, end, offset, before = segment_at(start)
             low = start + offset
@@ -110,9 +112,10 @@ class FieldRule:
     def moved_from(self, t_us: int) -> int | None:
         """The local time inside a gap whose occurrence was moved to `t_us`, the gap's end; None when `t_us` is no such instant."""
         begin, _, offset, before = self.zone.segment_at(t_us)
-        if t_us != begin or before >= offset or self.first_local(t_us + offset) == t_us + offset:
+        if t_us != begin or before >= offset or not self._run_after_gap:
             return None
-        return self.first_local(begin + before)
+        local = self.first_local(begin + before)
+        return local if local is not None and local < begin + offset else None
 
     @property
     def is_whole_days(self) -> bool:

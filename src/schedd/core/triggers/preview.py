@@ -75,7 +75,7 @@ def _effects(rule: Rule, zone: Zone, nominal_us: int, before_us: int | None) -> 
 def _is_moved(rule: Rule, nominal_us: int) -> bool:
     match rule:
         case FieldRule():
-            return rule.next_after(nominal_us - 1) == nominal_us and rule.moved_from(nominal_us) is not None
+            return rule.moved_from(nominal_us) is not None
         case Bounded() | Excluding():
             return _is_moved(rule.rule, nominal_us)
         case Union():
