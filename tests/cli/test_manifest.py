@@ -188,6 +188,15 @@ def test_examples_are_read() -> None:
     assert len(names) == len(set(names)) >= 10
 
 
+def test_file_in_the_examples_readme_is_read() -> None:
+    text = (EXAMPLES / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
+
+    assert [item.schedule.name for item in parse_manifest(text, "f.yaml")] == [
+        "groups/default/schedules/backup",
+        "groups/default/schedules/metrics",
+    ]
+
+
 def test_part_of_a_schedule_names_the_fields_that_it_sets() -> None:
     part, mask = read_part("schedule: '@daily'\ntimeout: 30s\nhttp: {url: http://x}\nlabels: {a: b}", "UTC")
 

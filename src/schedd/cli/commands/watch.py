@@ -10,7 +10,7 @@ import click
 from schedd.cli.commanding import command
 from schedd.cli.names import group_parent, schedule_name, short_name
 from schedd.cli.output import Format, as_data
-from schedd.cli.selecting import complete_schedule, selector_filter
+from schedd.cli.selecting import complete_schedule
 from schedd.cli.session import Session
 
 if TYPE_CHECKING:
@@ -24,14 +24,13 @@ if TYPE_CHECKING:
     examples="""
 schedctl watch
 schedctl watch nightly-backup
-schedctl watch -l team=pay --finished
+schedctl watch -g ops --finished
 schedctl watch -o json | jq -c 'select(.outcome == "OUTCOME_FAILED")'
 schedctl watch --after 0 -o json
 """,
 )
 @click.argument("name", required=False, shell_complete=complete_schedule)
 @click.option("-g", "--group", metavar="GROUP", help="Only schedules of this group.")
-@click.option("-l", "--selector", metavar="LABELS", help="Only schedules with these labels.")
 @click.option("--filter", "extra", metavar="FILTER", help="The API's own filter, such as: reason = TIMEOUT.")
 @click.option("--finished", is_flag=True, help="Only how executions ended.")
 @click.option("--after", type=click.IntRange(0), metavar="SEQUENCE", help="Begin after this journal sequence; 0: with all that is kept.")
@@ -41,7 +40,6 @@ def watch(
     session: Session,
     name: str | None,
     group: str | None,
-    selector: str | None,
     extra: str | None,
     finished: bool,
     after: int | None,
@@ -55,7 +53,7 @@ def watch(
 
     own = [f'schedule = "{schedule_name(name)}"'] if name else []
     own += [f"group = {group_parent(group).removeprefix('groups/')}"] if group else []
-    chosen = " AND ".join([*own, *filter(None, [selector_filter(selector, extra)])])
+    chosen = " AND ".join([*own, *([extra] if extra else [])])
     kinds = [] if everything else _kinds(finished)
     out = session.out
     with session.client() as client:
