@@ -1,0 +1,99 @@
+"""Every wrong field of a schedule is named at once, with what would be right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from schedd.core.model.policy import CatchUp, Overlap, Policies, Retry
+from schedd.core.model.schedule import Schedule, ScheduleName
+from schedd.core.model.target import HttpTarget
+from schedd.core.model.when import AfterCompletion, AtStart, Expression, When
+from schedd.core.schedule_rules import check_schedule
+
+NOW = 1_767_225_600_000_000
+GOOD = Schedule(
+    name=ScheduleName(group="default", schedule="nightly-backup"),
+    when=When(triggers=(Expression(text="0 2 * * *"),)),
+    target=HttpTarget(url="https://example.com/hook"),
+    labels={"team": "pay"},
+)
+
+
+def wrong(schedule: Schedule) -> set[str]:
+    return {violation.field for violation in check_schedule(schedule, now_us=NOW)}
+
+
+def test_check_of_a_good_schedule_finds_nothing() -> None:
+    assert check_schedule(GOOD, now_us=NOW) == ()
+
+
+def test_check_names_wrong_fields_of_every_part_at_once() -> None:
+    schedule = replace(
+        GOOD,
+        name=ScheduleName(group="-", schedule="a" * 65),
+        when=When(triggers=(Expression(text="61 * * * *"),)),
+        target=HttpTarget(url="https://"),
+        policies=Policies(priority=10),
+    )
+    assert wrong(schedule) == {"name", "triggers[0].expression", "target.http.url", "policies.priority"}
+
+
+@pytest.mark.parametrize("part", ["", "-a", "a-", "a b", "a/b", "ü", "a" * 65])
+def test_check_refuses_a_name_that_breaks_the_pattern(part: str) -> None:
+    assert wrong(replace(GOOD, name=ScheduleName(group="default", schedule=part))) == {"name"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "field"),
+    [
+        ({"Team": "x"}, "labels['Team']"),
+        ({"": "x"}, "labels['']"),
+        ({"team": "x" * 257}, "labels['team']"),
+        ({f"k{n}": "" for n in range(65)}, "labels"),
+    ],
+)
+def test_check_refuses_wrong_labels(labels: dict[str, str], field: str) -> None:
+    assert wrong(replace(GOOD, labels=labels)) == {field}
+
+
+def test_check_refuses_an_endless_description() -> None:
+    assert wrong(replace(GOOD, description="x" * 4097)) == {"description"}
+
+
+@pytest.mark.parametrize(
+    ("policies", "field"),
+    [
+        (Policies(overlap=Overlap.BUFFER_ONE), "policies.overlap"),
+        (Policies(attempt_timeout=timedelta(0)), "policies.attempt_timeout"),
+        (Policies(attempt_timeout=timedelta(days=400)), "policies.attempt_timeout"),
+        (Policies(priority=-1), "policies.priority"),
+        (Policies(retry=Retry(max_attempts=0)), "policies.retry.max_attempts"),
+        (Policies(retry=Retry(min_backoff=timedelta(seconds=-1))), "policies.retry.min_backoff"),
+        (Policies(retry=Retry(min_backoff=timedelta(hours=1))), "policies.retry.max_backoff"),
+        (Policies(retry=Retry(max_age=timedelta(days=-1))), "policies.retry.max_age"),
+        (Policies(retry=Retry(multiplier=0.5)), "policies.retry.multiplier"),
+        (Policies(retry=Retry(jitter=1.5)), "policies.retry.jitter"),
+        (Policies(catch_up=CatchUp(window=timedelta(seconds=-1))), "policies.catch_up.window"),
+        (Policies(catch_up=CatchUp(grace=timedelta(seconds=-1))), "policies.catch_up.grace"),
+        (Policies(catch_up=CatchUp(max_runs=0)), "policies.catch_up.max_runs"),
+    ],
+)
+def test_check_refuses_policies_out_of_bounds(policies: Policies, field: str) -> None:
+    assert wrong(replace(GOOD, policies=policies)) == {field}
+
+
+@pytest.mark.parametrize(
+    ("when", "field"),
+    [
+        (When(triggers=(AtStart(),)), "triggers[0]"),
+        (When(triggers=(AfterCompletion(delay=timedelta(seconds=1)),)), "triggers[0]"),
+        (replace(GOOD.when, exclude_calendars=("holidays",)), "exclude_calendars"),
+        (replace(GOOD.when, include_calendars=("workdays",)), "include_calendars"),
+    ],
+)
+def test_check_refuses_what_is_not_built_yet(when: When, field: str) -> None:
+    violations = check_schedule(replace(GOOD, when=when), now_us=NOW)
+    assert [(violation.field, violation.reason) for violation in violations] == [(field, "NOT_BUILT_YET")]
