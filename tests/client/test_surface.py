@@ -10,6 +10,8 @@ from grpc_health.v1 import health_pb2
 
 from schedd.client import Client, SyncClient, calls
 from schedd.v1 import admin_service_pb2, execution_service_pb2, schedule_service_pb2
+from schedd.v1.schedule_pb2 import Schedule
+from schedd.v1.schedule_service_pb2 import BatchOperateSchedulesRequest
 
 SERVICES = {
     service.name: service
@@ -31,6 +33,22 @@ def test_method_is_in_the_contract_with_that_answer(method: calls.Method[object]
     service = SERVICES[str(getattr(method.stub, "__name__", "")).removesuffix("Stub")]
 
     assert service.methods_by_name[method.name].output_type.full_name == method.answer.DESCRIPTOR.full_name  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("call", "repeatable"),
+    [
+        (calls.create_schedule(Schedule()), True),
+        (calls.trigger_schedule("x"), True),
+        (calls.get_schedule("x"), True),
+        (calls.cancel_execution("x"), False),
+        (calls.operate_schedules(BatchOperateSchedulesRequest(operation="SCHEDULE_OPERATION_PAUSE")), True),
+        (calls.operate_schedules(BatchOperateSchedulesRequest(operation="SCHEDULE_OPERATION_TRIGGER")), False),
+    ],
+    ids=["create", "trigger", "get", "cancel", "pause-many", "trigger-many"],
+)
+def test_call_is_repeated_only_where_that_is_safe(call: calls.Call[object], repeatable: bool) -> None:
+    assert call.repeatable is repeatable
 
 
 @pytest.mark.parametrize("module", ["schedd", "schedd.client"])

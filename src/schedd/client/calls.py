@@ -44,6 +44,7 @@ from schedd.v1.schedule_service_pb2 import (
     PreviewScheduleRequest,
     PreviewScheduleResponse,
     ResumeScheduleRequest,
+    ScheduleOperation,
     TriggerScheduleRequest,
     TriggerScheduleResponse,
     UpdateScheduleRequest,
@@ -281,11 +282,14 @@ def preview_schedule(
 
 
 def operate_schedules(request: BatchOperateSchedulesRequest) -> Call[BatchOperateSchedulesResponse]:
-    """Pause, resume, delete, undelete or trigger many schedules; each has its own result. The request gets an id if it has none."""
+    """Pause, resume, delete, undelete or trigger many schedules; each has its own result. The request gets an id if it has none.
+
+    Triggering many is not repeated by itself: the call is no transaction, and half of it may have been done.
+    """
     made = BatchOperateSchedulesRequest()
     made.CopyFrom(request)
     made.request_id = made.request_id or new_request_id()
-    return Call(OPERATE, made)
+    return Call(OPERATE, made, repeatable=made.operation != ScheduleOperation.SCHEDULE_OPERATION_TRIGGER)
 
 
 def get_execution(name: str, *, view: ExecutionView.ValueType = ExecutionView.EXECUTION_VIEW_UNSPECIFIED) -> Call[Execution]:
