@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2
 from schedd.client import Client, SyncClient, calls
 from schedd.v1 import admin_service_pb2, execution_service_pb2, schedule_service_pb2
 from schedd.v1.schedule_pb2 import Schedule
-from schedd.v1.schedule_service_pb2 import BatchOperateSchedulesRequest
+from schedd.v1.schedule_service_pb2 import BatchOperateSchedulesRequest, ScheduleOperation
 
 SERVICES = {
     service.name: service
@@ -42,8 +42,8 @@ def test_method_is_in_the_contract_with_that_answer(method: calls.Method[object]
         (calls.trigger_schedule("x"), True),
         (calls.get_schedule("x"), True),
         (calls.cancel_execution("x"), False),
-        (calls.operate_schedules(BatchOperateSchedulesRequest(operation="SCHEDULE_OPERATION_PAUSE")), True),
-        (calls.operate_schedules(BatchOperateSchedulesRequest(operation="SCHEDULE_OPERATION_TRIGGER")), False),
+        (calls.operate_schedules(BatchOperateSchedulesRequest(operation=ScheduleOperation.SCHEDULE_OPERATION_PAUSE)), True),
+        (calls.operate_schedules(BatchOperateSchedulesRequest(operation=ScheduleOperation.SCHEDULE_OPERATION_TRIGGER)), False),
     ],
     ids=["create", "trigger", "get", "cancel", "pause-many", "trigger-many"],
 )
