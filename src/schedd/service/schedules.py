@@ -128,6 +128,9 @@ class Schedules:
         before = await self._read(name, generation)
         after = edit(before)
         violations = check_schedule(after, now_us=self._clock.now_us())
+        if after.when == before.when:
+            # A rule whose times are past may stay; the rest of its schedule can still be changed.
+            violations = tuple(violation for violation in violations if violation.reason != "NEVER_FIRES")
         if violations:
             raise InvalidError(violations)
         if after == before or validate_only:
@@ -170,12 +173,16 @@ class Schedules:
         return await self._engine.registry.change(before, after, entry)
 
     async def resume(self, name: ScheduleName, *, actor: str, backlog: Backlog = Backlog.SKIP, generation: int | None = None) -> Schedule:
-        """End a pause, or a quarantine. What was held back is skipped, with its reason in the journal, or caught up.
+        """End a pause, or a quarantine; an enabled schedule stays as it is.
+
+        What was held back is skipped, with its reason in the journal, or caught up.
 
         Raises: NotFoundError; ConflictError; PreconditionError (NOT_PAUSED); UnavailableError.
         """
         self._engine.must_be_open()
         before = await self._read(name, generation)
+        if before.state is ScheduleState.ENABLED:
+            return before
         if before.state not in (ScheduleState.PAUSED, ScheduleState.DISABLED):
             raise _not_in_state(before, "NOT_PAUSED", "only a paused or disabled schedule can be resumed")
         after = replace(before, state=ScheduleState.ENABLED, pause=None, state_reason="")

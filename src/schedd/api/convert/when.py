@@ -27,6 +27,9 @@ from schedd.v1 import schedule_pb2, when_pb2
 DAY_MATCH = Words(DayMatch, when_pb2.DayMatch, "DAY_MATCH")
 GAP = Words(GapPolicy, when_pb2.GapPolicy, "GAP_POLICY")
 FOLD = Words(FoldPolicy, when_pb2.FoldPolicy, "FOLD_POLICY")
+_NOW_US = 100_000
+"""How far ahead "now" is: far enough to lie after the schedule's creation."""
+
 SPREAD = Words(SpreadMode, when_pb2.SpreadMode, "SPREAD_MODE")
 
 
@@ -96,11 +99,9 @@ def _trigger_of(message: when_pb2.Trigger, field: str, now_us: int) -> Trigger:
 
 def _once_of(message: when_pb2.OnceTrigger, field: str, now_us: int) -> Once:
     times = [micros(stamp) for stamp in message.times]
-    if message.HasField("delay"):
-        times.append(now_us + span(message.delay, f"{field}.delay") // timedelta(microseconds=1))
-    if not times:
-        # Neither times nor a delay means now; a moment ahead, so that it lies after the schedule's creation.
-        times.append(now_us + 1000)
+    if message.HasField("delay") or not times:
+        delay_us = span(message.delay, f"{field}.delay") // timedelta(microseconds=1)
+        times.append(now_us + max(delay_us, _NOW_US))
     return Once(times_us=tuple(sorted(set(times))))
 
 
