@@ -1,0 +1,131 @@
+"""The daemon as a process: signals, reload, a second one on the same data, and what `schedd` says about the configuration."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+SCHEDD = str(Path(sys.executable).parent / "schedd")
+ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A configuration whose daemon lives in `tmp_path`."""
+    path = tmp_path / "schedd.toml"
+    path.write_text(f'[storage]\npath = "{tmp_path}/s.db"\n[listen]\nsocket = "{tmp_path}/s.sock"\n')
+    return path
+
+
+class Running:
+    """A daemon whose log can be waited for."""
+
+    def __init__(self, file: Path) -> None:
+        self.process = subprocess.Popen([SCHEDD, "run", "--config", str(file)], stderr=subprocess.PIPE, env=ENVIRONMENT, text=True)
+
+    def log_until(self, event: str) -> dict[str, object]:
+        """The next line of this event; fails when the log ends before it."""
+        assert self.process.stderr is not None
+        seen = []
+        for text in self.process.stderr:
+            line: dict[str, object] = json.loads(text)
+            if line["event"] == event:
+                return line
+            seen.append(text)
+        raise AssertionError(f"no {event} in {seen}")
+
+    def end(self, how: signal.Signals) -> int:
+        """Send the signal; the exit status."""
+        self.process.send_signal(how)
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def running(file: Path) -> Iterator[Callable[[], Running]]:
+    """Starts daemons; ends those that still run."""
+    made: list[Running] = []
+
+    def start() -> Running:
+        made.append(Running(file))
+        made[-1].log_until("ready")
+        return made[-1]
+
+    yield start
+    for one in made:
+        if one.process.poll() is None:
+            one.process.kill()
+        one.process.communicate()
+
+
+def schedd(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([SCHEDD, *arguments], capture_output=True, text=True, env=ENVIRONMENT, timeout=30, check=False)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_daemon_told_to_end_stops_in_order_and_leaves_no_socket(
+    running: Callable[[], Running], tmp_path: Path, how: signal.Signals
+) -> None:
+    daemon = running()
+    assert (tmp_path / "s.sock").stat().st_mode & 0o777 == 0o660
+    assert daemon.end(how) == 0
+    daemon.log_until("stopping")
+    daemon.log_until("stopped")
+    assert not (tmp_path / "s.sock").exists()
+    assert (tmp_path / "s.db.lock").read_text() == ""
+
+
+def test_daemon_beside_a_running_one_is_refused_and_names_its_pid(running: Callable[[], Running], file: Path) -> None:
+    first = running()
+    second = schedd("run", "--config", str(file))
+    assert second.returncode == 1
+    assert f"process {first.process.pid} holds" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert first.end(signal.SIGTERM) == 0
+
+
+def test_daemon_after_a_kill_starts_again_over_its_leftovers(running: Callable[[], Running], tmp_path: Path) -> None:
+    running().end(signal.SIGKILL)
+    assert (tmp_path / "s.sock").exists()
+    assert running().end(signal.SIGTERM) == 0
+
+
+def test_daemon_reloads_on_hangup_and_keeps_the_old_configuration_when_the_new_is_broken(
+    running: Callable[[], Running], file: Path
+) -> None:
+    daemon = running()
+    right = file.read_text()
+    file.write_text(right + "[engine]\nmax_runing = 5\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    assert "the nearest is engine.max_running" in str(daemon.log_until("reload_refused")["faults"])
+    file.write_text(right + '[retention]\nhistory = "1d"\n')
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.log_until("reloaded")
+    assert daemon.end(signal.SIGTERM) == 0
+
+
+def test_run_with_tcp_in_the_open_is_refused_and_told_what_would_be_right(file: Path) -> None:
+    done = schedd("run", "--config", str(file), "--set", "listen.tcp.address=0.0.0.0:7420")
+    assert done.returncode == 2
+    assert "TCP needs TLS and a token" in done.stderr
+
+
+def test_check_config_prints_each_value_with_its_origin(file: Path) -> None:
+    done = schedd("check-config", "--config", str(file), "--set", "engine.max_running=5")
+    assert done.returncode == 0
+    assert "engine.max_running = 5  # flag --set" in done.stdout
+    assert f's.db"  # file {file}' in done.stdout
+    assert 'engine.horizon = "500ms"  # default' in done.stdout
+
+
+def test_check_config_of_a_wrong_file_names_every_fault(file: Path) -> None:
+    file.write_text("[engine]\nhorizont = 1\nmax_running = 0\n")
+    done = schedd("check-config", "--config", str(file))
+    assert done.returncode == 2
+    assert "engine.horizont: no such key; the nearest is engine.horizon" in done.stderr
+    assert "engine.max_running" in done.stderr
