@@ -96,17 +96,21 @@ def test_daemon_after_a_kill_starts_again_over_its_leftovers(running: Callable[[
 
 
 def test_daemon_reloads_on_hangup_and_keeps_the_old_configuration_when_the_new_is_broken(
-    running: Callable[[], Running], file: Path
+    running: Callable[[], Running], file: Path, tmp_path: Path
 ) -> None:
     daemon = running()
     right = file.read_text()
     file.write_text(right + "[engine]\nmax_runing = 5\n")
     daemon.process.send_signal(signal.SIGHUP)
     assert "the nearest is engine.max_running" in str(daemon.log_until("reload_refused")["faults"])
-    file.write_text(right + '[retention]\nhistory = "1d"\n')
+    other = tmp_path / "other.sock"
+    other.write_text("somebody else's")
+    file.write_text(right.replace("s.sock", "other.sock") + '[retention]\nhistory = "1d"\n')
     daemon.process.send_signal(signal.SIGHUP)
     daemon.log_until("reloaded")
     assert daemon.end(signal.SIGTERM) == 0
+    assert other.exists()
+    assert not (tmp_path / "s.sock").exists()
 
 
 def test_run_with_tcp_in_the_open_is_refused_and_told_what_would_be_right(file: Path) -> None:

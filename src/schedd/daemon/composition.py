@@ -87,9 +87,10 @@ class Daemon:
                 await self._serve(store, engine)
 
     async def _serve(self, store: SqliteStore, engine: Engine) -> None:
+        socket = Path(self._config.listen.socket)  # A reload may bring another path, which is not this daemon's until it starts anew.
         server = ApiServer(
             self._use_cases(store, engine),
-            socket=Path(self._config.listen.socket),
+            socket=socket,
             tcp=_tcp_listener(self._config.listen.tcp),
             with_reflection=self._config.listen.reflection,
         )
@@ -105,7 +106,7 @@ class Daemon:
             for helper in helpers:
                 helper.cancel()
             await self._stop(engine, server, agents)
-        _remove_socket(self._config.listen)
+        _remove_socket(socket)
 
     async def _stop(self, engine: Engine, server: ApiServer, agents: asyncio.Task[None]) -> None:
         log.info("stopping", running=engine.dispatcher.running)
@@ -240,5 +241,5 @@ def _set_socket_mode(listen: Listen) -> None:
         os.chown(listen.socket, -1, grp.getgrnam(listen.socket_group).gr_gid)
 
 
-def _remove_socket(listen: Listen) -> None:
-    Path(listen.socket).unlink(missing_ok=True)
+def _remove_socket(path: Path) -> None:
+    path.unlink(missing_ok=True)

@@ -94,9 +94,10 @@ class Tcp(Struct, frozen=True, kw_only=True):
     token_files: Annotated[
         tuple[str, ...],
         _key(
-            "Files that hold one bearer token each, of at least 16 characters; any of them opens the door. The file's name without its "
-            "ending is what the journal calls the caller. Others must not be able to read them.",
+            "Files that hold one bearer token each, of at least 16 characters; any of them opens the door. They are read at each call: "
+            "a token is changed by writing its file. Others must not be able to read them.",
             ["/etc/schedd/tokens/deployer.token"],
+            restart=True,
         ),
     ] = ()
     insecure_loopback: Annotated[
