@@ -110,19 +110,20 @@ clean: ## Remove all that was made here, .venv too
 ##### Files
 
 # A stamp is newer than what it was made from once all is installed: that is why a second run installs nothing.
+# The locks are complete, so pip resolves nothing (--no-deps): an older pip would look for a release newer than the pinned one for an extra.
 .venv/.installed: requirements-dev.lock pyproject.toml | .venv/bin/python
 	@echo "Installing the pinned dependencies into .venv"
-	@$(BIN)/python $(PIP) install --require-hashes --requirement requirements-dev.lock
+	@$(BIN)/python $(PIP) install --no-deps --require-hashes --requirement requirements-dev.lock
 	@$(BIN)/python $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.installed-bench: requirements-bench.lock .venv/.installed
-	@$(BIN)/python $(PIP) install --require-hashes --requirement requirements-bench.lock
+	@$(BIN)/python $(PIP) install --no-deps --require-hashes --requirement requirements-bench.lock
 	@touch $@
 
 build/proto-venv/.installed: requirements-proto.lock | build/proto-venv/bin/python
 	@echo "Installing the generator of src/schedd/v1 into build/proto-venv"
-	@build/proto-venv/bin/python $(PIP) install --require-hashes --requirement requirements-proto.lock
+	@build/proto-venv/bin/python $(PIP) install --no-deps --require-hashes --requirement requirements-proto.lock
 	@touch $@
 
 build/uv/.installed: | build/uv/bin/python
