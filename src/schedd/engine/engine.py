@@ -13,8 +13,10 @@ from schedd.core.model.batch import ArmBatch, RequestMark, Retention
 from schedd.core.model.execution import Cause, Execution
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.schedule import Schedule
-from schedd.core.ports import Clock, CommitListener, Ids, Store, Target
+from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Target
 from schedd.core.timeline import NEVER, Timeline
+from schedd.engine.almanac import Almanac, NoHolidays
+from schedd.engine.calendars import CalendarRegistry
 from schedd.engine.clockwatch import ClockWatch
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
@@ -64,6 +66,7 @@ class Engine:
         ids: Ids,
         targets: Mapping[type, Target],
         settings: EngineSettings,
+        holidays: Holidays | None = None,
         draw: random.Random | None = None,
     ) -> None:
         self._store = store
@@ -74,7 +77,8 @@ class Engine:
         store.listen(self.hub.publish)
         self.runs = Runs()
         self.timeline = Timeline()
-        self.definitions = Definitions(store, capacity=settings.definitions_kept)
+        self.almanac = Almanac(store, clock, holidays if holidays is not None else NoHolidays())
+        self.definitions = Definitions(store, self.almanac, capacity=settings.definitions_kept)
         self.recorder = Recorder(store, self.runs, clock, linger=settings.record_linger)
         self.keeper = Keeper(store, clock, self.runs)
         self.dispatcher = Dispatcher(
@@ -103,11 +107,15 @@ class Engine:
             store=store,
             clock=clock,
             timeline=self.timeline,
+            almanac=self.almanac,
             definitions=self.definitions,
             runs=self.runs,
             planner=self.planner,
             dispatcher=self.dispatcher,
             keeper=self.keeper,
+        )
+        self.calendars = CalendarRegistry(
+            store=store, clock=clock, almanac=self.almanac, registry=self.registry, runs=self.runs, dispatcher=self.dispatcher
         )
         self.keeper.connect(self.registry.change)
         self._clock_watch = ClockWatch(clock, self.planner, self.recorder)
@@ -119,6 +127,7 @@ class Engine:
             store=self._store,
             clock=self._clock,
             timeline=self.timeline,
+            almanac=self.almanac,
             definitions=self.definitions,
             runs=self.runs,
             planner=self.planner,
@@ -133,7 +142,7 @@ class Engine:
     async def run(self) -> None:
         """Run every agent until cancelled. An agent that fails ends them all: the daemon ends, and starts again from what is durable."""
         async with asyncio.TaskGroup() as agents:
-            for agent in (self.recorder, self.keeper, self.dispatcher, self.planner, self.housekeeper, self._clock_watch):
+            for agent in (self.recorder, self.keeper, self.dispatcher, self.planner, self.housekeeper, self._clock_watch, self.calendars):
                 agents.create_task(agent.run(), name=type(agent).__name__)
 
     async def drain(self, patience: timedelta) -> None:

@@ -17,6 +17,7 @@ from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.planning import misfire_reason
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import Timeline
+from schedd.engine.almanac import Almanac
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
@@ -39,6 +40,7 @@ class Recovery:
         store: Store,
         clock: Clock,
         timeline: Timeline,
+        almanac: Almanac,
         definitions: Definitions,
         runs: Runs,
         planner: Planner,
@@ -50,6 +52,7 @@ class Recovery:
         self._store = store
         self._clock = clock
         self._timeline = timeline
+        self._almanac = almanac
         self._definitions = definitions
         self._runs = runs
         self._planner = planner
@@ -62,6 +65,7 @@ class Recovery:
         """Fill the timeline and take up every unfinished execution; what that records is durable before anything is dispatched."""
         mark_us = await self._store.planned_through_us()
         self._planner.planned_through_us = mark_us
+        await self._almanac.load()
         await self._take_up_unfinished()
         await self._fill_timeline(mark_us)
         await self._watch_pauses()
@@ -111,7 +115,8 @@ class Recovery:
         for row, next_us, planned_from_us in zip(timers.rows, timers.next_us, timers.planned_from_us, strict=True):
             # The mark holds for all, but a schedule that changed when the mark was already ahead of it has its own.
             from_us = planned_from_us if planned_from_us > recent_us else mark_us
-            if next_us > from_us and next_us != NEVER_US:
+            # What a schedule's calendars come to may have changed meanwhile: public holidays do, with a newer edition of them.
+            if next_us > from_us and next_us != NEVER_US and not self._almanac.uses_any(row):
                 known.append((row, next_us))
             else:
                 stale.append((row, from_us))

@@ -10,7 +10,7 @@ from schedd.core.errors import AlreadyExistsError, ConflictError, NotFoundError,
 from schedd.core.model.batch import ScheduleChange
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
-from schedd.store import codec, rows, timers
+from schedd.store import calendars, codec, rows, timers
 from schedd.store.creation import INSERT_LABELS, taken_names
 from schedd.store.executions import delete_executions
 from schedd.store.statements import Row, update
@@ -62,6 +62,7 @@ class _Pending:
     old_labels: dict[int, Mapping[str, str]] = field(default_factory=dict)
     new_labels: dict[int, Mapping[str, str]] = field(default_factory=dict)
     disarmed: list[int] = field(default_factory=list)
+    changed: dict[int, Schedule] = field(default_factory=dict)
 
 
 def _change(transaction: Transaction, changes: Sequence[ScheduleChange]) -> Sequence[ScheddError | None]:
@@ -100,6 +101,9 @@ def _settle(transaction: Transaction, pending: _Pending, change: ScheduleChange)
     deleted = schedule.state is ScheduleState.DELETED
     if standing.deleted and not deleted and standing.name in pending.names:
         return AlreadyExistsError("schedule", str(schedule.name), "another schedule has taken the name")
+    if not deleted and (missing := calendars.missing(transaction, [schedule])) is not None:
+        return missing
+    pending.changed[schedule.row] = schedule
     pending.schedules[schedule.row] = (schedule.row, *rows.schedule_content(schedule))
     (pending.names.discard if deleted else pending.names.add)(standing.name)
     _add_timer(pending, change)
@@ -136,6 +140,7 @@ def _write(transaction: Transaction, pending: _Pending) -> None:
     if pending.no_timers:
         connection.execute(timers.DELETE, (codec.encode(list(pending.no_timers)),))
     delete_executions(transaction, pending.disarmed)
+    calendars.replace_uses(transaction, pending.changed)
     if pending.old_labels:
         connection.execute(_DELETE_LABELS, (codec.encode(_label_rows(pending.old_labels)),))
         INSERT_LABELS.run(connection, _label_rows(pending.new_labels))

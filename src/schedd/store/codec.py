@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from schedd.core.model.calendar import CalendarEntry, DateEntry, HolidaysEntry, ICalendarEntry, RangeEntry, WeeklyEntry
 from schedd.core.model.journal import Evidence
 from schedd.core.model.policy import Policies
 from schedd.core.model.schedule import Pause
@@ -16,6 +17,7 @@ from schedd.core.model.target import HttpTarget, ProcessTarget, Target
 from schedd.core.model.when import (
     AfterCompletion,
     AtStart,
+    CalendarShift,
     Cron,
     Expression,
     FoldPolicy,
@@ -40,8 +42,15 @@ TRIGGER_KINDS: Mapping[str, type[Trigger]] = {
     "AT_START": AtStart,
 }
 TARGET_KINDS: Mapping[str, type[Target]] = {"HTTP": HttpTarget, "PROCESS": ProcessTarget}
+CALENDAR_ENTRY_KINDS: Mapping[str, type[CalendarEntry]] = {
+    "DATE": DateEntry,
+    "RANGE": RangeEntry,
+    "WEEKLY": WeeklyEntry,
+    "HOLIDAYS": HolidaysEntry,
+    "ICALENDAR": ICalendarEntry,
+}
 
-_KIND_OF: Mapping[type, str] = {kind: name for kinds in (TRIGGER_KINDS, TARGET_KINDS) for name, kind in kinds.items()}
+_KIND_OF: Mapping[type, str] = {kind: name for kinds in (TRIGGER_KINDS, TARGET_KINDS, CALENDAR_ENTRY_KINDS) for name, kind in kinds.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +67,7 @@ class _StoredWhen:
     gap: GapPolicy
     fold: FoldPolicy
     spread: Spread
+    calendar_shift: CalendarShift = CalendarShift.SKIP
 
 
 _PLAIN_FIELDS = tuple(f.name for f in fields(When) if f.name not in ("triggers", "exclusions"))
@@ -70,6 +80,8 @@ _labels_decoder = msgspec.json.Decoder(dict[str, str])
 _evidence_decoder = msgspec.json.Decoder(dict[str, str | int | float | bool])
 _integers_decoder = msgspec.json.Decoder(list[int])
 _trigger_decoders = {name: msgspec.json.Decoder(kind) for name, kind in TRIGGER_KINDS.items()}
+_entries_decoder = msgspec.json.Decoder(list[tuple[str, msgspec.Raw]])
+_entry_decoders = {name: msgspec.json.Decoder(kind) for name, kind in CALENDAR_ENTRY_KINDS.items()}
 _target_decoders = {name: msgspec.json.Decoder(kind) for name, kind in TARGET_KINDS.items()}
 
 DecodeError = msgspec.MsgspecError
@@ -105,6 +117,23 @@ def _trigger(kind: str, raw: msgspec.Raw) -> Trigger:
     decoder = _trigger_decoders.get(kind)
     if decoder is None:
         raise msgspec.ValidationError(f"{kind!r} is no kind of trigger")
+    return decoder.decode(raw)
+
+
+def encode_entries(entries: tuple[CalendarEntry, ...]) -> str:
+    """JSON text of a calendar's entries."""
+    return encode([(_KIND_OF[type(entry)], entry) for entry in entries])
+
+
+def decode_entries(text: str) -> tuple[CalendarEntry, ...]:
+    """The entries that `encode_entries` wrote."""
+    return tuple(_entry(kind, raw) for kind, raw in _entries_decoder.decode(text))
+
+
+def _entry(kind: str, raw: msgspec.Raw) -> CalendarEntry:
+    decoder = _entry_decoders.get(kind)
+    if decoder is None:
+        raise msgspec.ValidationError(f"{kind!r} is no kind of calendar entry")
     return decoder.decode(raw)
 
 

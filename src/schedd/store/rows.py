@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from schedd.core.errors import StoredDataError
 from schedd.core.model.batch import ExecutionChange
+from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState, Outcome, Reason
 from schedd.core.model.journal import ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
@@ -37,6 +38,9 @@ SCHEDULE_CONTENT = (
     "planned_from_us",
 )
 SCHEDULE_COLUMNS = SCHEDULE_IDENTITY + SCHEDULE_CONTENT
+
+CALENDAR_CONTENT = ("generation", "time_zone", "entries", "labels", "description", "creator", "created_us", "updated_us")
+CALENDAR_COLUMNS = ("uid", "name", *CALENDAR_CONTENT)
 
 EXECUTION_COLUMNS = (
     "id",
@@ -145,6 +149,40 @@ def _schedule(row: Any) -> Schedule:
 def stored_labels(row: int, text: str) -> Mapping[str, str]:
     """The labels in the column of that name. Raises: StoredDataError."""
     return _read("schedules", (row, text), lambda values: codec.decode_labels(values[1]))
+
+
+def calendar_content(calendar: Calendar) -> Row:
+    """The values of CALENDAR_CONTENT."""
+    return (
+        calendar.generation,
+        calendar.time_zone,
+        codec.encode_entries(calendar.entries),
+        codec.encode(calendar.labels),
+        calendar.description,
+        calendar.creator,
+        calendar.created_us,
+        calendar.updated_us,
+    )
+
+
+def calendar_of(row: Row) -> Calendar:
+    """The calendar in CALENDAR_COLUMNS. Raises: StoredDataError."""
+    return _read("calendars", row, _calendar)
+
+
+def _calendar(row: Any) -> Calendar:
+    return Calendar(
+        uid=row[0],
+        name=row[1],
+        generation=row[2],
+        time_zone=row[3],
+        entries=codec.decode_entries(row[4]),
+        labels=codec.decode_labels(row[5]),
+        description=row[6],
+        creator=row[7],
+        created_us=row[8],
+        updated_us=row[9],
+    )
 
 
 def execution_values(execution: Execution) -> Row:

@@ -6,6 +6,7 @@ from array import array
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, Execution, ExecutionState, Outcome, Reason
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.schedule import Schedule
@@ -43,6 +44,38 @@ class ScheduleChange:
     next_us: int | None
     entries: tuple[JournalEntry, ...]
     disarmed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replanned:
+    """A schedule whose occurrences after `planned_from_us` are decided anew; the first of them is at `next_us`, None if there is none."""
+
+    row: int
+    planned_from_us: int
+    next_us: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarChange:
+    """A calendar's next generation, which replaces `seen`, and what it means for the schedules that use it.
+
+    `entries` are journaled with it. `disarmed` are executions that are taken back: their rows go, the journal keeps them.
+    """
+
+    calendar: Calendar
+    seen: int
+    entries: tuple[JournalEntry, ...]
+    disarmed: tuple[int, ...] = ()
+    replanned: tuple[Replanned, ...] = ()
+    request: RequestMark | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarUse:
+    """A schedule's row and a calendar that it uses, by name."""
+
+    calendar: str
+    row: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

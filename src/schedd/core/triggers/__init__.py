@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schedd.core.triggers.calendars import NO_CALENDARS, CalendarDays, Calendars, calendar_days, used_calendars
 from schedd.core.triggers.checking import check_when, described, pointed
 from schedd.core.triggers.compilation import compile_when
 from schedd.core.triggers.preview import Effect, Instant, preview
@@ -10,9 +11,13 @@ from schedd.core.triggers.rule import Rule
 from schedd.core.triggers.spread import due_us
 
 __all__ = [
+    "NO_CALENDARS",
+    "CalendarDays",
+    "Calendars",
     "Effect",
     "Instant",
     "Rule",
+    "calendar_days",
     "check_when",
     "compile_when",
     "described",
@@ -20,4 +25,5 @@ __all__ = [
     "pointed",
     "preview",
     "recognise",
+    "used_calendars",
 ]
