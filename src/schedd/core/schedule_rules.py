@@ -11,7 +11,7 @@ from schedd.core.model.policy import CatchUp, Overlap, Policies, Retry
 from schedd.core.model.schedule import NAME_PATTERN, Schedule, ScheduleName
 from schedd.core.model.when import AfterCompletion, AtStart, When
 from schedd.core.target_rules import check_target
-from schedd.core.triggers import check_when
+from schedd.core.triggers import NO_CALENDARS, Calendars, check_when
 
 LABELS_MAX = 64
 LABEL_VALUE_MAX_CHARACTERS = 256
@@ -25,13 +25,13 @@ _LABEL_KEY = re.compile(r"[a-z0-9](?:[a-z0-9._/-]{0,61}[a-z0-9])?")
 _BUILT_OVERLAPS = (Overlap.SKIP, Overlap.ALLOW_ALL)
 
 
-def check_schedule(draft: Schedule, *, now_us: int) -> tuple[FieldViolation, ...]:
-    """All that is wrong with the draft, by fields of the proto's Schedule; empty if nothing is."""
+def check_schedule(draft: Schedule, *, now_us: int, calendars: Calendars = NO_CALENDARS) -> tuple[FieldViolation, ...]:
+    """All that is wrong with the draft, by fields of the proto's Schedule; empty if nothing is. `calendars` are those it may name."""
     return (
         *check_name(draft.name),
-        *_labels(draft.labels),
+        *check_labels(draft.labels),
         *_description(draft.description),
-        *check_when(draft.when, now_us=now_us),
+        *check_when(draft.when, now_us=now_us, calendars=calendars),
         *_not_built(draft.when),
         *(_within("target", violation) for violation in check_target(draft.target, draft.labels)),
         *_policies(draft.policies),
@@ -54,7 +54,8 @@ def _within(prefix: str, violation: FieldViolation) -> FieldViolation:
     return FieldViolation(field=f"{prefix}.{violation.field}", reason=violation.reason, description=violation.description)
 
 
-def _labels(labels: Mapping[str, str]) -> Iterator[FieldViolation]:
+def check_labels(labels: Mapping[str, str]) -> Iterator[FieldViolation]:
+    """What is wrong with labels."""
     if len(labels) > LABELS_MAX:
         yield FieldViolation(field="labels", reason="TOO_MANY", description=f"{len(labels)} labels; at most {LABELS_MAX} are allowed")
     for key, value in labels.items():
@@ -86,9 +87,6 @@ def _not_built(when: When) -> Iterator[FieldViolation]:
     for index, trigger in enumerate(when.triggers):
         if isinstance(trigger, AfterCompletion | AtStart):
             yield _unbuilt(f"triggers[{index}]", "delays after completion and @reboot come with a later release")
-    for field, names in (("exclude_calendars", when.exclude_calendars), ("include_calendars", when.include_calendars)):
-        if names:
-            yield _unbuilt(field, "named calendars come with a later release")
 
 
 def _policies(policies: Policies) -> Iterator[FieldViolation]:

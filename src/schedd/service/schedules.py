@@ -127,7 +127,7 @@ class Schedules:
         self._engine.must_be_open()
         before = await self._read(name, generation)
         after = edit(before)
-        violations = check_schedule(after, now_us=self._clock.now_us())
+        violations = check_schedule(after, now_us=self._clock.now_us(), calendars=self._engine.almanac.calendars)
         if after.when == before.when:
             # A rule whose times are past may stay; the rest of its schedule can still be changed.
             violations = tuple(violation for violation in violations if violation.reason != "NEVER_FIRES")
@@ -200,19 +200,21 @@ class Schedules:
         schedule = await self._read(name, None)
         return await self._engine.trigger(schedule, actor=actor, request=request)
 
-    async def preview(self, when: When, *, after_us: int | None, count: int) -> tuple[Instant, ...]:
-        """The next fire times of a rule that is not stored. Raises: InvalidError."""
+    async def preview(self, when: When, *, after_us: int | None, count: int, show_excluded: bool = False) -> tuple[Instant, ...]:
+        """The next fire times of a rule that is not stored; `show_excluded`: also what is left out, marked. Raises: InvalidError."""
         now_us = self._clock.now_us()
-        violations = check_when(when, now_us=now_us)
+        violations = check_when(when, now_us=now_us, calendars=self._engine.almanac.calendars)
         if violations:
             raise InvalidError(violations)
-        return self._preview(when, now_us, 0, now_us if after_us is None else after_us, count)
+        return self._preview(when, now_us, 0, now_us if after_us is None else after_us, count, show_excluded)
 
-    async def preview_stored(self, name: ScheduleName, *, after_us: int | None, count: int) -> tuple[Instant, ...]:
-        """The next fire times of a stored schedule's rule. Raises: NotFoundError; InvalidError."""
+    async def preview_stored(
+        self, name: ScheduleName, *, after_us: int | None, count: int, show_excluded: bool = False
+    ) -> tuple[Instant, ...]:
+        """The next fire times of a stored schedule's rule, as `preview`. Raises: NotFoundError; InvalidError."""
         schedule = await self._store.schedule(name)
         from_us = self._clock.now_us() if after_us is None else after_us
-        return self._preview(schedule.when, schedule.created_us, schedule.uid, from_us, count)
+        return self._preview(schedule.when, schedule.created_us, schedule.uid, from_us, count, show_excluded)
 
     async def operate(
         self, names: Sequence[ScheduleName], operation: Operation, *, actor: str, reason: str = ""
@@ -245,7 +247,7 @@ class Schedules:
         violations = tuple(
             replace(violation, field=prefix + violation.field)
             for draft, prefix in zip(drafts, prefixes, strict=True)
-            for violation in check_schedule(draft, now_us=now_us)
+            for violation in check_schedule(draft, now_us=now_us, calendars=self._engine.almanac.calendars)
         )
         if violations:
             raise InvalidError(violations)
@@ -295,15 +297,25 @@ class Schedules:
             for schedule in schedules
         )
 
-    def _preview(self, when: When, created_us: int, seed: int, after_us: int, count: int) -> tuple[Instant, ...]:
+    def _preview(self, when: When, created_us: int, seed: int, after_us: int, count: int, show_excluded: bool) -> tuple[Instant, ...]:
         if not 1 <= count <= PREVIEW_MAX:
             raise InvalidError((_violation("count", f"{count} is not allowed; 1 to {PREVIEW_MAX} is"),))
-        return preview(when, created_us=created_us, seed=seed, after_us=after_us, count=count)
+        return preview(
+            when,
+            created_us=created_us,
+            seed=seed,
+            after_us=after_us,
+            count=count,
+            calendars=self._engine.almanac.calendars,
+            show_excluded=show_excluded,
+        )
 
     def _held_back(self, paused: Schedule) -> list[JournalEntry]:
         """The journal's row for the occurrences that a pause held back until now."""
         now_us = self._clock.now_us()
-        rule = compile_when(paused.when, created_us=paused.created_us, seed=paused.uid)
+        rule = compile_when(
+            paused.when, created_us=paused.created_us, seed=paused.uid, calendars=self._engine.almanac.calendars
+        )
         first_us = rule.next_after(paused.planned_from_us)
         if first_us is None:
             return []
