@@ -157,10 +157,10 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         match request.WhichOneof("subject"):
             case "name":
                 name = schedule_name(request.name)
-                instants = await self._schedules.preview_stored(name, after_us=after_us, count=count)
+                instants = await self._schedules.preview_stored(name, after_us=after_us, count=count, show_excluded=request.show_excluded)
             case "schedule":
                 when = when_of(request.schedule, self._clock.now_us())
-                instants = await self._schedules.preview(when, after_us=after_us, count=count)
+                instants = await self._schedules.preview(when, after_us=after_us, count=count, show_excluded=request.show_excluded)
             case _:
                 raise invalid("subject", "REQUIRED", "is empty: give a name or a schedule")
         end_us = micros(request.before_time) if request.HasField("before_time") else None

@@ -115,7 +115,8 @@ class Store(Protocol):
     async def change_schedule(self, change: ScheduleChange) -> None:
         """Replace a schedule by its next generation.
 
-        Raises: NotFoundError, also for a calendar; ConflictError (ETAG_MISMATCH) if its generation is not the one before `change.schedule.generation`.
+        Raises: NotFoundError, also for a calendar; ConflictError (ETAG_MISMATCH) if its generation is not the one before
+        `change.schedule.generation`.
         """
 
     async def quarantine(self, row: int, entry: JournalEntry) -> None:

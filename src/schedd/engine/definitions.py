@@ -50,9 +50,7 @@ class Definitions:
 
     def put(self, schedule: Schedule, *, previous_success_us: int | None = None) -> Definition:
         """Take in a schedule as it stands now. Raises: ExpressionError."""
-        rule = compile_when(
-            schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=self._almanac.calendars
-        )
+        rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=self._almanac.calendars)
         definition = Definition(schedule=schedule, rule=rule, previous_success_us=previous_success_us)
         self._kept[schedule.row] = definition
         if len(self._kept) > self._capacity:

@@ -313,9 +313,7 @@ class Schedules:
     def _held_back(self, paused: Schedule) -> list[JournalEntry]:
         """The journal's row for the occurrences that a pause held back until now."""
         now_us = self._clock.now_us()
-        rule = compile_when(
-            paused.when, created_us=paused.created_us, seed=paused.uid, calendars=self._engine.almanac.calendars
-        )
+        rule = compile_when(paused.when, created_us=paused.created_us, seed=paused.uid, calendars=self._engine.almanac.calendars)
         first_us = rule.next_after(paused.planned_from_us)
         if first_us is None:
             return []

@@ -194,9 +194,7 @@ JOURNAL_FIELDS: Mapping[str, Field] = {
 }
 
 
-def conditions(
-    where: Filter, fields: Mapping[str, Field], *, labels: bool = False, label: Callable[[str], Field] = Label
-) -> Condition:
+def conditions(where: Filter, fields: Mapping[str, Field], *, labels: bool = False, label: Callable[[str], Field] = Label) -> Condition:
     """All comparisons joined by AND. Raises: InvalidError, naming every comparison that is wrong."""
     found: list[Condition] = []
     violations: list[FieldViolation] = []

@@ -42,7 +42,6 @@ DEFINITION_FIELDS = (
 """The fields that a client sets; the others are the server's."""
 
 _UNBUILT = {
-    (): ("calendar_shift",),
     ("policies",): (
         "buffer_limit",
         "concurrency",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from schedd.api.convert.basics import Words, duration, invalid, micros, span, timestamp
+from schedd.api.names import calendar_name
+from schedd.core.model.calendar import calendar_resource
 from schedd.core.model.when import (
     AfterCompletion,
     AtStart,
+    CalendarShift,
     Cron,
     DayMatch,
     Expression,
@@ -26,6 +30,7 @@ from schedd.v1 import schedule_pb2, when_pb2
 
 DAY_MATCH = Words(DayMatch, when_pb2.DayMatch, "DAY_MATCH")
 GAP = Words(GapPolicy, when_pb2.GapPolicy, "GAP_POLICY")
+SHIFT = Words(CalendarShift, when_pb2.CalendarShift, "CALENDAR_SHIFT")
 FOLD = Words(FoldPolicy, when_pb2.FoldPolicy, "FOLD_POLICY")
 _NOW_US = 100_000
 """How far ahead "now" is: far enough to lie after the schedule's creation."""
@@ -38,8 +43,9 @@ def when_of(message: schedule_pb2.Schedule, now_us: int) -> When:
     return When(
         triggers=tuple(_trigger_of(trigger, f"triggers[{at}]", now_us) for at, trigger in enumerate(message.triggers)),
         exclusions=tuple(_trigger_of(out, f"exclusions[{at}]", now_us) for at, out in enumerate(message.exclusions)),
-        exclude_calendars=tuple(message.exclude_calendars),
-        include_calendars=tuple(message.include_calendars),
+        exclude_calendars=_calendars_of(message.exclude_calendars, "exclude_calendars"),
+        include_calendars=_calendars_of(message.include_calendars, "include_calendars"),
+        calendar_shift=SHIFT.word(message.calendar_shift, CalendarShift.SKIP, "calendar_shift"),
         time_zone=message.time_zone or "UTC",
         start_us=micros(message.start_time) if message.HasField("start_time") else None,
         end_us=micros(message.end_time) if message.HasField("end_time") else None,
@@ -53,8 +59,9 @@ def fill_when(message: schedule_pb2.Schedule, when: When) -> None:
     """Put a rule into a message."""
     message.triggers.extend(_trigger(trigger) for trigger in when.triggers)
     message.exclusions.extend(_trigger(trigger) for trigger in when.exclusions)
-    message.exclude_calendars.extend(when.exclude_calendars)
-    message.include_calendars.extend(when.include_calendars)
+    message.exclude_calendars.extend(map(calendar_resource, when.exclude_calendars))
+    message.include_calendars.extend(map(calendar_resource, when.include_calendars))
+    message.calendar_shift = SHIFT.number(when.calendar_shift)
     message.time_zone = when.time_zone
     if when.start_us is not None:
         message.start_time.CopyFrom(timestamp(when.start_us))
@@ -65,6 +72,10 @@ def fill_when(message: schedule_pb2.Schedule, when: When) -> None:
     message.spread.mode = SPREAD.number(when.spread.mode)
     if when.spread.window:
         message.spread.window.CopyFrom(duration(when.spread.window))
+
+
+def _calendars_of(names: Iterable[str], field: str) -> tuple[str, ...]:
+    return tuple(calendar_name(name, f"{field}[{index}]") for index, name in enumerate(names))
 
 
 def _spread_of(message: when_pb2.Spread) -> Spread:

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import Final, assert_never
 
 from schedd.core.errors import ExpressionError
-from schedd.core.model.calendar import Calendar, CalendarEntry, DateEntry, HolidaysEntry, ICalendarEntry, RangeEntry, WeeklyEntry, Weekday
+from schedd.core.model.calendar import Calendar, CalendarEntry, DateEntry, HolidaysEntry, ICalendarEntry, RangeEntry, Weekday, WeeklyEntry
 from schedd.core.model.when import When
 from schedd.core.triggers.civil import DAY_US, FIRST_YEAR, HOUR_US, LAST_YEAR, MINUTE_US, SECOND_US, civil_date, day_number
 from schedd.core.triggers.icalendar import read_icalendar

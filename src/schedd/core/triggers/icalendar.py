@@ -79,7 +79,9 @@ def read_icalendar(text: str) -> list[Days]:
 
 def _wrong(number: int, text: str, reason: str, suggestion: str = "") -> ExpressionError:
     shown = text if len(text) <= 120 else f"{text[:117]}..."
-    return ExpressionError(text=shown, part="icalendar", reason=f"line {number}: {reason}", length=max(1, len(shown)), suggestion=suggestion)
+    return ExpressionError(
+        text=shown, part="icalendar", reason=f"line {number}: {reason}", length=max(1, len(shown)), suggestion=suggestion
+    )
 
 
 def _events(text: str) -> Iterator[_Event]:
@@ -164,7 +166,7 @@ def _moment(line: _Line, value: str | None = None) -> datetime:
     if match[3]:
         raise line.wrong("a time in UTC does not say which day it is in the calendar's zone", f"the day: {line.name};VALUE=DATE:{match[1]}")
     try:
-        moment = datetime.strptime(match[1] + (match[2] or "000000"), "%Y%m%d%H%M%S")
+        moment = datetime.fromisoformat(f"{match[1]}T{match[2] or '000000'}")
     except ValueError as exc:
         raise line.wrong(f"`{text}` is not a date", "a date such as 20261225, or 20261225T090000") from exc
     if not 1900 <= moment.year <= RECURS_THROUGH:

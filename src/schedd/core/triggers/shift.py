@@ -4,8 +4,9 @@ An occurrence moves day by day, in its schedule's zone, until its local time lie
 as the gap's end; where that belongs to the next day already, the day does not fit. One that finds no day within SHIFT_DAYS does not run.
 Occurrences that meet at one instant are one.
 
-What fires on one local day is what fits there by itself and what is moved there: for each day from which it may come, the times of day that
-are left out on all days between. So a question walks over days, never over occurrences, and passes over stretches where nothing is left out.
+What fires on one local day is what fits there by itself and what is moved there: for each day from which it may come, at the times of
+day that are left out on all days between. So a question walks over days, never over occurrences, and passes over stretches where nothing
+is left out.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ _MONDAY_US: Final = 4 * DAY_US
 _FAR_US: Final = 2 * DAY_US
 """More than any offset change."""
 _STEPS: Final = 500
-"""How often in a row a union's stretches may take over from each other before it is held to have no end: it bounds the time of one answer."""
+"""How often in a row a union's stretches may take over from each other before it is held to have no end: it bounds an answer's time."""
 
 
 class TimeSet(Protocol):
@@ -309,5 +309,3 @@ class LeftOut:
 def days_span(first: int, last: int) -> Span:
     """The stretch of local time from the day number `first` to `last`, both included."""
     return first * DAY_US, (last + 1) * DAY_US
-
-
