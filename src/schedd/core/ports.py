@@ -87,7 +87,10 @@ class Holidays(Protocol):
     """Knows the public holidays of countries."""
 
     def dates(self, entry: HolidaysEntry, *, first_year: int, last_year: int) -> Sequence[date]:
-        """The holidays of these years, both included. Raises: ExpressionError: no such country or part of it, or they are not known here."""
+        """The holidays of these years, both included.
+
+        Raises: ExpressionError; there is no such country or part of it, or its holidays are not known here.
+        """
 
 
 class Store(Protocol):

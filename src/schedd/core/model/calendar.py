@@ -38,9 +38,9 @@ class RangeEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeeklyEntry:
-    """A window of each week, by local time: it begins on `days` at `start` and ends before `end`, which if not after `start` is the next day's.
+    """A window of each week, by local time: it begins on `days` at `start`, and ends before `end`.
 
-    Times are `HH:MM` or `HH:MM:SS`; `end` may be `24:00`.
+    An `end` that is not after `start` is on the next day. Times are `HH:MM` or `HH:MM:SS`; `end` may be `24:00`.
     """
 
     days: tuple[Weekday, ...]
