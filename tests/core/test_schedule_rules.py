@@ -90,10 +90,16 @@ def test_check_refuses_policies_out_of_bounds(policies: Policies, field: str) ->
     [
         (When(triggers=(AtStart(),)), "triggers[0]"),
         (When(triggers=(AfterCompletion(delay=timedelta(seconds=1)),)), "triggers[0]"),
-        (replace(GOOD.when, exclude_calendars=("holidays",)), "exclude_calendars"),
-        (replace(GOOD.when, include_calendars=("workdays",)), "include_calendars"),
     ],
 )
 def test_check_refuses_what_is_not_built_yet(when: When, field: str) -> None:
     violations = check_schedule(replace(GOOD, when=when), now_us=NOW)
     assert [(violation.field, violation.reason) for violation in violations] == [(field, "NOT_BUILT_YET")]
+
+
+def test_check_names_calendars_that_are_not_there_and_too_many_of_them() -> None:
+    unknown = replace(GOOD.when, exclude_calendars=("holidays",), include_calendars=("workdays",) * 17)
+    violations = check_schedule(replace(GOOD, when=unknown), now_us=NOW)
+
+    assert [violation.field for violation in violations][:3] == ["exclude_calendars[0]", "include_calendars", "include_calendars[0]"]
+    assert {violation.reason for violation in violations} == {"UNKNOWN_CALENDAR", "TOO_MANY"}

@@ -145,9 +145,11 @@ def _calendars(documents: Sequence[Entry]) -> list[WrittenCalendar]:
                 for key in ("name", "entries"):
                     if not getattr(calendar, key):
                         entry.wrong(f"lacks {key!r}")
-            if calendar.name in found:
+            if calendar.name and calendar.name in found:
                 entry.wrong(f"{calendar.name} is there already, at {found[calendar.name].place}")
-            found.setdefault(calendar.name, WrittenCalendar(calendar=calendar, place=entry.place, places=reading.places))
+            found.setdefault(
+                calendar.name or str(entry.place), WrittenCalendar(calendar=calendar, place=entry.place, places=reading.places)
+            )
     return list(found.values())
 
 
