@@ -94,9 +94,15 @@ def execution(execution_id: int, of: Schedule, nominal_us: int = NOW_US, cause: 
 
 def execution_entry(of: Execution, kind: JournalKind = JournalKind.EXECUTION_ARMED) -> JournalEntry:
     """What is journaled about an execution."""
-    facts = ExecutionFacts(id=of.id, cause=of.cause, nominal_us=of.nominal_us, due_us=of.due_us, attempt=of.attempt)
+    facts = ExecutionFacts(id=of.id, cause=of.cause, nominal_us=of.nominal_us, due_us=of.due_us)
     return JournalEntry(
-        time_us=of.armed_us, kind=kind, schedule=of.schedule, schedule_row=of.schedule_row, schedule_uid=of.schedule_uid, execution=facts
+        time_us=of.armed_us,
+        kind=kind,
+        schedule=of.schedule,
+        schedule_row=of.schedule_row,
+        schedule_uid=of.schedule_uid,
+        execution=facts,
+        attempt=of.attempt,
     )
 
 
@@ -415,7 +421,7 @@ class StoreSuite:
         with pytest.raises(NotFoundError):
             await store.execution(11)
         [entry] = await store.journal(after=0, limit=9, where=where("kind", "=", "EXECUTION_DISARMED"))
-        assert replace(entry, sequence=0) == gone
+        assert entry._replace(sequence=0) == gone
 
     async def test_unfinished_gives_what_is_not_finished_by_due_time(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))

@@ -46,7 +46,7 @@ async def test_execution_journal_tells_its_whole_life_in_order(tmp_path: Path) -
             K.EXECUTION_STARTED,
             K.EXECUTION_FINISHED,
         ]
-        assert [entry.execution.attempt for entry in entries if entry.execution] == [0, 1, 1, 2, 2]
+        assert [entry.attempt for entry in entries if entry.execution] == [0, 1, 1, 2, 2]
         assert entries[0].time_us < START_US + 3600 * SECOND
         assert entries[-1].outcome is Outcome.SUCCEEDED
 

@@ -95,7 +95,7 @@ class TestPort(TargetSuite):
 
 
 async def run(targets: ProcessTargets, target: ProcessTarget, timeout_s: float = 60) -> AttemptResult:
-    return await targets.deliver(replace(delivery(target), timeout=timedelta(seconds=timeout_s)))
+    return await targets.deliver(delivery(target)._replace(timeout=timedelta(seconds=timeout_s)))
 
 
 async def test_exit_code_among_the_successful_ones_succeeds(targets: ProcessTargets) -> None:
@@ -236,7 +236,7 @@ resource.setrlimit(resource.RLIMIT_RTTIME, (10**9, 10**9))
 from schedd.core.model.target import ProcessTarget
 from schedd.targets.process.target import ProcessTargets
 from tests.conformance.target import delivery
-request = replace(delivery(ProcessTarget(argv=tuple(sys.argv[1:]))), timeout=timedelta(seconds=0.5))
+request = delivery(ProcessTarget(argv=tuple(sys.argv[1:])))._replace(timeout=timedelta(seconds=0.5))
 async def main():
     targets = ProcessTargets()
     print((await targets.deliver(request)).reason)

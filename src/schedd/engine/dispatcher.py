@@ -12,7 +12,7 @@ import structlog
 
 from schedd.core.admission import Admission, Verdict, admit
 from schedd.core.model.execution import AttemptResult, DeliveryRequest, ExecutionState, Outcome, Reason
-from schedd.core.model.journal import DAEMON
+from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence
 from schedd.core.model.policy import Delivery
 from schedd.core.ports import Clock, Target
 from schedd.core.retry import RetryAt, after_attempt
@@ -220,7 +220,7 @@ class Dispatcher:
         reason: Reason,
         *,
         actor: str = DAEMON,
-        evidence: Mapping[str, str | int | float | bool] | None = None,
+        evidence: Evidence = NO_EVIDENCE,
     ) -> None:
         now_us = self._clock.now_us()
         self._recorder.finished(run, outcome, reason, now_us=now_us, actor=actor, evidence=evidence)

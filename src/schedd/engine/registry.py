@@ -71,7 +71,7 @@ class Registry:
             planned_from_us=now_us if skip_backlog else self._planned_from_us(before, after, armed, now_us),
         )
         next_us = first_nominal_us(following)
-        takebacks = [run.entry(JournalKind.EXECUTION_DISARMED, now_us, reason=Reason.SCHEDULE_CHANGED) for run in armed]
+        takebacks = [run.entry(JournalKind.EXECUTION_DISARMED, now_us)._replace(reason=Reason.SCHEDULE_CHANGED) for run in armed]
         change = ScheduleChange(
             schedule=following, next_us=next_us, entries=(*entries, *takebacks), disarmed=tuple(run.id for run in armed)
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from schedd.core.errors import AlreadyExistsError, ConflictError, NotFoundError, ScheddError
@@ -168,4 +168,4 @@ def _disable(transaction: Transaction, quarantine: Quarantine) -> None:
     found: Any = transaction.connection.execute(_DISABLE, (why, entry.time_us, row)).fetchall()
     for uid, group, schedule in found:
         transaction.connection.execute(timers.DELETE, (codec.encode([row]),))
-        transaction.journal(replace(entry, schedule=ScheduleName(group=group, schedule=schedule), schedule_uid=uid), row)
+        transaction.journal(entry._replace(schedule=ScheduleName(group=group, schedule=schedule), schedule_uid=uid), row)

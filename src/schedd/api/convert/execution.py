@@ -93,7 +93,7 @@ def entry(entry: JournalEntry) -> journal_pb2.JournalEntry:
         message.cause = CAUSE.number(facts.cause)
         message.nominal_time.CopyFrom(timestamp(facts.nominal_us))
         message.due_time.CopyFrom(timestamp(facts.due_us))
-        message.attempt = facts.attempt
+        message.attempt = entry.attempt
         message.state = STATE.number(_STATE_AFTER.get(entry.kind))
     return message
 

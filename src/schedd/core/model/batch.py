@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 from schedd.core.model.execution import Attempt, Execution, ExecutionState, Outcome, Reason
 from schedd.core.model.journal import JournalEntry
@@ -60,15 +61,14 @@ class ArmBatch:
     request: RequestMark | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutionChange:
+class ExecutionChange(NamedTuple):
     """An execution's new standing."""
 
     execution_id: int
     state: ExecutionState
-    attempt: int
     outcome: Outcome | None = None
     reason: Reason = Reason.NONE
+    attempt: int = 0
     started_us: int | None = None
     finished_us: int | None = None
     next_attempt_us: int | None = None
