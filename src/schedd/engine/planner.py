@@ -30,6 +30,8 @@ from schedd.engine.runs import Run
 
 _REFUSED_WAIT = timedelta(seconds=1)
 _MICROSECOND = timedelta(microseconds=1)
+_NO_TIME = timedelta(0)
+_DECIDED_AT_ONCE = 16
 
 log = structlog.get_logger(__name__)
 
@@ -132,13 +134,15 @@ class Planner:
         self._in_hand = {row: nominal_us for nominal_us, row in due}
         definitions = await self._definitions.load(row for _, row in due)
         decided = _Round()
-        for nominal_us, row in due:
+        for index, (nominal_us, row) in enumerate(due, start=1):
             self._decide(decided, definitions, row, nominal_us, now_us)
+            if index % _DECIDED_AT_ONCE == 0:
+                await self._clock.sleep(_NO_TIME)  # What has come due meanwhile does not wait for the whole round.
         mark_us = self._mark(through_us, (next_us for _, next_us in decided.following))
         armed = await self._arm(
             ArmBatch(
                 executions=tuple(run.execution for run in decided.runs),
-                entries=(*decided.entries, *(run.entry(JournalKind.EXECUTION_ARMED, now_us) for run in decided.runs)),
+                entries=(*decided.entries, *[run.entry(JournalKind.EXECUTION_ARMED, now_us) for run in decided.runs]),
                 planned_through_us=mark_us,
             )
         )
