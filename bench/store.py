@@ -143,7 +143,7 @@ def run_of(uid: int, execution_id: int) -> Execution:
 
 def entry(of: Execution, kind: JournalKind) -> JournalEntry:
     """The entry of an execution."""
-    facts = ExecutionFacts(id=of.id, cause=of.cause, nominal_us=of.nominal_us, due_us=of.due_us, attempt=1)
+    facts = ExecutionFacts(id=of.id, cause=of.cause, nominal_us=of.nominal_us, due_us=of.due_us)
     return JournalEntry(
         time_us=NOW_US, kind=kind, schedule=of.schedule, schedule_row=of.schedule_row, schedule_uid=of.schedule_uid, execution=facts
     )
