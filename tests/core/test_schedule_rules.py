@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from schedd.core.model.policy import CatchUp, Overlap, Policies, Retry
+from schedd.core.model.policy import CatchUp, Policies, Retry
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.target import HttpTarget
 from schedd.core.model.when import AfterCompletion, AtStart, Expression, When
@@ -66,7 +66,6 @@ def test_check_refuses_an_endless_description() -> None:
 @pytest.mark.parametrize(
     ("policies", "field"),
     [
-        (Policies(overlap=Overlap.BUFFER_ONE), "policies.overlap"),
         (Policies(attempt_timeout=timedelta(0)), "policies.attempt_timeout"),
         (Policies(attempt_timeout=timedelta(days=400)), "policies.attempt_timeout"),
         (Policies(priority=-1), "policies.priority"),

@@ -103,6 +103,7 @@ class HandTarget:
     clock: HandClock
     answers: list[AttemptResult | Exception] = field(default_factory=list)
     requests: list[tuple[int, DeliveryRequest]] = field(default_factory=list)
+    forced: list[int] = field(default_factory=list)
     hold: asyncio.Event | None = None
 
     async def deliver(self, request: DeliveryRequest) -> AttemptResult:
@@ -113,6 +114,9 @@ class HandTarget:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def force(self, execution_id: int) -> None:
+        self.forced.append(execution_id)
 
     async def aclose(self) -> None:
         pass

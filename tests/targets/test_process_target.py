@@ -317,6 +317,20 @@ async def test_cancelled_delivery_ends_after_its_tree_however_often_it_is_cancel
         assert pids.living() == []
 
 
+async def test_forced_end_does_not_wait_for_the_grace(targets: ProcessTargets, pids: Pids) -> None:
+    script = f"trap '' TERM; > {pids.directory}/$$; while :; do sleep 0.01; done"
+    request = delivery(shell(script, kill_grace=timedelta(minutes=10)))
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(targets.deliver(request))
+        await until(lambda: bool(pids()))
+        targets.force(request.execution_id + 1)
+        targets.force(request.execution_id)
+        task.cancel()
+        await asyncio.wait([task], timeout=20)
+        assert task.cancelled()
+        assert pids.living() == []
+
+
 async def test_ending_one_tree_spares_the_others(targets: ProcessTargets, pids: Pids) -> None:
     script = f"(setsid sleep 1000 & > {pids.directory}/$!) ; exec sleep 1000"
     async with asyncio.TaskGroup() as group:

@@ -76,6 +76,9 @@ class Target(Protocol):
         CancelledError leaves it.
         """
 
+    def force(self, execution_id: int) -> None:
+        """End what was started for this execution without any grace; its call is being cancelled too."""
+
     async def aclose(self) -> None:
         """Release connections and helper processes."""
 

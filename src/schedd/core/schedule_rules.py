@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from schedd.core.errors import FieldViolation
-from schedd.core.model.policy import CatchUp, Overlap, Policies, Retry
+from schedd.core.model.policy import CatchUp, Policies, Retry
 from schedd.core.model.schedule import NAME_PATTERN, Schedule, ScheduleName
 from schedd.core.model.when import AfterCompletion, AtStart, When
 from schedd.core.target_rules import check_target
@@ -22,7 +22,6 @@ CATCH_UP_RUNS_MAX = 1000
 
 _NAME = re.compile(NAME_PATTERN)
 _LABEL_KEY = re.compile(r"[a-z0-9](?:[a-z0-9._/-]{0,61}[a-z0-9])?")
-_BUILT_OVERLAPS = (Overlap.SKIP, Overlap.ALLOW_ALL)
 
 
 def check_schedule(draft: Schedule, *, now_us: int) -> tuple[FieldViolation, ...]:
@@ -92,9 +91,6 @@ def _not_built(when: When) -> Iterator[FieldViolation]:
 
 
 def _policies(policies: Policies) -> Iterator[FieldViolation]:
-    if policies.overlap not in _BUILT_OVERLAPS:
-        built = " and ".join(_BUILT_OVERLAPS)
-        yield _unbuilt("policies.overlap", f"{policies.overlap} comes with a later release; {built} are there")
     if policies.attempt_timeout is not None:
         yield from _duration("policies.attempt_timeout", policies.attempt_timeout, least=timedelta(milliseconds=1))
     if not 0 <= policies.priority <= 9:

@@ -42,6 +42,12 @@ class Recorder:
         """How many changes wait to be committed."""
         return len(self._changed)
 
+    def queued(self, run: Run, reason: Reason, *, now_us: int, evidence: Evidence) -> None:
+        """It is due, and waits for something other than its time."""
+        run.state = ExecutionState.QUEUED
+        run.reason = reason
+        self._change(run, JournalKind.EXECUTION_QUEUED, now_us, evidence=evidence)
+
     def started(self, run: Run, now_us: int) -> None:
         """An attempt has started."""
         if run.started_us is None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from schedd.core.model.batch import ExecutionChange
-from schedd.core.model.execution import Execution, ExecutionState
+from schedd.core.model.execution import Execution, ExecutionState, Reason
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, ExecutionFacts, JournalEntry, JournalKind
 from schedd.engine.definitions import Definition
 
@@ -19,6 +19,7 @@ class Run:
 
     __slots__ = (
         "attempt",
+        "cancel_reason",
         "cancelled_by",
         "definition",
         "execution",
@@ -50,6 +51,7 @@ class Run:
         self.wake_us = execution.due_us if execution.next_attempt_us is None else execution.next_attempt_us
         self.task: asyncio.Task[None] | None = None
         self.cancelled_by = ""
+        self.cancel_reason = Reason.CANCELLED
         self.finished: asyncio.Future[None] | None = None
 
     def change(self) -> ExecutionChange:
@@ -84,12 +86,15 @@ class Run:
         )
 
 
+_NONE: Mapping[int, Run] = {}
+
+
 class Runs:
     """All unfinished executions."""
 
     def __init__(self) -> None:
         self._by_id: dict[int, Run] = {}
-        self._by_row: dict[int, list[Run]] = {}
+        self._by_row: dict[int, dict[int, Run]] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -98,16 +103,16 @@ class Runs:
         return iter(self._by_id.values())
 
     def add(self, run: Run) -> None:
-        """Take in a run."""
+        """Take in a run; nothing happens if it is there."""
         self._by_id[run.id] = run
-        self._by_row.setdefault(run.row, []).append(run)
+        self._by_row.setdefault(run.row, {})[run.id] = run
 
     def remove(self, run: Run) -> None:
-        """Let go of a run; whoever waits for its end is told."""
+        """Let go of a run; nothing happens if it is not there."""
         if self._by_id.pop(run.id, None) is None:
             return
         siblings = self._by_row[run.row]
-        siblings.remove(run)
+        del siblings[run.id]
         if not siblings:
             del self._by_row[run.row]
 
@@ -121,8 +126,8 @@ class Runs:
 
     def of_schedule(self, row: int) -> tuple[Run, ...]:
         """The schedule's unfinished runs, in the order in which they were armed."""
-        return tuple(self._by_row.get(row, ()))
+        return tuple(self._by_row.get(row, _NONE).values())
 
     def come_due(self, row: int) -> list[Run]:
         """The schedule's unfinished runs that are no longer waiting for their due time."""
-        return [run for run in self._by_row.get(row, ()) if run.state is not ExecutionState.ARMED]
+        return [run for run in self._by_row.get(row, _NONE).values() if run.state is not ExecutionState.ARMED]

@@ -73,6 +73,9 @@ class HttpTargets:
         except Exception as error:  # noqa: BLE001 (a failing target is a value)
             return _failure(Reason.TARGET_ERROR, f"{type(error).__name__}: {error}")
 
+    def force(self, execution_id: int) -> None:
+        """A cancelled call ends at once as it is."""
+
     async def aclose(self) -> None:
         """Close every connection; calls that are still under way fail."""
         self._closed = True
