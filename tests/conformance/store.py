@@ -25,11 +25,26 @@ from schedd.core.model.batch import (
     ScheduleChange,
     Timers,
 )
-from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState, Outcome, Reason
+from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
 from schedd.core.model.journal import ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.policy import (
+    CommandHolds,
+    Concurrency,
+    Condition,
+    DayFits,
+    Hold,
+    Notify,
+    Overlap,
+    Policies,
+    Recovery,
+    Retry,
+    RetryOn,
+    TriggerSchedule,
+)
 from schedd.core.model.query import Comparison, Filter, Operator, Order, PageRequest
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
-from schedd.core.model.target import HttpTarget, Payload, ProcessTarget
+from schedd.core.model.target import HttpTarget, Payload, ProcessTarget, StatusRange
 from schedd.core.model.when import Cron, Expression, Interval, Spread, SpreadMode, When
 from schedd.core.ports import Store
 
@@ -173,7 +188,8 @@ class StoreSuite:
         assert await store.schedule(first.name) == first
         assert await store.schedules([2, 1, 99]) == {1: first, 2: second}
 
-    async def test_schedule_with_every_field_set_reads_back_whole(self, store: Store) -> None:
+    @pytest.mark.parametrize("condition", [DayFits(days=Cron(text="0 0 * * 1-5")), CommandHolds(command=ProcessTarget(argv=("true",)))])
+    async def test_schedule_with_every_field_set_reads_back_whole(self, store: Store, condition: Condition) -> None:
         everything = schedule(
             1,
             when=When(
@@ -186,6 +202,23 @@ class StoreSuite:
                 spread=Spread(mode=SpreadMode.STABLE, window=timedelta(seconds=1)),
             ),
             target=ProcessTarget(argv=("a", "é\0"), env={"K": "v"}, stdin=Payload(content=b"\x00\xff", template=False)),
+            policies=Policies(
+                overlap=Overlap.BUFFER_ALL,
+                retry=Retry(retry_on=RetryOn(reasons=(Reason.TIMEOUT,), http_status=(StatusRange(first=500, last=599),), exit_codes=(75,))),
+                attempt_timeout=timedelta(minutes=1),
+                buffer_limit=7,
+                concurrency=Concurrency(key="database", limit=2, when_full=Hold.SKIP),
+                pause_after_failures=3,
+                max_runs=9,
+                on_success=(TriggerSchedule(schedule="groups/default/schedules/next"),),
+                on_failure=(
+                    Notify(target=HttpTarget(url="http://localhost/alarm")),
+                    TriggerSchedule(schedule="groups/default/schedules/b"),
+                ),
+                condition=condition,
+                circuit_open=Hold.SKIP,
+                recovery=Recovery.END,
+            ),
             description="what\nfor",
             labels={"team": "pay", "a": ""},
             state=ScheduleState.PAUSED,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from schedd.core.admission import BUFFER_CAP, Admission, Verdict, admit
-from schedd.core.model.execution import Reason
 from schedd.core.model.policy import Overlap
+from schedd.core.model.reason import Reason
 
 
 @pytest.mark.parametrize("policy", Overlap)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedd.core.model.execution import Reason
 from schedd.core.model.policy import CatchUp, CatchUpMode
+from schedd.core.model.reason import Reason
 from schedd.core.planning import COUNTED, FIRES_A_PLAN, LeftOut, left_out, misfire_reason, plan, window_us
 
 SECOND = 1_000_000

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedd.core.model.execution import AttemptResult, Outcome, Reason
+from schedd.core.model.execution import AttemptResult
 from schedd.core.model.policy import Retry
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.retry import Finish, RetryAt, after_attempt, backoff
 
 FAILED = AttemptResult(outcome=Outcome.FAILED, reason=Reason.HTTP_STATUS, code=500)
