@@ -236,7 +236,7 @@ def _read_epoch(tokens: list[Token], weekdays: int) -> _Event:
     if moment.year > _YEAR.high:
         raise token.fault(f"it lies in the year {moment.year}; OnCalendar's years end with {_YEAR.high}")
     date, time = tokens_of(f"{moment:%Y-%m-%d %H:%M:%S}", "expression")
-    return _Event(weekdays=weekdays, date=replace(_read_date(date), at=token), time=_read_time(time), zones=("UTC",))
+    return _Event(weekdays=weekdays, date=replace(_read_date(date), at=replace(token, part="day")), time=_read_time(time), zones=("UTC",))
 
 
 def _read_date(token: Token) -> _Date:
