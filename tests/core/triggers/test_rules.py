@@ -237,7 +237,6 @@ def test_day_match_and_wants_both_fields() -> None:
         ("@every 1x", "every", ""),
         ("@every 999999999999w", "every", ""),
         ("* * * *", "expression", ""),
-        ("Mon *-*-* 10:00:00", "expression", "cron"),
         ("FREQ=DAILY", "expression", "cron"),
     ],
 )

@@ -121,11 +121,17 @@ def _dialect(expression: str) -> str:
         "LocalOnce": "at(…), EventBridge Scheduler's one-time form",
         "EventBridgeCron": "cron(…), EventBridge Scheduler's",
         "AtStart": "@reboot: once at each start of the daemon",
+        "OnCalendar": "OnCalendar, systemd.time(7)",
     }
     return names.get(kind, kind)
 
 
 def _field_texts(expression: str) -> dict[str, str]:
+    from schedd.core.model.when import OnCalendar
+    from schedd.core.triggers import normal_form, recognise
+
+    if isinstance(recognise(expression), OnCalendar):
+        return {"normal form": normal_form(expression)}
     if "(" in expression:
         return {}
     parts = expression.split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from schedd.core.triggers.checking import check_when, described, pointed
 from schedd.core.triggers.compilation import compile_when
+from schedd.core.triggers.oncalendar import normal_form
 from schedd.core.triggers.preview import Effect, Instant, preview
 from schedd.core.triggers.recognition import recognise
 from schedd.core.triggers.rule import Rule
@@ -17,6 +18,7 @@ __all__ = [
     "compile_when",
     "described",
     "due_us",
+    "normal_form",
     "pointed",
     "preview",
     "recognise",

@@ -62,12 +62,34 @@ class Seconds:
         return self.mask == (1 << 60) - 1
 
 
+class SubSeconds:
+    """The seconds of a minute down to the microsecond, as arithmetic progressions: what a bitmask of 60 cannot hold."""
+
+    __slots__ = ("_steps", "first_us", "last_us")
+
+    def __init__(self, steps: tuple[range, ...]) -> None:
+        """`steps`: each range holds microseconds within [0, one minute); none is empty, and there is at least one."""
+        self._steps = steps
+        self.first_us = min(step[0] for step in steps)
+        self.last_us = max(step[-1] for step in steps)
+
+    def first_from(self, us: int) -> int | None:
+        """The first member at or after `us` microseconds into the minute."""
+        found = (max(step[0], us + (step[0] - us) % step.step) for step in self._steps if us <= step[-1])
+        return min(found, default=None)
+
+    def last_until(self, us: int) -> int | None:
+        """The last member at or before `us` microseconds into the minute."""
+        found = (min(step[-1], us - (us - step[0]) % step.step) for step in self._steps if us >= step[0])
+        return max(found, default=None)
+
+
 class ClockFace:
     """A set of times of day, in microseconds since 00:00:00; never empty."""
 
     __slots__ = ("_hour_after", "_hour_before", "_minute_after", "_minute_before", "first_us", "hours", "last_us", "minutes", "seconds")
 
-    def __init__(self, hours: int, minutes: int, seconds: Seconds) -> None:
+    def __init__(self, hours: int, minutes: int, seconds: Seconds | SubSeconds) -> None:
         self.hours = hours
         self.minutes = minutes
         self.seconds = seconds

@@ -30,6 +30,7 @@ from schedd.core.triggers.cron import parse_cron, uses_seed
 from schedd.core.triggers.eventbridge import parse_eventbridge_cron
 from schedd.core.triggers.fields import ExcludedDays, FieldRule, Fields
 from schedd.core.triggers.interval import LONGEST, SHORTEST, IntervalRule
+from schedd.core.triggers.oncalendar import parse_oncalendar
 from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, Recognised, recognise
 from schedd.core.triggers.rule import NEVER, Bounded, ExcludedInstants, Excluding, Exclusion, Instants, Rule, Union
 from schedd.core.triggers.zonename import zone_named
@@ -84,12 +85,13 @@ def rule_of(trigger: Trigger, setting: Setting) -> Rule:
             return Instants(tuple(sorted(set(known.times_us))))
         case LocalOnce():
             return _local_once(known, setting)
-        case OnCalendar() | Recurrence():
-            name = "OnCalendar expressions come" if isinstance(known, OnCalendar) else "RFC 5545 recurrences come"
+        case OnCalendar():
+            return _calendar_rule(known, setting)
+        case Recurrence():
             raise ExpressionError(
                 text=known.text,
                 part="expression",
-                reason=f"{name} with a later release",
+                reason="RFC 5545 recurrences come with a later release",
                 length=max(1, len(known.text)),
                 suggestion="a cron expression, such as `30 4 * * 1-5`, says much of it",
             )
@@ -140,6 +142,17 @@ def _field_rule(fields: Fields, setting: Setting, *, run_after_gap: bool) -> Fie
         zone_named(setting.time_zone),
         run_after_gap=run_after_gap and not fields.follows_clock,
         fold_twice=fields.follows_clock or setting.fold is FoldPolicy.BOTH,
+    )
+
+
+def _calendar_rule(trigger: OnCalendar, setting: Setting) -> FieldRule:
+    """As systemd has it: a gap is skipped, and in a fold each local time fires once, those of `*` too."""
+    read = parse_oncalendar(trigger.text)
+    return FieldRule(
+        read.fields,
+        zone_named(read.zones[0] if read.zones else setting.time_zone),
+        run_after_gap=setting.gap is GapPolicy.RUN_AFTER and not read.fields.follows_clock,
+        fold_twice=setting.fold is FoldPolicy.BOTH,
     )
 
 

@@ -304,8 +304,8 @@ def years_of(mask: int) -> tuple[int, ...]:
     return () if len(years) == YEAR.cycle else years
 
 
-def possible_days(at: Token, pattern: DayPattern, months: int, years: tuple[int, ...]) -> DaySet:
-    """The days of a pattern in months (bit m for the month m) and years.
+def possible_days(at: Token, pattern: DayPattern, months: int, years: tuple[int, ...], *, last_day: str = "`L`") -> DaySet:
+    """The days of a pattern in months (bit m for the month m) and years. `last_day`: how the dialect writes the last day of a month.
 
     Raises: ExpressionError, pointing at the day of the month, when no day of any year matches.
     """
@@ -314,5 +314,5 @@ def possible_days(at: Token, pattern: DayPattern, months: int, years: tuple[int,
         longest = max(month_length(2000, month) for month in range(1, 13) if months >> month & 1)
         beyond = pattern.days & ((1 << longest) - 1) == 0 and pattern.days != 0
         why = f"the longest of its months has {longest} days" if beyond else "no day of its months and years fits all the day fields"
-        raise at.fault(f"can never match: {why}", "`L` is the last day of the month, whatever its length")
+        raise at.fault(f"can never match: {why}", f"{last_day} is the last day of the month, whatever its length" if beyond else "")
     return days

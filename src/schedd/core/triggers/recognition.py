@@ -38,7 +38,9 @@ _EVENTBRIDGE: Final = re.compile(r"\s*(?:cron|rate|at)\(")
 _RECURRENCE: Final = re.compile(r"(?:^|\n)\s*(?:DTSTART|RRULE|RDATE|EXDATE)[:;]|^\s*FREQ=", re.IGNORECASE)
 _EVERY: Final = re.compile(r"\s*@?every\s+(?P<duration>\S+)\s*", re.IGNORECASE)
 _EPOCH: Final = re.compile(r"\s*@[0-9]")
-_CALENDAR_SIGNS: Final = re.compile(r":|\.\.|~|[0-9*]-[0-9*]|^[A-Za-z,-]+$")
+_CALENDAR_SIGNS: Final = re.compile(r":|\.\.")
+"""What no cron expression has."""
+_CALENDAR_DATE: Final = re.compile(r"[0-9*,/]+[-~][0-9*,/~-]+")
 
 
 @lru_cache(maxsize=16384)
@@ -83,13 +85,19 @@ def _macro(text: str, name: str) -> Cron:
 
 def _cron_or_calendar(text: str) -> Recognised:
     tokens = tokens_of(text, "expression")
-    if len(tokens) in (5, 6, 7):
-        if len(tokens) == 6:
-            _refuse_eventbridge_fields(text, tokens)
-        return Cron(text=text)
-    if len(tokens) < 5 and (text.strip().startswith("@") or _CALENDAR_SIGNS.search(text.strip())):
+    if _CALENDAR_SIGNS.search(text) or (len(tokens) < 5 and _is_calendar(tokens)):
         return OnCalendar(text=text)
+    if len(tokens) == 6:
+        _refuse_eventbridge_fields(text, tokens)
     return Cron(text=text)
+
+
+def _is_calendar(tokens: list[Token]) -> bool:
+    """Whether what has too few fields for cron begins as OnCalendar does: with `@`, a word or a weekday, or with a date and a zone."""
+    first, *rest = (token.value for token in tokens)
+    if first[0] == "@" or (first[0].isalpha() and first[0] != "H"):
+        return True
+    return _CALENDAR_DATE.fullmatch(first) is not None and all(part[0].isalpha() for part in rest)
 
 
 def _refuse_eventbridge_fields(text: str, tokens: list[Token]) -> None:

@@ -37,9 +37,15 @@ def is_zone(name: str) -> bool:
         return False
 
 
-def _nearest(name: str) -> str:
+@lru_cache(maxsize=1)
+def _known() -> tuple[dict[str, str], dict[str, str]]:
+    """The zones by their name in lower case, and those names by their last part; once, because it walks the files of the database."""
     known = {zone.lower(): zone for zone in available_timezones() - _NOT_PLACES}
-    places = {zone.rpartition("/")[2]: zone for zone in known}
+    return known, {zone.rpartition("/")[2]: zone for zone in known}
+
+
+def _nearest(name: str) -> str:
+    known, places = _known()
     wanted = name.lower().replace(" ", "_")
     near = get_close_matches(wanted, known, 1, 0.6) or [places[place] for place in get_close_matches(wanted, places, 1, 0.7)]
     return f"did you mean `{known[near[0]]}`?" if near else "a name such as `Europe/Berlin` or `UTC`"
