@@ -138,6 +138,18 @@ def test_left_out_without_an_occurrence_is_nothing() -> None:
     assert left_out(Every(MINUTE, last_us=MINUTE), 2 * MINUTE, 3 * MINUTE, Reason.PAUSED) == ()
 
 
+class GivesUp(Every):
+    """A rule that finds nothing going forward, as one with more exclusions in a row than are looked at."""
+
+    def next_after(self, t_us: int) -> int | None:
+        return None
+
+
+def test_left_out_of_a_rule_that_gives_up_is_a_range_that_is_not_counted() -> None:
+    expected = LeftOut(first_us=MINUTE, last_us=3 * MINUTE, count=1, counted=False, reason=Reason.PAUSED)
+    assert left_out(GivesUp(MINUTE), MINUTE, 4 * MINUTE, Reason.PAUSED) == (expected,)
+
+
 def test_window_by_default_is_two_periods_at_most_a_day() -> None:
     assert window_us(Every(MINUTE), CatchUp(), at_us=10 * MINUTE) == 2 * MINUTE
     assert window_us(Every(7 * DAY), CatchUp(), at_us=7 * DAY) == DAY
