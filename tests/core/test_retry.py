@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -66,7 +65,7 @@ def test_retry_is_never_before_the_backoff_and_never_past_the_maximum_age(
 ) -> None:
     policy = Retry(max_attempts=100, max_age=timedelta(seconds=max_age_s))
     asked = None if asked_s is None else timedelta(seconds=asked_s)
-    decision = after_attempt(policy, replace(FAILED, retry_after=asked), attempt=attempt, due_us=0, now_us=ended_s * SECOND, draw=draw)
+    decision = after_attempt(policy, FAILED._replace(retry_after=asked), attempt=attempt, due_us=0, now_us=ended_s * SECOND, draw=draw)
     match decision:
         case RetryAt():
             assert attempt < policy.max_attempts

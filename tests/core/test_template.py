@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -148,7 +146,7 @@ def test_template_that_was_accepted_renders_for_every_delivery(parts: list[str],
     except TemplateError:
         return
     template.check_labels({"team"})
-    request = replace(delivery(nominal_us=nominal_us), time_zone=zone, labels={"team": label})
+    request = delivery(nominal_us=nominal_us)._replace(time_zone=zone, labels={"team": label})
     escaped = template.render(request, lambda value: f"<{len(value)}>")
     assert len(escaped) >= len("".join(part for part in template.parts if isinstance(part, str)))
     assert template.constant is None or template.constant == escaped == template.render(request)
