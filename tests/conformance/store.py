@@ -6,6 +6,7 @@ A test module subclasses `StoreSuite` and gives it a fixture `store`: an empty o
 from __future__ import annotations
 
 import asyncio
+import threading
 from array import array
 from collections.abc import Sequence
 from dataclasses import replace
@@ -519,6 +520,45 @@ class StoreSuite:
         assert len(heard) == 7
         assert [entry.sequence for entry in heard] == sorted({entry.sequence for entry in heard})
         assert list(await store.journal(after=0, limit=100)) == heard
+
+    async def test_listener_hears_every_kind_of_change_whole_and_in_order_on_the_loops_thread(self, store: Store) -> None:
+        heard: list[tuple[JournalEntry, ...]] = []
+        threads: set[int] = set()
+
+        def listen(entries: Sequence[JournalEntry]) -> None:
+            threads.add(threading.get_ident())
+            heard.append(tuple(entries))
+
+        def last_kind() -> JournalKind:
+            return heard[-1][-1].kind
+
+        (stored,) = await create(store, draft(1))
+        store.listen(listen)
+        run = execution(10, stored)
+        await store.arm(armed(run))
+        assert last_kind() is JournalKind.EXECUTION_ARMED
+        finished = execution_entry(run, JournalKind.EXECUTION_FINISHED)
+        await store.record(RecordBatch(changes=(finish(run, finished_us=NOW_US),), entries=(finished,)))
+        assert last_kind() is JournalKind.EXECUTION_FINISHED
+        await store.change_schedule(changed(stored))
+        assert last_kind() is JournalKind.SCHEDULE_UPDATED
+        await store.quarantine(stored.row, entry_of(stored, JournalKind.SCHEDULE_DISABLED))
+        assert last_kind() is JournalKind.SCHEDULE_DISABLED
+        with pytest.raises(AlreadyExistsError):
+            await create(store, draft(2), draft(1))
+        await asyncio.gather(*(self._append_and_find(store, number, heard) for number in range(40)))
+        assert threads == {threading.get_ident()}
+        sequences = [entry.sequence for entries in heard for entry in entries]
+        assert sequences == sorted(set(sequences))
+        assert [entry for entries in heard for entry in entries] == list(await store.journal(after=sequences[0] - 1, limit=1000))
+
+    @staticmethod
+    async def _append_and_find(store: Store, number: int, heard: Sequence[Sequence[JournalEntry]]) -> None:
+        """Append two entries; they have been heard, next to each other, when the call returns."""
+        await store.append([JournalEntry(time_us=number, kind=JournalKind.CLOCK_STEPPED, evidence={"half": half}) for half in (1, 2)])
+        found = [entry for entries in heard for entry in entries if entry.kind is JournalKind.CLOCK_STEPPED and entry.time_us == number]
+        assert [entry.evidence["half"] for entry in found] == [1, 2]
+        assert found[1].sequence == found[0].sequence + 1
 
     async def test_journal_gives_ranges_in_both_directions(self, store: Store) -> None:
         await store.append([JournalEntry(time_us=number, kind=JournalKind.CLOCK_STEPPED, evidence={"n": number}) for number in range(10)])

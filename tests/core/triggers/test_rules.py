@@ -268,6 +268,10 @@ def test_check_names_every_wrong_field_at_once() -> None:
     [
         (When(triggers=()), "triggers"),
         (When(triggers=(Expression(text="* * * * *"),) * 33), "triggers"),
+        (When(triggers=(Expression(text="* * * * *"),), exclusions=(Expression(text="0 0 25 12 *"),) * 33), "exclusions"),
+        (When(triggers=(Expression(text="* * * * *"),), exclusions=(Expression(text="0 25 * * *"),)), "exclusions[0].expression"),
+        (When(triggers=(Expression(text="* * * * *"),), spread=Spread(window=timedelta(days=8))), "spread.window"),
+        (When(triggers=(Expression(text="* * * * *"),), end_us=NOW - 1), "triggers"),
         (When(triggers=(Expression(text="* * * * *"),), time_zone="Europe/Berlim"), "time_zone"),
         (When(triggers=(Expression(text="* * * * *"),), time_zone="localtime"), "time_zone"),
         (When(triggers=(Once(times_us=(NOW - 1,)),)), "triggers"),

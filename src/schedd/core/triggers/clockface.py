@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from schedd.core.triggers.civil import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from schedd.core.triggers.civil import HOUR_US, MINUTE_US, SECOND_US
 
 _NONE: Final = 255
 
@@ -55,11 +55,6 @@ class Seconds:
         """The last member at or before `us` microseconds into the minute."""
         second = self._previous[us // SECOND_US + 1]
         return None if second == _NONE else second * SECOND_US
-
-    @property
-    def is_every(self) -> bool:
-        """Whether no second is left out."""
-        return self.mask == (1 << 60) - 1
 
 
 class SubSeconds:
@@ -147,8 +142,3 @@ class ClockFace:
     def is_whole_day(self) -> bool:
         """Whether the times stand for the day as a whole: midnight alone, or every minute."""
         return self.is_midnight or (self.hours == (1 << 24) - 1 and self.minutes == (1 << 60) - 1)
-
-    @property
-    def span_us(self) -> int:
-        """From the first time of the day to the last."""
-        return min(self.last_us - self.first_us, DAY_US)

@@ -34,6 +34,11 @@ class Field:
     draw_high: int = 0
 
     @property
+    def article(self) -> str:
+        """What English puts before the name."""
+        return "an" if self.name == "hour" else "a"
+
+    @property
     def top(self) -> int:
         """The last value of `*`: one less than `high` where `high` is another name of `low` (7 for Sunday)."""
         return self.low + self.cycle - 1
@@ -170,10 +175,12 @@ def _read_value(token: Token, field: Field) -> int:
     if not token.value.isdigit():
         name = token.value.upper()
         if name not in field.names:
-            raise token.fault(f"`{token.value}` is not a {field.name}", _example(field))
+            raise token.fault(f"`{token.value}` is not {field.article} {field.name}", _example(field))
         return field.low + field.names.index(name)
     if len(token.value) > 9 or not field.low <= int(token.value) <= field.high:
-        raise token.fault(f"{token.value} is out of range: a {field.name} is {field.low} to {field.high}", _value_hint(token, field))
+        raise token.fault(
+            f"{token.value} is out of range: {field.article} {field.name} is {field.low} to {field.high}", _value_hint(token, field)
+        )
     return int(token.value)
 
 
@@ -184,11 +191,10 @@ def _value_hint(token: Token, field: Field) -> str:
 
 
 def _example(field: Field) -> str:
+    bounds = f"{field.article} {field.name} is {field.low} to {field.high}"
     if field.names:
-        return f"a {field.name} is {field.low} to {field.high}, or {field.names[0]} to {field.names[-1]}"
-    return (
-        f"a {field.name} is {field.low} to {field.high}: `{field.low}`, `{field.low}-{field.low + 4}`, `*/5`, `{field.low},{field.low + 2}`"
-    )
+        return f"{bounds}, or {field.names[0]} to {field.names[-1]}"
+    return f"{bounds}: `{field.low}`, `{field.low}-{field.low + 4}`, `*/5`, `{field.low},{field.low + 2}`"
 
 
 def _span(low: int, high: int, step: int, field: Field) -> int:
