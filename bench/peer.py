@@ -80,14 +80,17 @@ def overdue(pipe: Connection, path: Path) -> None:
 def fill(path: Path, port: int, due_s: Sequence[float]) -> BackgroundScheduler:
     """A scheduler that is not started yet, its store filled with one job for each due time."""
     scheduler, store = _scheduler(path)
-    scheduler.start(paused=True)
+    store.start(scheduler, "default")
     with store.engine.begin() as transaction:
         for start in range(0, len(due_s), 1000):
             rows = [_row(scheduler, number, port, due_s[number]) for number in range(start, min(start + 1000, len(due_s)))]
             transaction.execute(store.jobs_t.insert(), rows)
-    scheduler.shutdown()
-    scheduler, _ = _scheduler(path)
     return scheduler
+
+
+def fill_only(path: Path, port: int, due_s: Sequence[float]) -> None:
+    """As `fill`, for a process that only fills."""
+    fill(path, port, due_s)
 
 
 def _row(scheduler: BackgroundScheduler, number: int, port: int, due_s: float) -> dict[str, Any]:

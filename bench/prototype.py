@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import cast
 
 import aiohttp
 
@@ -143,8 +144,7 @@ class _Sender(asyncio.Protocol):
         return protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def send(self, due_us: int) -> None:
         head = f"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nSchedd-Due-Time: {_instant(due_us)}\r\nContent-Length: 0\r\n\r\n"

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from multiprocessing.connection import Connection
+from typing import cast
 
 from bench.pace import with_uvloop
 from bench.side import Side, side
@@ -78,8 +79,7 @@ class _Connection(asyncio.Protocol):
         self._body = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         now_s = time.time()

@@ -1,0 +1,175 @@
+"""The next fire time of cron expressions: schedd's compiled rules beside a bitmask matcher written by hand, and croniter, made once and reused.
+
+Each side walks through the fire times of each expression, one after the other. The matcher knows five fields of numbers, one zone and no
+transition's subtleties; where it is asked here it agrees with schedd.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from zoneinfo import ZoneInfo
+
+from croniter import croniter
+
+from bench.pace import Rate, alternate
+from bench.table import Row, at_most
+from schedd.core.model.when import Expression, When
+from schedd.core.triggers import compile_when
+
+ZONE = "Europe/Berlin"
+EXPRESSIONS = ("*/5 * * * *", "0 9 * * 1-5", "30 4 1,15 * *", "15 6 * * *", "0 12 24 12 *")
+BEGIN = datetime(2026, 4, 1, tzinfo=timezone.utc)
+_HALF_HOUR_S = 1800
+_DAY_S = 86_400
+
+
+class ZoneTable:
+    """The offsets of a zone over ten years, by bisection."""
+
+    def __init__(self, key: str, first_year: int) -> None:
+        zone = ZoneInfo(key)
+        begin_s = int(datetime(first_year, 1, 1, tzinfo=timezone.utc).timestamp())
+        self._from_s = [begin_s]
+        self._offsets_s = [self._offset_s(zone, begin_s)]
+        for at_s in range(begin_s, begin_s + 10 * 366 * _DAY_S, _HALF_HOUR_S):
+            if (offset_s := self._offset_s(zone, at_s)) != self._offsets_s[-1]:
+                self._from_s.append(at_s)
+                self._offsets_s.append(offset_s)
+
+    @staticmethod
+    def _offset_s(zone: ZoneInfo, at_s: int) -> int:
+        offset = datetime.fromtimestamp(at_s, zone).utcoffset()
+        assert offset is not None
+        return int(offset.total_seconds())
+
+    def offset_s(self, at_s: int) -> int:
+        return self._offsets_s[bisect_right(self._from_s, at_s) - 1]
+
+
+class Bitmask:
+    """A cron expression as five sets of bits."""
+
+    def __init__(self, text: str, zone: ZoneTable) -> None:
+        minute, hour, day, month, weekday = text.split()
+        self._minutes, self._hours = _bits(minute, 0, 59), _bits(hour, 0, 23)
+        self._days, self._months, self._weekdays = _bits(day, 1, 31), _bits(month, 1, 12), _bits(weekday, 0, 6)
+        self._first = (_lowest(self._hours) * 60 + _lowest(self._minutes)) * 60
+        self._zone = zone
+
+    def next_after(self, t_us: int) -> int:
+        at_s = t_us // 1_000_000
+        local_s = (at_s + self._zone.offset_s(at_s)) // 60 * 60 + 60
+        day, second = divmod(local_s, _DAY_S)
+        found = self._in_day(second) if self._has_day(day) else -1
+        if found < 0:
+            day += 1
+            while not self._has_day(day):
+                day += 1
+            found = self._first
+        local_s = day * _DAY_S + found
+        at_s = local_s - self._zone.offset_s(local_s)
+        return (local_s - self._zone.offset_s(at_s)) * 1_000_000
+
+    def _in_day(self, second: int) -> int:
+        """The first match at that second of a day or after it, or -1."""
+        hour, minute = divmod(second // 60, 60)
+        if self._hours >> hour & 1 and (minutes := self._minutes >> minute):
+            return (hour * 60 + minute + _lowest(minutes)) * 60
+        if hours := self._hours >> (hour + 1):
+            return ((hour + 1 + _lowest(hours)) * 60 + _lowest(self._minutes)) * 60
+        return -1
+
+    def _has_day(self, day: int) -> bool:
+        date = _EPOCH + timedelta(days=day)
+        return bool(self._months >> date.month & 1 and self._days >> date.day & 1 and self._weekdays >> date.isoweekday() % 7 & 1)
+
+
+def _bits(field: str, low: int, high: int) -> int:
+    bits = 0
+    for part in field.split(","):
+        span, _, step = part.partition("/")
+        first, _, last = (f"{low}-{high}" if span == "*" else span).partition("-")
+        for value in range(int(first), int(last or first) + 1, int(step or 1)):
+            bits |= 1 << value
+    return bits
+
+
+def _lowest(bits: int) -> int:
+    return (bits & -bits).bit_length() - 1
+
+
+def measure(*, quick: bool) -> list[Row]:
+    steps, rounds = (500, 1) if quick else (4000, 5)
+    zone = ZoneTable(ZONE, BEGIN.year)
+    begin_us = int(BEGIN.timestamp()) * 1_000_000
+    by_bits = {text: Bitmask(text, zone).next_after for text in EXPRESSIONS}
+    ours = {text: partial(_next_after, compile_when(_when(text), created_us=0, seed=0).next_after) for text in EXPRESSIONS}
+    _agree(ours, by_bits, begin_us)
+    found = alternate(
+        {
+            "schedd": lambda: _walk(ours, begin_us, steps),
+            "bitmask": lambda: _walk(by_bits, begin_us, steps),
+            "croniter": lambda: _croniter(steps),
+        },
+        rounds,
+    )
+    each_us = {name: 1e6 / rate.a_second for name, rate in found.items()}
+    return [
+        Row(what="next fire time", unit="µs", schedd=each_us["schedd"], beside=beside, other=each_us[name], wanted=wanted)
+        for name, beside, wanted in (
+            ("bitmask", "bitmask by hand", at_most(2)),
+            ("croniter", "croniter, reused", at_most(0.1)),
+        )
+    ]
+
+
+Next = Callable[[int], int]
+
+
+def _when(text: str) -> When:
+    return When(triggers=(Expression(text=text),), time_zone=ZONE)
+
+
+def _next_after(rule: Callable[[int], int | None], t_us: int) -> int:
+    found = rule(t_us)
+    assert found is not None
+    return found
+
+
+def _agree(ours: dict[str, Next], theirs: dict[str, Next], begin_us: int) -> None:
+    for text in EXPRESSIONS:
+        t_us = begin_us
+        for _ in range(5):
+            t_us, before_us = ours[text](t_us), t_us
+            if theirs[text](before_us) != t_us:
+                raise AssertionError(f"the bitmask does not agree with schedd on {text!r} after {before_us}")
+
+
+def _walk(rules: dict[str, Next], begin_us: int, steps: int) -> Rate:
+    steps = min(steps, 4000)
+    started = time.perf_counter()
+    for next_after in rules.values():
+        t_us = begin_us
+        for step in range(steps):
+            t_us = begin_us if step % 5 == 0 else next_after(t_us)
+    return Rate(a_second=len(rules) * steps * 0.8 / (time.perf_counter() - started))
+
+
+def _croniter(steps: int) -> Rate:
+    walkers = [croniter(text, BEGIN.astimezone(ZoneInfo(ZONE)), ret_type=datetime) for text in EXPRESSIONS]
+    begin, steps = BEGIN.astimezone(ZoneInfo(ZONE)), steps // 10
+    started = time.perf_counter()
+    for walker in walkers:
+        for step in range(steps):
+            if step % 5 == 0:
+                walker.set_current(begin)
+            else:
+                walker.get_next()
+    return Rate(a_second=len(walkers) * steps * 0.8 / (time.perf_counter() - started))
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc).date()
