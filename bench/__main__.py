@@ -1,4 +1,4 @@
-"""`python -m bench [--quick] [NAME …]`: runs each benchmark in a process of its own, prints one table of all, and writes build/bench.json."""
+"""`python -m bench [--quick] [NAME …]`: runs each benchmark in a process of its own, prints one table of all, writes build/bench.json."""
 
 from __future__ import annotations
 

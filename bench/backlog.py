@@ -1,7 +1,8 @@
 """A backlog, all due at once, through the whole daemon: HTTP fires a second and starts of /bin/true a second.
 
-From the due instant to the arrival of the last request, or to the end of the last process as the store has it. Limits: a raw aiohttp client with
-the same headers, and Popen + pidfd, both with 64 in flight on uvloop in a process of their own. Peer: APScheduler with as many jobs overdue.
+From the due instant to the arrival of the last request, or to the end of the last process as the store has it. Limits: a raw aiohttp
+client with the same headers, and Popen + pidfd, both with 64 in flight on uvloop in a process of their own. Peer: APScheduler with as many
+jobs overdue.
 """
 
 from __future__ import annotations

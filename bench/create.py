@@ -23,24 +23,26 @@ from bench.schedules import BATCH, create_one_a_call, cron, http, schedule
 from bench.side import apart, cpu_s, side
 from bench.table import Row, at_least
 from schedd.client import Client
-from schedd.v1 import schedule_pb2, schedule_service_pb2_grpc
+from schedd.v1 import schedule_pb2, schedule_service_pb2
 
 BATCHES_IN_FLIGHT = 4
-
-
-class Empty(schedule_service_pb2_grpc.ScheduleServiceServicer):
-    """Answers a creation with nothing."""
-
-    async def CreateSchedule(self, request: Any, context: Any) -> schedule_pb2.Schedule:
-        return schedule_pb2.Schedule()
+SERVICE = "schedd.v1.ScheduleService"
 
 
 def serve_empty(pipe: Connection, socket: str) -> None:
-    """The process of the empty method."""
+    """The process of the empty method: CreateSchedule, answered with nothing."""
+
+    async def create(request: Any, context: Any) -> schedule_pb2.Schedule:
+        return schedule_pb2.Schedule()
 
     async def serve() -> None:
+        handler: Any = grpc.unary_unary_rpc_method_handler(
+            create,
+            request_deserializer=schedule_service_pb2.CreateScheduleRequest.FromString,
+            response_serializer=schedule_pb2.Schedule.SerializeToString,
+        )
         server = grpc.aio.server()
-        schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server(Empty(), server)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"CreateSchedule": handler}),))
         server.add_insecure_port(f"unix:{socket}")
         await server.start()
         pipe.send("ready")

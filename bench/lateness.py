@@ -1,7 +1,7 @@
 """Lateness at 100 and 1,000 fires a second, idle and while creations saturate the daemon; CPU time a fire; early fires.
 
-A fire's lateness is the arrival of its request at the receiver minus its due time, for all sides: schedd, the bare prototype (a timerfd, a heap
-and a request of bytes: nothing else), and APScheduler. CPU time a fire stands beside the durable prototype's.
+A fire's lateness is the arrival of its request at the receiver minus its due time, for all sides: schedd, the bare prototype (a timerfd, a
+heap and a request of bytes: nothing else), and APScheduler. CPU time a fire stands beside the durable prototype's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The peer: APScheduler 3 with its SQLAlchemy job store on SQLite, in WAL mode and with synchronous=FULL, as durable as schedd.
 
-Each job is a one-time job that posts to the receiver from a pool of threads that keep their connections. A backlog of jobs is written to the
-store's table in one go, in the store's own format, since adding them one by one would take minutes.
+Each job is a one-time job that posts to the receiver from a pool of threads that keep their connections. A backlog of jobs is written to
+the store's table in one go, in the store's own format, since adding them one by one would take minutes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def post(port: int, due_s: float) -> None:
     connection = getattr(_kept, "connection", None)
     if connection is None:
         connection = _kept.connection = http.client.HTTPConnection("127.0.0.1", port)
-    due = datetime.fromtimestamp(due_s, timezone.utc).isoformat()
+    due = datetime.fromtimestamp(due_s, UTC).isoformat()
     connection.request("POST", "/", body=b"", headers={"Schedd-Due-Time": due})
     connection.getresponse().read()
 
@@ -58,7 +58,7 @@ def creations(path: Path, seconds: float) -> Rate:
 
 
 def fires(pipe: Connection, path: Path, port: int) -> None:
-    """A process that takes a list of due times, fires a job at each, and answers: 'ready' when the scheduler runs, then the CPU time so far."""
+    """A process that takes a list of due times and fires a job at each; it says when the scheduler runs, then the CPU time so far."""
     due_s = pipe.recv()
     scheduler = fill(path, port, due_s)
     scheduler.start()
@@ -94,7 +94,7 @@ def fill_only(path: Path, port: int, due_s: Sequence[float]) -> None:
 
 
 def _row(scheduler: BackgroundScheduler, number: int, port: int, due_s: float) -> dict[str, Any]:
-    due = datetime.fromtimestamp(due_s, timezone.utc)
+    due = datetime.fromtimestamp(due_s, UTC)
     job = Job(
         scheduler,
         id=f"job-{number}",
@@ -119,7 +119,7 @@ def _scheduler(path: Path) -> tuple[BackgroundScheduler, SQLAlchemyJobStore]:
         jobstores={"default": store},
         executors={"default": ThreadPoolExecutor(THREADS)},
         job_defaults={"misfire_grace_time": None, "coalesce": False},
-        timezone=timezone.utc,
+        timezone=UTC,
     )
     return scheduler, store
 
@@ -127,5 +127,3 @@ def _scheduler(path: Path) -> tuple[BackgroundScheduler, SQLAlchemyJobStore]:
 def _durable(connection: sqlite3.Connection, _: object) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-
-

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import cast
@@ -65,7 +65,10 @@ def durable(pipe: Connection, port: int, rate: int, path: Path) -> None:
                 async with session.post(f"http://127.0.0.1:{port}/", headers=headers) as response:
                     books.finished(due_us, number, await response.read())
 
-            timers = _Timers(rate, lambda due_us, number: tasks.create_task(post(due_us, number)) and None)
+            def fire(due_us: int, number: int) -> None:
+                tasks.create_task(post(due_us, number))
+
+            timers = _Timers(rate, fire)
             tasks.create_task(books.arm(timers))
             tasks.create_task(books.record())
             await _serve(pipe, timers)
@@ -115,8 +118,7 @@ class _Timers:
 
     def due_through(self, limit_us: int) -> list[tuple[int, int]]:
         """What is due by then, without taking it out."""
-        found = [(entry >> _INDEX_BITS, entry & (1 << _INDEX_BITS) - 1) for entry in self.heap if entry >> _INDEX_BITS <= limit_us]
-        return found
+        return [(entry >> _INDEX_BITS, entry & (1 << _INDEX_BITS) - 1) for entry in self.heap if entry >> _INDEX_BITS <= limit_us]
 
     def _go_off(self) -> None:
         os.read(self._fd, 8)
@@ -164,19 +166,20 @@ class _Books:
 
     async def arm(self, timers: _Timers) -> None:
         """Insert what comes due within the horizon, each tenth of a second."""
+        loop = asyncio.get_running_loop()
         while True:
             now_us = time.time_ns() // 1000
             ahead = [(due_us, index) for due_us, index in timers.due_through(now_us + _HORIZON_US) if due_us > self._armed_through_us]
             self._armed_through_us = now_us + _HORIZON_US
             if ahead:
-                executions, entries = [], []
+                executions, entries = list[Row](), list[Row]()
                 for due_us, index in ahead:
                     number = self._ids[due_us, index] = len(self._ids) + 1
                     executions.append(
                         (number, index, index, 1, "SCHEDULE", due_us, due_us, now_us, "ARMED", None, "NONE", 0, None, None, None)
                     )
                     entries.append(self._entry("EXECUTION_ARMED", now_us, due_us, index, number))
-                await self._commit(lambda executions=executions, entries=entries: self._write_armed(executions, entries))
+                await loop.run_in_executor(self._thread, self._write_armed, executions, entries)
             await asyncio.sleep(_ARM_S)
 
     def finished(self, due_us: int, index: int, body: bytes) -> None:
@@ -184,28 +187,24 @@ class _Books:
 
     async def record(self) -> None:
         """Write what has ended, each time as much as there is."""
+        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_LINGER_S)
             ended, self._ended = self._ended, []
             if not ended:
                 continue
-            changes, attempts, entries = [], [], []
+            changes, attempts, entries = list[Row](), list[Row](), list[Row]()
             for due_us, index, end_us, body in ended:
                 number = self._ids.get((due_us, index), 0)
                 changes.append((number, "FINISHED", "SUCCEEDED", "COMPLETED", 1, due_us, end_us, None))
                 attempts.append((number, 1, due_us, end_us, "SUCCEEDED", "COMPLETED", 200, "", body, b"", 0, None))
                 entries.append(self._entry("EXECUTION_STARTED", due_us, due_us, index, number))
                 entries.append(self._entry("EXECUTION_FINISHED", end_us, due_us, index, number))
-            await self._commit(
-                lambda changes=changes, attempts=attempts, entries=entries: self._write_recorded(changes, attempts, entries)
-            )
+            await loop.run_in_executor(self._thread, self._write_recorded, changes, attempts, entries)
 
     def _entry(self, kind: str, time_us: int, due_us: int, index: int, number: int) -> Row:
         self._sequence += 1
         return (self._sequence, time_us, kind, "", index, index, number, "SCHEDULE", due_us, due_us, 1, None, "NONE", None)
-
-    async def _commit(self, write: Callable[[], None]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, write)
 
     def _write_armed(self, executions: list[Row], entries: list[Row]) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
@@ -222,7 +221,7 @@ class _Books:
 
 
 def _instant(time_us: int) -> str:
-    return datetime.fromtimestamp(time_us / 1e6, timezone.utc).isoformat(timespec="microseconds")
+    return datetime.fromtimestamp(time_us / 1e6, UTC).isoformat(timespec="microseconds")
 
 
 _INSERT_EXECUTIONS = insertion("executions", rows.EXECUTION_COLUMNS)

@@ -1,8 +1,8 @@
 """Start with 100k and 1M schedules, and with 100k that are overdue; memory a schedule.
 
 A start lasts from the process's beginning to READY. Limit, on the same database in the same run: read the hot columns and heapify them.
-What an empty daemon takes is subtracted, since that is imports, and stands in a row of its own. After a clean end no rule has to be computed at
-a start; after a crash those that had fired since they were saved last have: that is what the row "behind the mark" shows.
+What an empty daemon takes (imports) is subtracted, and stands in a row of its own. After a clean end no rule has to be computed
+at a start; after a crash those that had fired since they were saved last have: that is what the row "behind the mark" shows.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import sqlite3
 import statistics
 import time
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 from bench import peer
 from bench.daemon import Daemon, scratch
-from bench.population import Rule, due_at, populate, yearly
+from bench.population import due_at, populate, yearly
 from bench.receiver import Receiver, receiver
 from bench.side import apart, side
 from bench.table import Row, at_most
@@ -57,12 +57,7 @@ def measure(*, quick: bool) -> list[Row]:
 
 def populate_yearly(path: Path, count: int, distinct: int) -> None:
     """A database with that many schedules, which share that many rules."""
-    rule_of = lru_cache(maxsize=distinct)(partial(yearly, now_us=time.time_ns() // 1000))
-
-    def rule(number: int) -> Rule:
-        return rule_of(number % distinct)
-
-    populate(path, count, rule, "http://127.0.0.1:9/")
+    populate(path, count, distinct, partial(yearly, now_us=time.time_ns() // 1000), "http://127.0.0.1:9/")
 
 
 def _rows(named: str, count: int, place: Path, empty: Start, rounds: int) -> list[Row]:
@@ -118,9 +113,7 @@ def _start(place: Path, rounds: int) -> Start:
         took_s = daemon.start()
         found.append(Start(took_s=took_s, bytes_=daemon.resident_bytes()))
         daemon.end(signal.SIGKILL)
-    return Start(
-        took_s=statistics.median(start.took_s for start in found), bytes_=int(statistics.median(start.bytes_ for start in found))
-    )
+    return Start(took_s=statistics.median(start.took_s for start in found), bytes_=int(statistics.median(start.bytes_ for start in found)))
 
 
 def read_and_heapify(path: Path) -> float:
@@ -136,7 +129,7 @@ def read_and_heapify(path: Path) -> float:
 def populate_overdue(path: Path, count: int, url: str) -> None:
     """A database with that many schedules that were due a second ago."""
     due_us = time.time_ns() // 1000 - 1_000_000
-    populate(path, count, lambda _: due_at(due_us), url)
+    populate(path, count, 1, lambda _: due_at(due_us), url)
 
 
 def _overdue(directory: Path, count: int, empty: Start) -> list[Row]:

@@ -1,4 +1,4 @@
-"""The next fire time of cron expressions: schedd's compiled rules beside a bitmask matcher written by hand, and croniter, made once and reused.
+"""The next fire time of cron expressions: schedd's compiled rules beside a bitmask matcher written by hand, and croniter, reused.
 
 Each side walks through the fire times of each expression, one after the other. The matcher knows five fields of numbers, one zone and no
 transition's subtleties; where it is asked here it agrees with schedd.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
-from functools import partial
+from calendar import monthrange
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from datetime import date as datetime_date
+from functools import cache, partial
 from zoneinfo import ZoneInfo
 
 from croniter import croniter
@@ -22,7 +24,7 @@ from schedd.core.triggers import compile_when
 
 ZONE = "Europe/Berlin"
 EXPRESSIONS = ("*/5 * * * *", "0 9 * * 1-5", "30 4 1,15 * *", "15 6 * * *", "0 12 24 12 *")
-BEGIN = datetime(2026, 4, 1, tzinfo=timezone.utc)
+BEGIN = datetime(2026, 4, 1, tzinfo=UTC)
 _HALF_HOUR_S = 1800
 _DAY_S = 86_400
 
@@ -32,7 +34,7 @@ class ZoneTable:
 
     def __init__(self, key: str, first_year: int) -> None:
         zone = ZoneInfo(key)
-        begin_s = int(datetime(first_year, 1, 1, tzinfo=timezone.utc).timestamp())
+        begin_s = int(datetime(first_year, 1, 1, tzinfo=UTC).timestamp())
         self._from_s = [begin_s]
         self._offsets_s = [self._offset_s(zone, begin_s)]
         for at_s in range(begin_s, begin_s + 10 * 366 * _DAY_S, _HALF_HOUR_S):
@@ -51,25 +53,23 @@ class ZoneTable:
 
 
 class Bitmask:
-    """A cron expression as five sets of bits."""
+    """A cron expression as five sets of bits; the days of a month that match are one set, made of its days and its weekdays."""
 
     def __init__(self, text: str, zone: ZoneTable) -> None:
         minute, hour, day, month, weekday = text.split()
         self._minutes, self._hours = _bits(minute, 0, 59), _bits(hour, 0, 23)
-        self._days, self._months, self._weekdays = _bits(day, 1, 31), _bits(month, 1, 12), _bits(weekday, 0, 6)
+        self._days, self._months, weekdays = _bits(day, 1, 31), _bits(month, 1, 12), _bits(weekday, 0, 6)
+        self._by_first = [_bits_of_weekdays(weekdays, first) for first in range(7)]
         self._first = (_lowest(self._hours) * 60 + _lowest(self._minutes)) * 60
         self._zone = zone
 
     def next_after(self, t_us: int) -> int:
         at_s = t_us // 1_000_000
-        local_s = (at_s + self._zone.offset_s(at_s)) // 60 * 60 + 60
-        day, second = divmod(local_s, _DAY_S)
-        found = self._in_day(second) if self._has_day(day) else -1
+        day, second = divmod((at_s + self._zone.offset_s(at_s)) // 60 * 60 + 60, _DAY_S)
+        date = _date(day + _EPOCH)
+        found = self._in_day(second) if self._in_month(date.year, date.month) >> date.day & 1 else -1
         if found < 0:
-            day += 1
-            while not self._has_day(day):
-                day += 1
-            found = self._first
+            day, found = self._next_day(date), self._first
         local_s = day * _DAY_S + found
         at_s = local_s - self._zone.offset_s(local_s)
         return (local_s - self._zone.offset_s(at_s)) * 1_000_000
@@ -83,9 +83,29 @@ class Bitmask:
             return ((hour + 1 + _lowest(hours)) * 60 + _lowest(self._minutes)) * 60
         return -1
 
-    def _has_day(self, day: int) -> bool:
-        date = _EPOCH + timedelta(days=day)
-        return bool(self._months >> date.month & 1 and self._days >> date.day & 1 and self._weekdays >> date.isoweekday() % 7 & 1)
+    def _next_day(self, date: datetime_date) -> int:
+        """The first day after that one that matches, counted from 1970-01-01."""
+        year, month, passed = date.year, date.month, date.day
+        while not (days := self._in_month(year, month) >> (passed + 1)):
+            year, month, passed = (year + 1, 1, 0) if month == 12 else (year, month + 1, 0)
+        return datetime_date(year, month, passed + 1 + _lowest(days)).toordinal() - _EPOCH
+
+    def _in_month(self, year: int, month: int) -> int:
+        """The days of the month that match, as bits."""
+        if not self._months >> month & 1:
+            return 0
+        first_weekday, length = _month(year, month)
+        return self._days & self._by_first[first_weekday] & (2 << length) - 1
+
+
+@cache
+def _month(year: int, month: int) -> tuple[int, int]:
+    return monthrange(year, month)
+
+
+def _bits_of_weekdays(weekdays: int, first: int) -> int:
+    """The days of a month, as bits, that are such weekdays (Sunday is 0), if the month begins on that weekday (Monday is 0)."""
+    return sum(1 << day for day in range(1, 32) if weekdays >> (first + day) % 7 & 1)
 
 
 def _bits(field: str, low: int, high: int) -> int:
@@ -140,7 +160,7 @@ def _next_after(rule: Callable[[int], int | None], t_us: int) -> int:
     return found
 
 
-def _agree(ours: dict[str, Next], theirs: dict[str, Next], begin_us: int) -> None:
+def _agree(ours: Mapping[str, Next], theirs: Mapping[str, Next], begin_us: int) -> None:
     for text in EXPRESSIONS:
         t_us = begin_us
         for _ in range(5):
@@ -149,7 +169,7 @@ def _agree(ours: dict[str, Next], theirs: dict[str, Next], begin_us: int) -> Non
                 raise AssertionError(f"the bitmask does not agree with schedd on {text!r} after {before_us}")
 
 
-def _walk(rules: dict[str, Next], begin_us: int, steps: int) -> Rate:
+def _walk(rules: Mapping[str, Next], begin_us: int, steps: int) -> Rate:
     steps = min(steps, 4000)
     started = time.perf_counter()
     for next_after in rules.values():
@@ -172,4 +192,5 @@ def _croniter(steps: int) -> Rate:
     return Rate(a_second=len(walkers) * steps * 0.8 / (time.perf_counter() - started))
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc).date()
+_EPOCH = datetime_date(1970, 1, 1).toordinal()
+_date = datetime_date.fromordinal

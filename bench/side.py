@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _SPAWN = multiprocessing.get_context("spawn")
-_ANSWER_S = 180
+_ANSWER_S = 600
 
 
 class Side:

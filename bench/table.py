@@ -83,7 +83,9 @@ def lines(rows: Sequence[Row]) -> Iterator[str]:
     widths = [max(len(line[column]) for line in cells) for column in range(len(HEAD))]
     texts = [0, 1, 3]
     for index, line in enumerate(cells):
-        padded = (cell.ljust(width) if at in texts else cell.rjust(width) for at, (cell, width) in enumerate(zip(line, widths, strict=True)))
+        padded = (
+            cell.ljust(width) if at in texts else cell.rjust(width) for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
         yield f"| {' | '.join(padded)} |"
         if index == 0:
             marks = ("-" * width if at in texts else "-" * (width - 1) + ":" for at, width in enumerate(widths))

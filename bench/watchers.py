@@ -1,6 +1,6 @@
-"""Events a second that 100 watchers receive, beside a grpc.aio server that sends the same number of messages of 100 events encoded beforehand.
+"""Events a second that 100 watchers receive, beside a grpc.aio server that sends as many messages of 100 events, encoded beforehand.
 
-The receiving side is the same: 100 streams in one process, which counts messages' bytes and decodes none. The daemon's events are the entries of
+The receiving side is the same: 100 streams in one process, which counts events and decodes none. The daemon's events are the entries of
 creations, made by batch while the watchers watch; what the same creations take without watchers is subtracted.
 """
 
@@ -20,9 +20,9 @@ from bench.pace import with_uvloop
 from bench.schedules import BATCH, create_all, cron, http, schedule
 from bench.side import Side, cpu_s, side
 from bench.table import Row, at_least
+from schedd.api.convert.execution import entry as entry_message
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.schedule import ScheduleName
-from schedd.api.convert.execution import entry as entry_message
 from schedd.v1 import execution_service_pb2 as pb
 
 WATCHERS = 100
@@ -47,14 +47,18 @@ def serve_encoded(pipe: Connection, socket: str, messages: int) -> None:
             for _ in range(messages):
                 yield encoded
 
-        handler = grpc.unary_stream_rpc_method_handler(watch)
+        def start() -> None:
+            pipe.recv()
+            go.set()
+
+        handler: Any = grpc.unary_stream_rpc_method_handler(watch)
         server = grpc.aio.server()
         service, _, name = METHOD[1:].partition("/")
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: handler}),))
         server.add_insecure_port(f"unix:{socket}")
         await server.start()
         pipe.send("ready")
-        asyncio.get_running_loop().add_reader(pipe.fileno(), lambda: (pipe.recv(), go.set()))
+        asyncio.get_running_loop().add_reader(pipe.fileno(), start)
         await server.wait_for_termination()
 
     with_uvloop(serve())
@@ -76,7 +80,8 @@ def watch(pipe: Connection, socket: str, events: int) -> None:
     """The process of the watchers: says when all of them watch, and when each has had `events` events."""
 
     async def one(channel: grpc.aio.Channel, watching: Callable[[], None]) -> None:
-        stream = channel.unary_stream(METHOD)(pb.WatchExecutionsRequest().SerializeToString())
+        stream: Any = channel.unary_stream(METHOD)
+        stream = stream(pb.WatchExecutionsRequest().SerializeToString())
         await stream.read()
         watching()
         left = events
@@ -151,7 +156,12 @@ def _received(server: Side, socket: str, events: int) -> tuple[float, float]:
     with side(watch, socket, events) as watchers:
         watchers.answer()
         server.answer()
-        return _timed(server.pid, lambda: (server.tell("go"), watchers.answer()))
+
+        def go() -> None:
+            server.tell("go")
+            watchers.answer()
+
+        return _timed(server.pid, go)
 
 
 def _timed(pid: int, work: Callable[[], object]) -> tuple[float, float]:
