@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import platform
 import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -31,7 +32,7 @@ BENCHMARKS = {
 }
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="\n".join(f"{name}: {text}" for name, text in BENCHMARKS.items()))
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("names", nargs="*", metavar="NAME", help="which benchmarks (default: all)")
@@ -41,14 +42,20 @@ def main() -> None:
         parser.error(f"no benchmark is called {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}")
     os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
     rows: list[Row] = []
+    failed = False
     for name in options.names or BENCHMARKS:
         started = time.monotonic()
         print(f"{name}: {BENCHMARKS[name]} …", end=" ", flush=True)
-        found = alone(name, quick=options.quick)
-        print(f"{time.monotonic() - started:.0f} s", flush=True)
-        rows += found
+        try:
+            rows += alone(name, quick=options.quick)
+        except Exception as error:  # noqa: BLE001 (the others' figures are worth having all the same)
+            failed = True
+            print(f"failed: {type(error).__name__}: {error}", flush=True)
+        else:
+            print(f"{time.monotonic() - started:.0f} s", flush=True)
     print("\n" + "\n".join(lines(rows)))
     write(rows, quick=options.quick)
+    return int(failed)
 
 
 def alone(name: str, *, quick: bool) -> list[Row]:
@@ -66,4 +73,4 @@ def write(rows: list[Row], *, quick: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
