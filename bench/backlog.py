@@ -1,8 +1,8 @@
 """A backlog, all due at once, through the whole daemon: HTTP fires a second and starts of /bin/true a second.
 
 From the due instant to the arrival of the last request, or to the end of the last process as the store has it. Limits: a raw aiohttp
-client with the same headers, and Popen + pidfd, both with 64 in flight on uvloop in a process of their own. Peer: APScheduler with as many
-jobs overdue.
+client and bytes without a library, with the same headers; Popen + pidfd; each with 64 in flight on uvloop in a process of its own. Peer:
+APScheduler with as many jobs overdue.
 """
 
 from __future__ import annotations
@@ -17,12 +17,9 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-import aiohttp
-
-from bench import peer
+from bench import peer, raw_http
 from bench.daemon import Daemon, running, scratch
 from bench.pace import Rate, alternate, in_flight, with_uvloop
-from bench.prototype import delivery_headers
 from bench.receiver import Receiver, receiver
 from bench.schedules import IN_FLIGHT, create_all, http, once, process, schedule
 from bench.side import apart, side
@@ -46,7 +43,8 @@ def _http(fires: int, rounds: int) -> list[Row]:
         found = alternate(
             {
                 "schedd": partial(_fires, daemon, hits, fires, map("fires-{}".format, count()).__next__),
-                "raw": lambda: apart(raw_posts, hits.url, fires),
+                "raw": lambda: apart(raw_http.aiohttp_posts, hits.url, fires),
+                "bytes": lambda: apart(raw_http.bytes_posts, hits.port, fires),
             },
             rounds,
         )
@@ -54,6 +52,7 @@ def _http(fires: int, rounds: int) -> list[Row]:
         apscheduler = _apscheduler(directory / "peer.db", hits, fires)
     return [
         _row("HTTP fires, backlog", found["schedd"], "raw aiohttp, same headers", found["raw"], 0.8),
+        _row("HTTP fires, backlog", found["schedd"], "raw bytes, same headers", found["bytes"], 0.35),
         _row("HTTP fires, backlog", found["schedd"], peer.NAME, apscheduler, 5),
     ]
 
@@ -88,25 +87,6 @@ def _until_recorded(daemon: Daemon) -> None:
     with sqlite3.connect(f"file:{daemon.database}?mode=ro", uri=True) as connection:
         while connection.execute("SELECT 1 FROM executions WHERE state <> 'FINISHED' LIMIT 1").fetchone():
             time.sleep(0.05)
-
-
-def raw_posts(url: str, posts: int) -> Rate:
-    """POSTs a second of a bare aiohttp client."""
-
-    async def run() -> float:
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-            due_us = time.time_ns() // 1000
-
-            async def post(number: int) -> None:
-                async with session.post(url, headers=delivery_headers(due_us, number)) as response:
-                    await response.read()
-
-            await in_flight(post, IN_FLIGHT, IN_FLIGHT)
-            return await in_flight(post, posts, IN_FLIGHT)
-
-    before = time.process_time()
-    rate = with_uvloop(run())
-    return Rate(a_second=rate, cpu_us=(time.process_time() - before) / posts * 1e6)
 
 
 def _apscheduler(path: Path, hits: Receiver, fires: int) -> Rate:
