@@ -5,17 +5,16 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import multiprocessing
 import os
 import platform
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
+from bench.side import SideError, apart
 from bench.table import Row, lines
 
 FOUND = Path(__file__).parents[1] / "build" / "bench.json"
@@ -47,22 +46,15 @@ def main() -> int:
         started = time.monotonic()
         print(f"{name}: {BENCHMARKS[name]} …", end=" ", flush=True)
         try:
-            rows += alone(name, quick=options.quick)
-        except Exception as error:  # noqa: BLE001 (the others' figures are worth having all the same)
+            rows += apart(partial(importlib.import_module(f"bench.{name}").measure, quick=options.quick))
+        except SideError as error:  # The others' figures are worth having all the same.
             failed = True
-            print(f"failed: {type(error).__name__}: {error}", flush=True)
+            print(f"failed: {error}", flush=True)
         else:
             print(f"{time.monotonic() - started:.0f} s", flush=True)
     print("\n" + "\n".join(lines(rows)))
     write(rows, quick=options.quick)
     return int(failed)
-
-
-def alone(name: str, *, quick: bool) -> list[Row]:
-    """The rows of a benchmark that has a process to itself."""
-    measure: Callable[..., list[Row]] = importlib.import_module(f"bench.{name}").measure
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(measure, quick=quick).result()
 
 
 def write(rows: list[Row], *, quick: bool) -> None:

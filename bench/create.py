@@ -19,7 +19,7 @@ import grpc
 from bench import peer, store
 from bench.daemon import Daemon, running, scratch
 from bench.pace import Rate, alternate, with_uvloop
-from bench.schedules import BATCH, create_one_a_call, cron, http, schedule
+from bench.schedules import BATCH, PATIENT, create_one_a_call, cron, http, schedule
 from bench.side import apart, cpu_s, side
 from bench.table import Row, at_least
 from schedd.client import Client
@@ -63,7 +63,7 @@ def measure(*, quick: bool) -> list[Row]:
             rounds,
         )
         batch = alternate(
-            {"schedd": partial(_batches, daemon, 2 if quick else 8), "raw": _raw_inserts(directory, seconds / 2)},
+            {"schedd": partial(_batches, daemon, 1 if quick else 4), "raw": _raw_inserts(directory, seconds / 2)},
             rounds,
         )
         apscheduler: Rate = apart(peer.creations, directory / "peer.db", seconds)
@@ -107,7 +107,7 @@ def _batches(daemon: Daemon, each: int) -> Rate:
                 await client.create_schedules(one)
 
         made = [[batch(number, index) for index in range(each)] for number in range(BATCHES_IN_FLIGHT)]
-        async with Client(daemon.socket) as client:
+        async with Client(daemon.socket, timeout=PATIENT) as client:
             started = time.perf_counter()
             await asyncio.gather(*(caller(batches) for batches in made))
             return time.perf_counter() - started

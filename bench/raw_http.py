@@ -1,4 +1,4 @@
-"""What a bare HTTP client can send at most: on aiohttp, and as bytes on a few connections without any library. Each for a process of its own."""
+"""What a bare HTTP client can send at most: on aiohttp, and as bytes without a library. Each is for a process of its own."""
 
 from __future__ import annotations
 

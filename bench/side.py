@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 _SPAWN = multiprocessing.get_context("spawn")
-_ANSWER_S = 600
+_ANSWER_S = 180
 
 
 class Side:
@@ -30,11 +31,15 @@ class Side:
         """Send the message."""
         self._pipe.send(message)
 
-    def answer(self) -> Any:
+    def answer(self, timeout_s: float | None = _ANSWER_S) -> Any:
         """Wait for what it sends. Raises: TimeoutError; EOFError if it ended instead."""
-        if not self._pipe.poll(_ANSWER_S):
-            raise TimeoutError(f"process {self.pid} said nothing for {_ANSWER_S} s")
+        if not self._pipe.poll(timeout_s):
+            raise TimeoutError(f"process {self.pid} said nothing for {timeout_s} s")
         return self._pipe.recv()
+
+
+class SideError(Exception):
+    """What was to be done apart has failed; the text says how."""
 
 
 @contextmanager
@@ -54,13 +59,19 @@ def side(serve: Callable[..., None], *arguments: object) -> Iterator[Side]:
 
 
 def apart(function: Callable[..., Any], *arguments: object) -> Any:
-    """What the function gives in a fresh process."""
+    """What the function gives in a fresh process. Raises: SideError."""
     with side(_send, function, *arguments) as process:
-        return process.answer()
+        found, failure = process.answer(timeout_s=None)
+    if failure:
+        raise SideError(failure)
+    return found
 
 
 def _send(pipe: Connection, function: Callable[..., Any], *arguments: object) -> None:
-    pipe.send(function(*arguments))
+    try:
+        pipe.send((function(*arguments), ""))
+    except Exception:  # noqa: BLE001 (not every exception can be sent; its text can)
+        pipe.send((None, traceback.format_exc()))
 
 
 def cpu_s(pid: int) -> float:
