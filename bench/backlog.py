@@ -12,7 +12,6 @@ import os
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -24,11 +23,9 @@ from bench.receiver import Receiver, receiver
 from bench.schedules import IN_FLIGHT, create_all, http, once, process, schedule
 from bench.side import apart, side
 from bench.table import Row, at_least, at_most
+from schedd.v1 import target_pb2
 
 COMMAND = "/bin/true"
-CREATES_A_SECOND = 3000
-"""How fast the daemon is trusted to take the schedules of a backlog."""
-
 CRON_LAST_OF_1000_S = 3.8
 """How late Debian's cron starts the last of 1000 entries of one minute: measured apart from this run, since cron wants root."""
 
@@ -42,7 +39,7 @@ def _http(fires: int, rounds: int) -> list[Row]:
     with receiver() as hits, running() as daemon, scratch() as directory:
         found = alternate(
             {
-                "schedd": partial(_fires, daemon, hits, fires, map("fires-{}".format, count()).__next__),
+                "schedd": partial(_fires, Backlogs(daemon), hits, fires),
                 "raw": lambda: apart(raw_http.aiohttp_posts, hits.url, fires),
                 "bytes": lambda: apart(raw_http.bytes_posts, hits.port, fires),
             },
@@ -64,29 +61,48 @@ def _row(what: str, ours: Rate, beside: str, theirs: Rate, wanted: float) -> Row
     )
 
 
-def _fires(daemon: Daemon, hits: Receiver, fires: int, prefix: Callable[[], str]) -> Rate:
+class Backlogs:
+    """Makes backlogs in a daemon, and learns how long that takes."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+        self._each_s = 1 / 1500
+        self._numbers = count()
+
+    def make(self, size: int, target: target_pb2.Target) -> int:
+        """Create so many schedules that are due at one instant to come; when, in seconds. Raises: TimeoutError if it came too soon."""
+        began_s, prefix = time.time(), f"backlog-{next(self._numbers)}"
+        due_s = int(began_s + 3 + 2 * size * self._each_s)
+        create_all(self.daemon.socket, [schedule(f"{prefix}-{n}", once(due_s), target) for n in range(size)])
+        now_s = time.time()
+        if now_s > due_s - 1:
+            raise TimeoutError("creating the backlog took longer than was allowed for; the machine is too busy")
+        self._each_s = (now_s - began_s) / size
+        return due_s
+
+
+def _fires(backlogs: Backlogs, hits: Receiver, fires: int) -> Rate:
     """The CPU time is that from the due instant until all is recorded."""
-    due_s, name = int(time.time()) + 3 + fires // CREATES_A_SECOND, prefix()
-    create_all(daemon.socket, [schedule(f"{name}-{n}", once(due_s), http(hits.url)) for n in range(fires)])
+    due_s, daemon = backlogs.make(fires, http(hits.url)), backlogs.daemon
     hits.seen()
-    _sleep_until(due_s)
+    time.sleep(due_s - time.time())
     before = daemon.cpu_s()
     seen = hits.wait_for(fires, 120)
-    _until_recorded(daemon)
+    _last_end_s(daemon, due_s, fires)
     return Rate(a_second=fires / (seen.last_s - due_s), cpu_us=(daemon.cpu_s() - before) / fires * 1e6)
 
 
-def _sleep_until(due_s: float) -> None:
-    if (left_s := due_s - time.time()) < 0:
-        raise TimeoutError("creating the backlog took longer than was allowed for; the machine is too busy")
-    time.sleep(left_s)
-
-
-def _until_recorded(daemon: Daemon) -> None:
-    """Wait until nothing is unfinished."""
+def _last_end_s(daemon: Daemon, due_s: int, size: int) -> float:
+    """Wait until all that was due then is recorded; when the last of it ended."""
+    query = "SELECT count(*), max(finished_us), sum(outcome <> 'SUCCEEDED') FROM executions WHERE due_us = ? AND state = 'FINISHED'"
+    until, finished, failed = time.monotonic() + 150, 0, 0
     with sqlite3.connect(f"file:{daemon.database}?mode=ro", uri=True) as connection:
-        while connection.execute("SELECT 1 FROM executions WHERE state <> 'FINISHED' LIMIT 1").fetchone():
-            time.sleep(0.05)
+        while time.monotonic() < until:
+            finished, last_us, failed = connection.execute(query, (due_s * 1_000_000,)).fetchone()
+            if finished == size and failed == 0:
+                return float(last_us) / 1e6
+            time.sleep(0.1)
+    raise TimeoutError(f"{finished} of {size} executions have finished, {failed} of them without success")
 
 
 def _apscheduler(path: Path, hits: Receiver, fires: int) -> Rate:
@@ -100,16 +116,16 @@ def _apscheduler(path: Path, hits: Receiver, fires: int) -> Rate:
 
 
 def _processes(starts: int, rounds: int) -> list[Row]:
-    prefixes = map("starts-{}".format, count())
     with running() as daemon:
+        backlogs = Backlogs(daemon)
         found = alternate(
             {
-                "schedd": lambda: _starts(daemon, starts, next(prefixes)),
+                "schedd": partial(_starts, backlogs, starts),
                 "raw": lambda: apart(raw_starts, starts),
             },
             rounds,
         )
-        last_s = 1000 / _starts(daemon, 1000, next(prefixes)).a_second
+        last_s = 1000 / _starts(backlogs, 1000).a_second
     return [
         Row(
             what="process starts, backlog",
@@ -130,17 +146,9 @@ def _processes(starts: int, rounds: int) -> list[Row]:
     ]
 
 
-def _starts(daemon: Daemon, starts: int, prefix: str) -> Rate:
-    due_s = int(time.time()) + 3 + starts // CREATES_A_SECOND
-    create_all(daemon.socket, [schedule(f"{prefix}-{n}", once(due_s), process(COMMAND)) for n in range(starts)])
-    _sleep_until(due_s + 0.2)
-    _until_recorded(daemon)
-    with sqlite3.connect(f"file:{daemon.database}?mode=ro", uri=True) as connection:
-        query = "SELECT count(*), max(finished_us) FROM executions WHERE due_us = ? AND outcome = 'SUCCEEDED'"
-        succeeded, last_us = connection.execute(query, (due_s * 1_000_000,)).fetchone()
-    if succeeded != starts:
-        raise AssertionError(f"{succeeded} of {starts} processes succeeded")
-    return Rate(a_second=starts / (last_us / 1e6 - due_s))
+def _starts(backlogs: Backlogs, starts: int) -> Rate:
+    due_s = backlogs.make(starts, process(COMMAND))
+    return Rate(a_second=starts / (_last_end_s(backlogs.daemon, due_s, starts) - due_s))
 
 
 def raw_starts(starts: int) -> Rate:
