@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,6 +115,7 @@ def _receive(pipe: Connection) -> None:
         server = await loop.create_server(lambda: _Connection(books), "127.0.0.1", 0, backlog=4096)
         pipe.send(server.sockets[0].getsockname()[1])
         loop.add_reader(pipe.fileno(), answer)
+        os.set_blocking(pipe.fileno(), True)  # uvloop has it not block, but a long answer has to go out whole.
         await asyncio.Event().wait()
 
     with_uvloop(serve())
