@@ -35,7 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="\n".join(f"{name}: {text}" for name, text in BENCHMARKS.items()))
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("names", nargs="*", metavar="NAME", help="which benchmarks (default: all)")
-    parser.add_argument("--quick", action="store_true", help="shorter and smaller: it runs in two minutes, and says less")
+    parser.add_argument("--quick", action="store_true", help="shorter and smaller: it runs in some minutes, and says less")
     options = parser.parse_args()
     if unknown := sorted(set(options.names) - set(BENCHMARKS)):
         parser.error(f"no benchmark is called {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}")
