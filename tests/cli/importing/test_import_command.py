@@ -60,7 +60,7 @@ def test_written_file_is_taken_by_the_daemon(capfd: pytest.CaptureFixture[str], 
 
 
 def test_units_are_taken_by_the_daemon(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    (tmp_path / "poll.timer").write_text("[Timer]\nOnUnitActiveSec=10min\nRandomizedDelaySec=30\n")
+    (tmp_path / "poll.timer").write_text("[Timer]\nOnBootSec=5\nOnUnitActiveSec=10min\nRandomizedDelaySec=30\n")
     (tmp_path / "poll.service").write_text("[Service]\nType=oneshot\nExecStart=/usr/bin/poll --at %n '{{x}}'\nTimeoutStartSec=5min\n")
     file = str(tmp_path / "moved.yaml")
 
@@ -69,6 +69,21 @@ def test_units_are_taken_by_the_daemon(capfd: pytest.CaptureFixture[str], tmp_pa
     assert "not proved: an interval has no times of its own" in written.err
     planned = Run(capfd, "apply", "-f", file, "--dry-run")
     assert (planned.code, planned.out.split()[:2]) == (0, ["create", "poll"])
+    assert Run(capfd, "apply", "-f", file, "--dry-run", "-o", "name").out.split() == ["poll"]
+
+
+def test_command_runs_as_cron_runs_it(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    tab = tmp_path / "tab"
+    command = f"umask; pwd; echo $PATH $FOO $0 '{{{{x}}}}'; cat > {tmp_path}/fed%hello {{{{x}}}}%world"
+    tab.write_text(f"FOO='a b'\nHOME={tmp_path}\n0 9 1 1 * {command}\n")
+    file = str(tmp_path / "moved.yaml")
+
+    assert Run(capfd, "import", "crontab", str(tab), "--tz", "UTC", "-w", file).code == 0
+    assert Run(capfd, "apply", "-f", file).code == 0
+    answer = Run(capfd, "trigger", "pwd", "--wait")
+    assert answer.code == 0, answer.err
+    assert answer.out.splitlines()[-3:] == ["0022", str(tmp_path), "/usr/bin:/bin a b /bin/sh {{x}}"]
+    assert (tmp_path / "fed").read_text() == "hello {{x}}\nworld\n"
 
 
 def test_refused_line_and_difference_hold_the_file_back(capfd: pytest.CaptureFixture[str], bad: str) -> None:
