@@ -48,7 +48,7 @@ def test_written_file_is_taken_by_the_daemon(capfd: pytest.CaptureFixture[str], 
 
     written = Run(capfd, "import", "crontab", "--system", SYSTEM, "--tz", "Europe/Berlin", "-w", file)
     assert (written.code, written.out) == (0, "")
-    assert "10 schedules: the times of 10 proved to be the same" in written.err
+    assert "schedules: 10; the times of 10 proved to be the same" in written.err
     assert "10 schedules\n    note: MAILTO=root" in written.err
 
     planned = Run(capfd, "apply", "-f", file, "--dry-run")

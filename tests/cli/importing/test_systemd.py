@@ -110,7 +110,7 @@ def test_calendar_timer_is_carried_over_whole(host: Host) -> None:
     assert host.notes("rotate").splitlines() == [
         "AccuracySec=1h: schedd fires at the time itself",
         "SuccessExitStatus=SIGKILL: only exit codes can count as success",
-        "runs whether it holds or not: ConditionACPower=true",
+        "the service's conditions are not looked at: ConditionACPower=true",
         "not carried over: PrivateTmp",
     ]
 

@@ -149,8 +149,8 @@ def _finish(
         if finding.verdict is Verdict.UNPROVED:
             session.out.note(f"{item.where}: {item.name}\n    {finding.word}: {finding}")
     session.out.note(
-        f"{len(findings)} schedules: the times of {counts[Verdict.EQUAL]} proved to be the same, "
-        f"of {counts[Verdict.DIFFERENT]} to differ, of {counts[Verdict.UNPROVED]} not proved"
+        f"schedules: {len(findings)}; the times of {counts[Verdict.EQUAL]} proved to be the same, "
+        f"of {counts[Verdict.DIFFERENT]} to differ; of {counts[Verdict.UNPROVED]} not proved"
     )
 
 

@@ -62,13 +62,13 @@ class Span:
         return cls(start=start, end=start + int(YEAR.total_seconds()))
 
 
-def compared(theirs: Iterable[int], ours: Sequence[int], *, who: str, time_zone: str) -> Finding:
+def compared(theirs: Iterable[int], ours: Sequence[int], *, who: str, time_zone: str, period: str = "in the coming year") -> Finding:
     """What two lists of fire times (UTC seconds, ascending; twice where it starts twice) have to say of each other."""
     their_counts, our_counts = Counter(theirs), Counter(ours)
     if their_counts == our_counts:
-        return Finding(verdict=Verdict.EQUAL, text=f"{_times(len(ours))} in the coming year, the same for {who} and for schedd")
+        return Finding(verdict=Verdict.EQUAL, text=f"{_times(len(ours))} {period}, the same for {who} and for schedd")
     zone = ZoneInfo(time_zone)
-    parts = [f"in the coming year {who} starts it {_times(their_counts.total())}, schedd {_times(our_counts.total())}"]
+    parts = [f"{period} {who} starts it {_times(their_counts.total())}, schedd {_times(our_counts.total())}"]
     parts += _shown(f"{who} alone", sorted(their_counts.keys() - our_counts.keys()), zone)
     parts += _shown("schedd alone", sorted(our_counts.keys() - their_counts.keys()), zone)
     again = sorted(at for at, count in their_counts.items() if count > 1 and at in our_counts)

@@ -164,7 +164,7 @@ class ServiceReader:
             if item.section == "Unit" and item.key.startswith(("Condition", "Assert"))
         ]
         if conditions:
-            self.notes.append(f"runs whether it holds or not: {', '.join(conditions)}")
+            self.notes.append(f"the service's conditions are not looked at: {', '.join(conditions)}")
         restart = self.unit.last(_SERVICE, "Restart")
         if restart not in ("", "no"):
             self.notes.append(f"Restart={restart}: schedd tries once; `retry: {{max_attempts: 4}}` has it try again")

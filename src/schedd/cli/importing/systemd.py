@@ -155,4 +155,4 @@ class _TimerReader:
             if item.section == "Unit" and item.key.startswith(("Condition", "Assert"))
         ]
         if conditions:
-            self.notes.append(f"fires whether it holds or not: {', '.join(conditions)}")
+            self.notes.append(f"the timer's conditions are not looked at: {', '.join(conditions)}")
