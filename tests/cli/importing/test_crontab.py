@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schedd.cli.failures import CommandError, UsageFault
 from schedd.cli.importing import cronproof
@@ -17,9 +19,9 @@ from schedd.cli.importing.carried import Imported
 from schedd.cli.importing.commandname import words_of_command
 from schedd.cli.importing.crontab import Crontab, Reading, read_crontabs, split_percent
 from schedd.cli.importing.host import CronKind, host_cron, host_zone
-from schedd.cli.importing.proof import Finding, Span, Verdict, by_name
+from schedd.cli.importing.proof import Finding, Span, Verdict
 from schedd.cli.importing.sources import system_crontabs, user_crontab
-from schedd.cli.importing.writing import json_text, yaml_text
+from schedd.cli.importing.writing import json_text, read_back, yaml_text
 from schedd.cli.manifest import parse_manifest
 
 SYSTEM = (Path(__file__).parent / "system.crontab").read_text(encoding="utf-8")
@@ -48,7 +50,7 @@ def _refusal(text: str, **reading: Any) -> str:
 
 
 def _findings(imported: Imported, kind: CronKind = CronKind.DEBIAN) -> list[Finding]:
-    schedules = by_name(item.schedule for item in parse_manifest(json_text(imported), "f.json"))
+    schedules = read_back(imported)
     return [partial(cronproof.prove, kind=kind)(item, schedules[item.name], SPAN) for item in imported.carried]
 
 
@@ -286,3 +288,28 @@ def test_crontab_of_a_user_is_found_in_the_spool(spool: str, tmp_path: Path) -> 
 
     found = user_crontab("alice", tmp_path)
     assert (found.owner, found.text) == ("alice", "* * * * * a\n")
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.text(max_size=40),
+            st.tuples(
+                st.sampled_from(["* * * * *", "0 9 1 1 *", "@daily", "A =", "SHELL=", "HOME=", "@x", "1-9/2 * * *"]), st.text(max_size=30)
+            ).map(" ".join),
+        ),
+        max_size=4,
+    ),
+    st.sampled_from(["root", ""]),
+    st.sampled_from(list(CronKind)),
+)
+def test_any_text_is_carried_over_or_refused_and_can_be_read_back(lines: list[str], owner: str, kind: CronKind) -> None:
+    imported = _read("\n".join(lines), owner=owner, kind=kind)
+
+    findings = [Finding(verdict=Verdict.UNPROVED, text="") for _ in imported.carried]
+    written = parse_manifest(yaml_text(imported, findings, "crontab"), "f.yaml")
+    assert (
+        {item.schedule.name.rsplit("/", 1)[-1] for item in written}
+        == read_back(imported).keys()
+        == {item.name for item in imported.carried}
+    )

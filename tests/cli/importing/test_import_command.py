@@ -50,6 +50,7 @@ def test_written_file_is_taken_by_the_daemon(capfd: pytest.CaptureFixture[str], 
     assert (written.code, written.out) == (0, "")
     assert "schedules: 10; the times of 10 proved to be the same" in written.err
     assert "10 schedules\n    note: MAILTO=root" in written.err
+    assert Path(file).stat().st_mode & 0o777 == 0o600
 
     planned = Run(capfd, "apply", "-f", file, "--dry-run")
     assert planned.code == 0, planned.err

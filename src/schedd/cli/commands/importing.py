@@ -128,14 +128,12 @@ def _finish(
     anyway: bool,
 ) -> None:
     """Prove the import, say what there is to say, and write the file unless something is wrong."""
-    from schedd.cli.importing.proof import Span, Verdict, by_name
-    from schedd.cli.importing.writing import json_text
-    from schedd.cli.manifest import parse_manifest
+    from schedd.cli.importing.proof import Span, Verdict
+    from schedd.cli.importing.writing import read_back
 
-    # What is proved is what the written file says, read as `apply` reads it.
-    read_back = by_name(written.schedule for written in parse_manifest(json_text(imported), "the import"))
+    schedules = read_back(imported)  # what is proved is what the written file says
     span = Span.year_from(datetime.now(UTC))
-    findings = [prove(item, read_back[item.name], span) for item in imported.carried]
+    findings = [prove(item, schedules[item.name], span) for item in imported.carried]
     counts = Counter(finding.verdict for finding in findings)
     _tell_notes(session, imported)
     troubles = _troubles(imported, findings)
@@ -156,18 +154,21 @@ def _finish(
 
 def _tell_notes(session: Session, imported: Imported) -> None:
     """Tell what is otherwise than before; what is so for several schedules is told once."""
+    from schedd.cli.importing.carried import shown
+
     counts = Counter(note for item in imported.carried for note in item.notes)
     for item in imported.carried:
         own = [f"    note: {note}" for note in item.notes if counts[note] == 1]
         if own:
-            session.out.note("\n".join([f"{item.where}: {item.name}", *own]))
+            session.out.note("\n".join([f"{item.where}: {item.name}", *map(shown, own)]))
     for note, count in counts.items():
         if count > 1:
-            session.out.note(f"{count} schedules\n    note: {note}")
+            session.out.note(f"{count} schedules\n    note: {shown(note)}")
 
 
 def _troubles(imported: Imported, findings: Sequence[Finding]) -> list[str]:
     """What was refused, and what would fire at other times, two lines each."""
+    from schedd.cli.importing.carried import shown
     from schedd.cli.importing.proof import Verdict
 
     lines = []
@@ -176,7 +177,7 @@ def _troubles(imported: Imported, findings: Sequence[Finding]) -> list[str]:
             lines += [f"{item.where}: {item.text}", f"    {finding.word}: {finding}"]
     for refused in imported.refused:
         lines += [f"{refused.where}: {refused.text}", f"    refused: {refused.reason}"]
-    return lines
+    return [shown(line) for line in lines]
 
 
 def _write(session: Session, imported: Imported, findings: Sequence[Finding], write: str | None) -> None:
@@ -189,9 +190,11 @@ def _write(session: Session, imported: Imported, findings: Sequence[Finding], wr
     else:
         text = yaml_text(imported, findings, imported.defaults["labels"]["imported-from"])
     if write is None:
-        session.out.lines(text.splitlines())
+        session.out.lines(text.removesuffix("\n").split("\n"))
         return
     try:
+        # A crontab's variables may be secrets: a new file is its owner's alone.
+        Path(write).touch(mode=0o600)
         Path(write).write_text(text, encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{write} cannot be written: {error.strerror}") from error

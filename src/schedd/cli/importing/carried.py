@@ -78,3 +78,8 @@ def literal(text: str) -> str:
 def literals(values: Sequence[str]) -> list[str]:
     """Each of them for a field that is a template."""
     return [literal(value) for value in values]
+
+
+def shown(text: str) -> str:
+    r"""`text` as it may be shown: signs that a terminal or a file of text would obey are written out (`\x1b`)."""
+    return "".join(sign if sign.isprintable() or sign == "\t" else sign.encode("unicode_escape").decode("ascii") for sign in text)

@@ -14,7 +14,7 @@ from schedd.v1.schedule_pb2 import Schedule
 def prove(item: Carried, schedule: Schedule, span: Span, *, kind: CronKind) -> Finding:
     """What the two readings of a crontab line's times have to say of each other.
 
-    cron's side starts from the crontab's own text and zone, not from the schedule.
+    cron's side starts from the crontab's own text, not from the schedule's expression.
     """
     zone = schedule.time_zone
     try:

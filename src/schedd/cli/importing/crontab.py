@@ -70,7 +70,7 @@ class _Reader:
     settings: dict[str, str] = field(default_factory=dict)
 
     def read(self) -> Iterator[Carried | Refused]:
-        for number, raw in enumerate(self.crontab.text.splitlines(), 1):
+        for number, raw in enumerate(self.crontab.text.split("\n"), 1):
             line = raw.lstrip(" \t")
             if not line or line.startswith("#"):
                 continue

@@ -7,7 +7,7 @@ crontab's own matching (vixie.py) or systemd's calculator (calendarproof.py).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -121,8 +121,3 @@ def _shown(title: str, seconds: list[int], zone: ZoneInfo) -> list[str]:
 
 def _times(count: int) -> str:
     return {0: "never", 1: "once"}.get(count, f"{count} times")
-
-
-def by_name(schedules: Iterable[Schedule]) -> Mapping[str, Schedule]:
-    """The schedules by the last part of their names."""
-    return {schedule.name.rsplit("/", 1)[-1]: schedule for schedule in schedules}

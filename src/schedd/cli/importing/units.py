@@ -157,7 +157,7 @@ def _settings(path: Path) -> Iterator[Setting]:
 def _logical_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines that say something, joined where a backslash ends one, with the number of their first."""
     started, parts = 0, list[str]()
-    for number, raw in enumerate(_text(path).splitlines(), 1):
+    for number, raw in enumerate(_text(path).split("\n"), 1):
         if re.match(r"\s*[#;]", raw) or (not parts and not raw.strip()):
             continue
         started = started if parts else number

@@ -8,8 +8,10 @@ from typing import Any
 
 import yaml
 
-from schedd.cli.importing.carried import Carried, Imported, Refused
+from schedd.cli.importing.carried import Carried, Imported, Refused, shown
 from schedd.cli.importing.proof import Finding
+from schedd.cli.manifest import parse_manifest
+from schedd.v1.schedule_pb2 import Schedule
 
 _WIDEST = 1_000_000
 
@@ -17,6 +19,12 @@ _WIDEST = 1_000_000
 def yaml_text(imported: Imported, findings: Sequence[Finding], command: str) -> str:
     """The file as YAML, with everything that there is to say as comments. `findings` are those of `imported.carried`, one each."""
     return "".join(f"{line}\n" if line else "\n" for line in _lines(imported, findings, command))
+
+
+def read_back(imported: Imported) -> dict[str, Schedule]:
+    """The schedules that the file means, by name, as `schedctl apply` reads them."""
+    text = "\n".join(_yaml(file_document(imported)))
+    return {written.schedule.name.rsplit("/", 1)[-1]: written.schedule for written in parse_manifest(text, "the import")}
 
 
 def json_text(imported: Imported) -> str:
@@ -30,7 +38,7 @@ def file_document(imported: Imported) -> dict[str, Any]:
 
 
 def _lines(imported: Imported, findings: Sequence[Finding], command: str) -> Iterator[str]:
-    yield f"# Written by schedctl import {command} from {', '.join(imported.sources)}."
+    yield from _comments(f"Written by schedctl import {command} from {', '.join(imported.sources)}.")
     yield "# Look through it, then: schedctl apply -f THIS_FILE --dry-run"
     yield from _yaml({"defaults": dict(imported.defaults)})
     yield "schedules:" if imported.carried else "schedules: []"
@@ -53,9 +61,7 @@ def _refused_lines(refused: Refused) -> Iterator[str]:
 
 def _comments(*texts: str) -> Iterator[str]:
     for text in texts:
-        first, *rest = text.splitlines() or [""]
-        yield f"# {first}"
-        yield from (f"#   {line}" for line in rest)
+        yield f"# {shown(text)}"
 
 
 class _Dumper(yaml.SafeDumper):
@@ -74,4 +80,4 @@ _Dumper.add_representer(str, _represent_text)
 
 def _yaml(value: Any) -> list[str]:
     text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDEST)
-    return text.splitlines()
+    return text.removesuffix("\n").split("\n")
