@@ -47,6 +47,23 @@ def test_expression_that_systemd_does_not_take_has_no_times() -> None:
         list(calendar_seconds("someday", "UTC", SPAN, 1))
 
 
+@needs_systemd
+@pytest.mark.parametrize(
+    "expressions",
+    [("weekly",), ("*-*-* 6,18:00",), ("Mon..Fri *-*-* 02:30:15",), ("hourly", "*-*~1 12:00"), ("Sun 03:10 America/New_York",)],
+)
+def test_calendar_timer_is_proved(expressions: tuple[str, ...]) -> None:
+    assert _prove(*expressions)[0] is Verdict.EQUAL
+
+
+@needs_systemd
+def test_busy_timer_is_proved_as_far_as_is_looked_at() -> None:
+    verdict, text = _prove("minutely")
+
+    assert verdict is Verdict.EQUAL
+    assert text.startswith("20000 times until 2026-12-09 09:21Z")
+
+
 def test_interval_is_not_proved() -> None:
     verdict, text = _prove()
 

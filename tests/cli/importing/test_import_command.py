@@ -87,6 +87,19 @@ def test_command_runs_as_cron_runs_it(capfd: pytest.CaptureFixture[str], tmp_pat
     assert (tmp_path / "fed").read_text() == "hello {{x}}\nworld\n"
 
 
+def test_calendar_timer_is_taken_by_the_daemon(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "trim.timer").write_text("[Timer]\nOnCalendar=weekly\nRandomizedDelaySec=100min\nPersistent=true\n")
+    (tmp_path / "trim.service").write_text("[Unit]\nDescription=Trim\n[Service]\nType=oneshot\nExecStart=/sbin/trim --all\n")
+    file = str(tmp_path / "moved.yaml")
+
+    written = Run(capfd, "import", "systemd", str(tmp_path / "trim.timer"), "--tz", "Europe/Berlin", "-w", file)
+    assert written.code == 0, written.err
+    planned = Run(capfd, "apply", "-f", file, "--dry-run")
+    assert planned.code == 0, planned.err
+    assert " Mon " in planned.out
+    assert "00:00:00+0" in planned.out
+
+
 def test_refused_line_and_difference_hold_the_file_back(capfd: pytest.CaptureFixture[str], bad: str) -> None:
     answer = Run(capfd, "import", "crontab", bad, "--tz", "Europe/Berlin", "-q")
 
