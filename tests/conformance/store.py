@@ -278,7 +278,7 @@ class StoreSuite:
     async def test_change_by_many_at_once_succeeds_once(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))
         answers = await asyncio.gather(*(store.change_schedule(changed(stored)) for _ in range(5)), return_exceptions=True)
-        assert sorted(type(answer).__name__ for answer in answers) == ["ConflictError"] * 4 + ["NoneType"]
+        assert sorted(type(answer).__name__ for answer in answers) == ["ConflictError"] * 4 + ["Schedule"]
 
     async def test_change_of_an_unknown_schedule_is_not_found(self, store: Store) -> None:
         with pytest.raises(NotFoundError):

@@ -19,6 +19,7 @@ from schedd.api.schedules import ScheduleServicer
 from schedd.api.watch import Feed
 from schedd.core.ports import Clock
 from schedd.service.admin import Admin
+from schedd.service.batches import Batches
 from schedd.service.executions import Executions
 from schedd.service.journal import Journal
 from schedd.service.schedules import Schedules
@@ -56,6 +57,7 @@ class UseCases:
     """What the services call."""
 
     schedules: Schedules
+    batches: Batches
     executions: Executions
     journal: Journal
     admin: Admin
@@ -80,7 +82,7 @@ class ApiServer:
         addresses = (f"unix:{socket}", *([f"tcp:{tcp.address}"] if tcp is not None else []))
         admin = AdminServicer(use_cases.admin, use_cases.journal, self._feed, addresses)
         self._servicers = (
-            ScheduleServicer(use_cases.schedules, use_cases.clock),
+            ScheduleServicer(use_cases.schedules, use_cases.batches, use_cases.clock),
             ExecutionServicer(use_cases.executions, self._feed),
             admin,
         )

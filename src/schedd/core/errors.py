@@ -36,6 +36,10 @@ class FieldViolation:
     reason: str
     description: str
 
+    def within(self, parent: str) -> FieldViolation:
+        """The same, with the path going through `parent`."""
+        return FieldViolation(field=f"{parent}.{self.field}", reason=self.reason, description=self.description)
+
 
 class InvalidError(ScheddError):
     """The request is wrong in one field or in several; all of them are named."""

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from schedd.core.errors import StoredDataError
+from schedd.core.errors import NotFoundError, StoredDataError
 from schedd.core.model.batch import (
+    Answer,
     ArmBatch,
     LastRun,
     NewSchedule,
@@ -24,7 +25,7 @@ from schedd.core.model.journal import JournalEntry
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.ports import CommitListener
-from schedd.store import backup, database, executions, journal, schedules, timers, upkeep
+from schedd.store import backup, database, executions, journal, requests, schedules, timers, upkeep
 from schedd.store.change import CHANGE, QUARANTINE, Quarantine
 from schedd.store.creation import CREATE, Creation
 from schedd.store.reader import Reader
@@ -94,24 +95,19 @@ class SqliteStore:
         """Store new schedules, all or none. Raises: AlreadyExistsError; ConflictError."""
         creation = Creation(drafts=drafts, entries=entries, request=request)
         created = await self._writer.submit(CREATE, creation, rows=3 * len(drafts))
-        if created.repeated:
-            return await self._standing(created.rows)
+        if created.first is not None:
+            return await self.schedules_by_uid([int(uid) for uid in created.first])
         return tuple(replace(draft.schedule, row=row) for draft, row in zip(drafts, created.rows, strict=True))
 
-    async def _standing(self, rows: Sequence[int]) -> tuple[Schedule, ...]:
-        found = await self.schedules(rows)
-        standing = []
-        for row in rows:
-            schedule = found.get(row)
-            if isinstance(schedule, StoredDataError):
-                raise schedule
-            if schedule is not None:
-                standing.append(schedule)
-        return tuple(standing)
-
-    async def change_schedule(self, change: ScheduleChange) -> None:
+    async def change_schedule(self, change: ScheduleChange) -> Schedule:
         """Replace a schedule by its next generation. Raises: NotFoundError; ConflictError; AlreadyExistsError for a revived name."""
-        await self._writer.submit(CHANGE, change, rows=3)
+        first = await self._writer.submit(CHANGE, change, rows=3)
+        if first is None:
+            return change.schedule
+        found = await self.schedules_by_uid([int(uid) for uid in first])
+        if not found:
+            raise NotFoundError("schedule", str(change.schedule.name))
+        return found[0]
 
     async def quarantine(self, row: int, entry: JournalEntry) -> None:
         """Make the schedule in this row DISABLED without reading its definition."""
@@ -128,6 +124,13 @@ class SqliteStore:
             found |= await schedules.by_row(self._lookups, rows[start : start + LOOKUP_ROWS])
         return found
 
+    async def schedules_by_uid(self, uids: Sequence[int]) -> tuple[Schedule, ...]:
+        """The schedules of these uids, in that order. Raises: StoredDataError."""
+        found: list[Schedule] = []
+        for start in range(0, len(uids), LOOKUP_ROWS):
+            found += await schedules.by_uid(self._lookups, uids[start : start + LOOKUP_ROWS])
+        return tuple(found)
+
     async def find_schedules(self, where: Filter, order: Order, page: PageRequest, *, show_deleted: bool = False) -> Page[Schedule]:
         """A page of schedules. Raises: InvalidError."""
         return await schedules.find(self._scans, where, order, page, show_deleted=show_deleted)
@@ -138,6 +141,16 @@ class SqliteStore:
         for start in range(0, len(rows), LOOKUP_ROWS):
             found |= await schedules.last_runs(self._lookups, rows[start : start + LOOKUP_ROWS])
         return found
+
+    # Requests
+
+    async def answered(self, request: RequestMark) -> Answer | None:
+        """The answer of an earlier call with this mark; None if there was none. Raises: ConflictError."""
+        return await requests.answered(self._lookups, request)
+
+    async def keep_answer(self, request: RequestMark, answer: Answer, *, now_us: int) -> Answer:
+        """Keep the answer of a call, and give it back; that of the first call if there was one before. Raises: ConflictError."""
+        return await self._writer.submit(requests.KEEP, requests.Keeping(request=request, answer=answer, time_us=now_us), rows=1)
 
     # Executions
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
@@ -25,6 +26,10 @@ class RequestMark:
     fingerprint: str
 
 
+Answer = Sequence[int | str]
+"""What a call with a mark was answered: uids of schedules, the id of an execution, or texts that the caller alone understands."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSchedule:
     """A schedule to be stored (its `row` is given by the store) and the first nominal time of its rule, None if there is none."""
@@ -38,13 +43,14 @@ class ScheduleChange:
     """A schedule's next generation: `schedule.generation` is the one that it replaces plus one.
 
     `entries` are journaled with it. `next_us` is the first nominal time after `schedule.planned_from_us`, None if there is none.
-    `disarmed` are executions that are taken back: their rows go, the journal keeps them.
+    `disarmed` are executions that are taken back: their rows go, the journal keeps them. `request` marks a change that somebody asked for.
     """
 
     schedule: Schedule
     next_us: int | None
     entries: tuple[JournalEntry, ...]
     disarmed: tuple[int, ...] = ()
+    request: RequestMark | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
