@@ -43,9 +43,10 @@ def test_method_is_in_the_contract_with_that_answer(method: calls.Method[object]
         (calls.get_schedule("x"), True),
         (calls.cancel_execution("x"), False),
         (calls.operate_schedules(BatchOperateSchedulesRequest(operation=ScheduleOperation.SCHEDULE_OPERATION_PAUSE)), True),
-        (calls.operate_schedules(BatchOperateSchedulesRequest(operation=ScheduleOperation.SCHEDULE_OPERATION_TRIGGER)), False),
+        (calls.operate_schedules(BatchOperateSchedulesRequest(operation=ScheduleOperation.SCHEDULE_OPERATION_TRIGGER)), True),
+        (calls.undelete_schedule("x"), True),
     ],
-    ids=["create", "trigger", "get", "cancel", "pause-many", "trigger-many"],
+    ids=["create", "trigger", "get", "cancel", "pause-many", "trigger-many", "undelete"],
 )
 def test_call_is_repeated_only_where_that_is_safe(call: calls.Call[object], repeatable: bool) -> None:
     assert call.repeatable is repeatable

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+from datetime import timedelta
 from typing import Any
 
 import grpc
 
 from schedd.api import filters
-from schedd.api.convert.basics import invalid, timestamp
+from schedd.api.convert.basics import duration, invalid, timestamp
 from schedd.api.convert.execution import KIND, entry
+from schedd.api.convert.schedule import STATE
 from schedd.api.pages import after_of, page_size, page_token
 from schedd.api.watch import Feed
 from schedd.core.errors import UnimplementedError
+from schedd.core.model.execution import ExecutionState
 from schedd.core.model.journal import JournalKind
 from schedd.core.model.query import Comparison, Operator
 from schedd.service.admin import Admin
@@ -44,8 +47,11 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             current_time=timestamp(status.now_us),
             host=socket.gethostname(),
             pid=os.getpid(),
-            armed_count=engine.waiting,
-            running_count=engine.running,
+            schedule_counts=[pb.ScheduleCount(state=STATE.number(state), count=count) for state, count in store.schedules.items()],
+            armed_count=engine.executions.get(ExecutionState.ARMED, 0),
+            queued_count=engine.executions.get(ExecutionState.QUEUED, 0),
+            running_count=engine.executions.get(ExecutionState.RUNNING, 0),
+            waiting_retry_count=engine.executions.get(ExecutionState.WAITING_RETRY, 0),
             planned_through_time=timestamp(engine.planned_through_us),
             watcher_count=self._feed.watchers,
             store=pb.StoreStatus(
@@ -53,13 +59,17 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
                 schema_version=store.schema_version,
                 size_bytes=store.size_bytes,
                 last_sequence=store.last_sequence,
-                schedule_count=store.schedules,
+                schedule_count=sum(store.schedules.values()),
                 execution_count=store.executions,
                 unfinished_count=store.unfinished,
             ),
+            time_zone_data_version=status.zone_data_version,
+            warnings=status.warnings,
             listen_addresses=self._addresses,
             first_sequence=oldest,
         )
+        if engine.lateness_p99_us is not None:
+            message.lateness_p99.CopyFrom(duration(timedelta(microseconds=engine.lateness_p99_us)))
         if engine.next_nominal_us is not None:
             message.next_time.CopyFrom(timestamp(engine.next_nominal_us))
         return message

@@ -98,9 +98,10 @@ class Schedules:
         Violations name `schedule.…`. Raises: NotFoundError; ConflictError; InvalidError; UnavailableError.
         """
         self._engine.must_be_open()
+        before = await self._stored(name)
         if (first := await self._answered(name, asking)) is not None:
             return first
-        before = await self._read(name, asking)
+        before = _live(before, name, asking)
         after = edit(before)
         if violations := check_change(before, after, now_us=self._clock.now_us()):
             raise InvalidError(tuple(violation.within("schedule") for violation in violations))
@@ -116,17 +117,18 @@ class Schedules:
         Raises: NotFoundError; ConflictError; UnavailableError.
         """
         self._engine.must_be_open()
+        before = await self._stored(name)
         try:
             if (first := await self._answered(name, asking)) is not None:
                 return first
-            before = await self._read(name, asking)
+            live = _live(before, name, asking)
         except NotFoundError:
             if not allow_missing:
                 raise
             await self._keep((), asking)
             return None
-        after = replace(before, state=ScheduleState.DELETED, deleted_us=self._clock.now_us())
-        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_DELETED, asking))
+        after = replace(live, state=ScheduleState.DELETED, deleted_us=self._clock.now_us())
+        return await self._change(live, after, asking, self._entry(after, JournalKind.SCHEDULE_DELETED, asking))
 
     async def undelete(self, name: ScheduleName, asking: Asking) -> Schedule:
         """Let a deleted schedule stand again, as it was; it goes on from now.
@@ -134,9 +136,11 @@ class Schedules:
         Raises: NotFoundError; AlreadyExistsError if a schedule has the name that is not deleted; ConflictError; UnavailableError.
         """
         self._engine.must_be_open()
+        before = await self._stored(name)
         if (first := await self._answered(name, asking)) is not None:
             return first
-        before = await self._store.schedule(name)
+        if before is None:
+            raise NotFoundError("schedule", str(name))
         if before.state is not ScheduleState.DELETED:
             raise AlreadyExistsError("schedule", str(name), "is not deleted, or another one has taken the name since")
         _must_be_seen(before, asking)
@@ -149,12 +153,13 @@ class Schedules:
         Raises: NotFoundError; ConflictError; InvalidError; PreconditionError (NOT_ENABLED); UnavailableError.
         """
         self._engine.must_be_open()
+        before = await self._stored(name)
         if (first := await self._answered(name, asking)) is not None:
             return first
         now_us = self._clock.now_us()
         if violations := tuple(check_pause(reason, until_us, now_us=now_us)):
             raise InvalidError(violations)
-        before = await self._read(name, asking)
+        before = _live(before, name, asking)
         if before.state not in (ScheduleState.ENABLED, ScheduleState.PAUSED):
             raise _not_in_state(before, "NOT_ENABLED", "only an enabled schedule can be paused")
         pause = Pause(actor=asking.actor, since_us=now_us, reason=reason, until_us=until_us)
@@ -170,9 +175,10 @@ class Schedules:
         Raises: NotFoundError; ConflictError; PreconditionError (NOT_PAUSED); UnavailableError.
         """
         self._engine.must_be_open()
+        before = await self._stored(name)
         if (first := await self._answered(name, asking)) is not None:
             return first
-        before = await self._read(name, asking)
+        before = _live(before, name, asking)
         if before.state is ScheduleState.ENABLED:
             return await self._unchanged(before, asking)
         if before.state not in (ScheduleState.PAUSED, ScheduleState.DISABLED):
@@ -191,10 +197,11 @@ class Schedules:
         """
         if asking.validate_only:
             raise UnimplementedError("a dry run of a trigger will render what would be sent, and send nothing")
+        before = await self._stored(name)
         answer = None if asking.request is None else await self._store.answered(asking.request)
         if answer is not None:
             return await self._store.execution(int(answer[0]))
-        schedule = await self._read(name, asking)
+        schedule = _live(before, name, asking)
         return await self._engine.trigger(schedule, actor=asking.actor, request=asking.request)
 
     async def preview(self, when: When, *, after_us: int | None, count: int) -> tuple[Instant, ...]:
@@ -271,13 +278,15 @@ class Schedules:
         answer = None if asking.request is None else await self._store.answered(asking.request)
         return None if answer is None else await self._store.schedules_by_uid([int(uid) for uid in answer])
 
-    async def _read(self, name: ScheduleName, asking: Asking) -> Schedule:
-        """The schedule as it stands, if it is not deleted, and is what the caller has seen."""
-        schedule = await self._store.schedule(name)
-        if schedule.state is ScheduleState.DELETED:
-            raise NotFoundError("schedule", str(name))
-        _must_be_seen(schedule, asking)
-        return schedule
+    async def _stored(self, name: ScheduleName) -> Schedule | None:
+        """The schedule of that name, deleted or not; None: there is none.
+
+        It is read before an earlier answer is looked for: what an earlier call has made of it then finds that call's answer too.
+        """
+        try:
+            return await self._store.schedule(name)
+        except NotFoundError:
+            return None
 
     def _state_restored(self, deleted: Schedule) -> ScheduleState:
         """Where a schedule stands once it is restored. One that has ended stays so: else its own policy might delete it again."""
@@ -335,6 +344,14 @@ class Schedules:
 
 def _violation(field: str, description: str) -> FieldViolation:
     return FieldViolation(field=field, reason="OUT_OF_RANGE", description=description)
+
+
+def _live(schedule: Schedule | None, name: ScheduleName, asking: Asking) -> Schedule:
+    """A stored schedule, if it is there and what the caller has seen. Raises: NotFoundError; ConflictError."""
+    if schedule is None or schedule.state is ScheduleState.DELETED:
+        raise NotFoundError("schedule", str(name))
+    _must_be_seen(schedule, asking)
+    return schedule
 
 
 def _must_be_seen(schedule: Schedule, asking: Asking) -> None:

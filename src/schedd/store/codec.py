@@ -124,6 +124,7 @@ _follow_up_decoders = {name: msgspec.json.Decoder(kind) for name, kind in FOLLOW
 _pause_decoder = msgspec.json.Decoder(Pause)
 _labels_decoder = msgspec.json.Decoder(dict[str, str])
 _evidence_decoder = msgspec.json.Decoder(dict[str, str | int | float | bool])
+_counts_decoder = msgspec.json.Decoder(dict[str, int])
 _answer_decoder = msgspec.json.Decoder(list[int | str])
 _trigger_decoders = {name: msgspec.json.Decoder(kind) for name, kind in TRIGGER_KINDS.items()}
 _target_decoders = {name: msgspec.json.Decoder(kind) for name, kind in TARGET_KINDS.items()}
@@ -232,6 +233,11 @@ def decode_labels(text: str) -> dict[str, str]:
 def decode_evidence(text: str) -> Evidence:
     """The evidence that `encode` wrote."""
     return _evidence_decoder.decode(text)
+
+
+def decode_counts(text: str) -> dict[str, int]:
+    """The object of integers that SQLite wrote."""
+    return _counts_decoder.decode(text)
 
 
 def decode_answer(text: str) -> list[int | str]:

@@ -23,9 +23,9 @@ from schedd.core.model.batch import (
 from schedd.core.model.execution import Attempt, Execution
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.query import Filter, Order, Page, PageRequest
-from schedd.core.model.schedule import Schedule, ScheduleName
+from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.ports import CommitListener
-from schedd.store import backup, database, executions, journal, requests, schedules, timers, upkeep
+from schedd.store import backup, codec, database, executions, journal, requests, schedules, timers, upkeep
 from schedd.store.change import CHANGE, QUARANTINE, Quarantine
 from schedd.store.creation import CREATE, Creation
 from schedd.store.reader import Reader
@@ -39,7 +39,10 @@ _STATUS = """
         (SELECT user_version FROM pragma_user_version),
         (SELECT coalesce(max(sequence), 0) FROM journal),
         max((SELECT coalesce(max(uid), 0) FROM schedules), (SELECT coalesce(max(id), 0) FROM executions)),
-        (SELECT count(*) FROM schedules) - (SELECT count(*) FROM schedules WHERE deleted_us IS NOT NULL),
+        (SELECT count(*) FROM schedules),
+        (SELECT json_group_object(state, counted) FROM (
+            SELECT state, count(*) AS counted FROM schedules WHERE state <> 'ENABLED' GROUP BY state
+        )),
         (SELECT count(*) FROM executions),
         (SELECT count(*) FROM executions WHERE state <> 'FINISHED')
 """
@@ -216,14 +219,18 @@ class SqliteStore:
 
     async def status(self) -> StoreStatus:
         """The store's own figures."""
-        version, sequence, newest, stored, executed, unfinished = await self._scans.one(_STATUS)
+        version, sequence, newest, stored, unusual, executed, unfinished = await self._scans.one(_STATUS)
+        counted = codec.decode_counts(unusual)
         return StoreStatus(
             path=str(self._path),
             schema_version=version,
             size_bytes=await asyncio.to_thread(database.size_bytes, self._path),
             last_sequence=sequence,
             newest_id=newest,
-            schedules=stored,
+            schedules={
+                ScheduleState.ENABLED: stored - sum(counted.values()),
+                **{state: counted[state] for state in ScheduleState if state in counted},
+            },
             executions=executed,
             unfinished=unfinished,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from schedd.core.model.execution import Attempt, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.reason import Outcome, Reason
-from schedd.core.model.schedule import Schedule
+from schedd.core.model.schedule import Schedule, ScheduleState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,14 +131,15 @@ class LastRun:
 class StoreStatus:
     """The store's own figures.
 
-    `size_bytes` counts the database and its write-ahead log. `newest_id` is the highest uid or execution id that is stored, 0 for none.
+    `size_bytes` counts the database and its write-ahead log. `schedules` counts them by state, deleted ones too. `newest_id` is the
+    highest uid or execution id that is stored, 0 for none.
     """
 
     path: str
     schema_version: int
     size_bytes: int
     last_sequence: int
-    schedules: int
+    schedules: Mapping[ScheduleState, int]
     executions: int
     unfinished: int
     newest_id: int = 0

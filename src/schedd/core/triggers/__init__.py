@@ -9,6 +9,7 @@ from schedd.core.triggers.preview import Effect, Instant, preview
 from schedd.core.triggers.recognition import recognise
 from schedd.core.triggers.rule import Rule
 from schedd.core.triggers.spread import due_us
+from schedd.core.triggers.zonename import zone_data_version
 
 __all__ = [
     "Effect",
@@ -22,4 +23,5 @@ __all__ = [
     "pointed",
     "preview",
     "recognise",
+    "zone_data_version",
 ]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
 from typing import Final
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import TZPATH, ZoneInfo, available_timezones
 
 from schedd.core.errors import ExpressionError
 from schedd.core.triggers.zone import Zone, load_zone
@@ -35,6 +37,19 @@ def is_zone(name: str) -> bool:
         return ZoneInfo(name).key == name
     except (KeyError, ValueError, OSError):
         return False
+
+
+@lru_cache(maxsize=1)
+def zone_data_version() -> str:
+    """The version of the time zone data that zoneinfo reads, such as `2025b`: the host's, else the tzdata package's; empty if unknown."""
+    for directory in map(Path, TZPATH):
+        try:
+            with (directory / "tzdata.zi").open(encoding="ascii", errors="replace") as text:
+                return text.readline().removeprefix("# version ").strip()
+        except OSError:
+            if (directory / "UTC").exists():
+                return ""
+    return version("tzdata")
 
 
 @lru_cache(maxsize=1)
