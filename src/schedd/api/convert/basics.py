@@ -10,11 +10,11 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from schedd.core.errors import FieldViolation, InvalidError
+from schedd.core.triggers import LAST_US
 
 _SECOND_US = 1_000_000
 _FIRST_SECOND = -62_135_596_800
-_LAST_SECOND = 253_402_300_799
-"""The years 1 to 9999, as google.protobuf.Timestamp has them."""
+"""The year 1 begins: the first that google.protobuf.Timestamp has."""
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -26,9 +26,9 @@ def timestamp(t_us: int) -> Timestamp:
 
 
 def micros(stamp: Timestamp, field: str) -> int:
-    """The UTC microseconds of a Timestamp; finer digits are cut off. Raises: InvalidError naming `field` outside the years 1 to 9999."""
-    if not (_FIRST_SECOND <= stamp.seconds <= _LAST_SECOND and 0 <= stamp.nanos < 1_000_000_000):
-        description = f"{stamp.seconds} s and {stamp.nanos} ns after 1970 is no instant in the years 1 to 9999"
+    """The UTC microseconds of a Timestamp; finer digits are cut off. Raises: InvalidError naming `field` outside the years 1 to 9990."""
+    if not (_FIRST_SECOND <= stamp.seconds < LAST_US // _SECOND_US and 0 <= stamp.nanos < 1_000_000_000):
+        description = f"{stamp.seconds} s and {stamp.nanos} ns after 1970 is no instant in the years 1 to 9990, where rules have answers"
         raise invalid(field, "OUT_OF_RANGE", description)
     return stamp.seconds * _SECOND_US + stamp.nanos // 1000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schedd.core.triggers.checking import check_when, described, pointed
+from schedd.core.triggers.civil import LAST_US
 from schedd.core.triggers.compilation import compile_when
 from schedd.core.triggers.oncalendar import normal_form
 from schedd.core.triggers.preview import Effect, Instant, preview
@@ -12,6 +13,7 @@ from schedd.core.triggers.spread import due_us
 from schedd.core.triggers.zonename import zone_data_version
 
 __all__ = [
+    "LAST_US",
     "Effect",
     "Instant",
     "Rule",
