@@ -14,6 +14,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from schedd.api.server import ApiServer, TcpListener, UseCases
+from schedd.api.watch import RING
 from schedd.service.admin import Admin
 from schedd.service.batches import Batches
 from schedd.service.executions import Executions
@@ -125,6 +126,7 @@ async def serving(
     target: HandTarget | None = None,
     tcp: TcpListener | None = None,
     with_reflection: bool = False,
+    watch_ring: int = RING,
 ) -> AsyncIterator[Api]:
     """The API on the database in `directory`, and a channel to its unix socket."""
     async with running(directory / "schedd.db", clock=clock, target=target) as rig:
@@ -136,7 +138,7 @@ async def serving(
             admin=Admin(store=rig.store, engine=rig.engine, clock=rig.clock, version="1.2.3"),
             clock=rig.clock,
         )
-        server = ApiServer(use_cases, socket=directory / "s", tcp=tcp, with_reflection=with_reflection)
+        server = ApiServer(use_cases, socket=directory / "s", tcp=tcp, with_reflection=with_reflection, watch_ring=watch_ring)
         await server.start()
         try:
             async with grpc.aio.insecure_channel(f"unix:{directory / 's'}") as channel:

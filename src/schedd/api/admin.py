@@ -10,15 +10,13 @@ from typing import Any
 import grpc
 
 from schedd.api import filters
-from schedd.api.convert.basics import duration, invalid, timestamp
-from schedd.api.convert.execution import KIND, entry
+from schedd.api.convert.basics import duration, timestamp
+from schedd.api.convert.execution import entry, kinds_of
 from schedd.api.convert.schedule import STATE
 from schedd.api.pages import after_of, page_size, page_token
 from schedd.api.watch import Feed
 from schedd.core.errors import UnimplementedError
 from schedd.core.model.execution import ExecutionState
-from schedd.core.model.journal import JournalKind
-from schedd.core.model.query import Comparison, Operator
 from schedd.service.admin import Admin
 from schedd.service.journal import Journal
 from schedd.v1 import admin_service_pb2 as pb
@@ -78,12 +76,6 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         search = (request.filter, request.order_by, tuple(request.kinds))
         order = filters.parse_order(request.order_by or "sequence desc", ("sequence",))
         where = filters.parse_filter(request.filter, filters.JOURNAL)
-        if len(request.kinds) > 1:
-            raise invalid("kinds", "NOT_BUILT_YET", "one kind at a time, for now")
-        where += tuple(
-            Comparison(field="kind", operator=Operator.EQUAL, value=KIND.word(kind, JournalKind.DAEMON_STARTED, "kinds").value)
-            for kind in request.kinds
-        )
         size = page_size(request.page_size)
         key = after_of(request.page_token, *search)
         at = int(key[0]) if key else 0
@@ -92,6 +84,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             through=at - 1 if order.descending and key else None,
             limit=size,
             where=where,
+            kinds=kinds_of(request.kinds),
             descending=order.descending,
         )
         following = (entries[-1].sequence,) if len(entries) == size else ()

@@ -9,6 +9,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from schedd.core.errors import (
     AlreadyExistsError,
     ConflictError,
+    ExpiredError,
     ExpressionError,
     FieldViolation,
     InvalidError,
@@ -62,6 +63,8 @@ def status_of(error: ScheddError) -> status_pb2.Status:
         case ResumableError():
             stream = error_details_pb2.ResourceInfo(resource_type="schedd.v1/JournalEntry", resource_name=str(error.sequence))
             return _status(code_pb2.ABORTED, error.reason, str(error), stream, metadata={"sequence": str(error.sequence)})
+        case ExpiredError():
+            return _status(code_pb2.OUT_OF_RANGE, error.reason, str(error))
         case UnavailableError():
             return _status(code_pb2.UNAVAILABLE, error.reason, str(error))
         case _:

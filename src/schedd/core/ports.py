@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from schedd.core.model.batch import (
     Timers,
 )
 from schedd.core.model.execution import Attempt, AttemptResult, DeliveryRequest, Execution
-from schedd.core.model.journal import JournalEntry
+from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName
 
@@ -195,9 +195,18 @@ class Store(Protocol):
         """The mark: every nominal time up to it has been decided. 0 on a new store."""
 
     async def journal(
-        self, *, after: int, limit: int, where: Filter = (), through: int | None = None, descending: bool = False
+        self,
+        *,
+        after: int,
+        limit: int,
+        where: Filter = (),
+        kinds: Collection[JournalKind] = (),
+        through: int | None = None,
+        descending: bool = False,
     ) -> tuple[JournalEntry, ...]:
-        """Entries with `after` < sequence <= `through`, at most `limit`, oldest first; `descending`: newest first.
+        """Entries with `after` < sequence <= `through`, of one of `kinds` (empty: of any), at most `limit`.
+
+        Oldest first; `descending`: newest first.
 
         Fields: kind, actor, schedule (full name), group, execution, cause, outcome, reason, time, labels.KEY (the schedule's of now).
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from schedd.core.model.batch import (
     Timers,
 )
 from schedd.core.model.execution import Attempt, Execution
-from schedd.core.model.journal import JournalEntry
+from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.ports import CommitListener
@@ -208,10 +208,19 @@ class SqliteStore:
         return int(mark)
 
     async def journal(
-        self, *, after: int, limit: int, where: Filter = (), through: int | None = None, descending: bool = False
+        self,
+        *,
+        after: int,
+        limit: int,
+        where: Filter = (),
+        kinds: Collection[JournalKind] = (),
+        through: int | None = None,
+        descending: bool = False,
     ) -> tuple[JournalEntry, ...]:
         """Entries with `after` < sequence <= `through`. Raises: InvalidError."""
-        return await journal.entries(self._scans, after=after, limit=limit, where=where, through=through, descending=descending)
+        return await journal.entries(
+            self._scans, after=after, limit=limit, where=where, kinds=kinds, through=through, descending=descending
+        )
 
     async def journal_bounds(self) -> tuple[int, int]:
         """The oldest and the newest kept sequence numbers."""

@@ -63,8 +63,10 @@ class Words(Generic[E]):
 
     def word(self, number: int, default: E, field: str) -> E:
         """The model's word; 0 means the default. Raises: InvalidError naming `field` for a number that is not built."""
-        if number == 0:
-            return default
+        return default if number == 0 else self.known(number, field)
+
+    def known(self, number: int, field: str) -> E:
+        """The model's word. Raises: InvalidError naming `field` for 0, and for a number that is not built."""
         found = self._word.get(number)
         if found is None:
             allowed = ", ".join(f"{self._prefix}_{word.value}" for word in self._number)
