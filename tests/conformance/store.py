@@ -650,6 +650,14 @@ class StoreSuite:
         await store.append([JournalEntry(time_us=1, kind=JournalKind.CLOCK_STEPPED)])
         assert len(await store.journal(after=0, limit=100, where=matching)) == count
 
+    async def test_journal_by_kinds(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        await store.arm(armed(execution(10, stored)))
+        await store.change_schedule(changed(stored))
+        wanted = {JournalKind.SCHEDULE_CREATED, JournalKind.SCHEDULE_UPDATED}
+        found = await store.journal(after=0, limit=100, kinds=wanted)
+        assert [entry.kind for entry in found] == [JournalKind.SCHEDULE_CREATED, JournalKind.SCHEDULE_UPDATED]
+
     async def test_timers_hold_every_enabled_schedule(self, store: Store) -> None:
         one, _, three = await create(store, draft(1), draft(2, state=ScheduleState.PAUSED), draft(3, next_us=None))
         assert await store.timers() == Timers(
