@@ -91,7 +91,7 @@ def _name(request: pb.CreateScheduleRequest, reading: Reading) -> ScheduleName:
     if request.schedule_id and (fault := next(check_name(ScheduleName(group=STAND_IN.group, schedule=name.schedule)), None)):
         reading.note("schedule_id", fault.reason, fault.description)
         return STAND_IN
-    if named not in (None, STAND_IN, name):
+    if named is not None and named is not STAND_IN and named != name:
         reading.note("schedule.name", "MISMATCH", f"is {named}, and parent and schedule_id say {name}; give one of the two")
     return name
 

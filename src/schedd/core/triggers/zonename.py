@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.metadata import version
@@ -39,17 +40,22 @@ def is_zone(name: str) -> bool:
         return False
 
 
-@lru_cache(maxsize=1)
-def zone_data_version() -> str:
+def zone_data_version(directories: Iterable[str] = TZPATH) -> str:
     """The version of the time zone data that zoneinfo reads, such as `2025b`: the host's, else the tzdata package's; empty if unknown."""
-    for directory in map(Path, TZPATH):
-        try:
-            with (directory / "tzdata.zi").open(encoding="ascii", errors="replace") as text:
-                return text.readline().removeprefix("# version ").strip()
-        except OSError:
-            if (directory / "UTC").exists():
-                return ""
+    for directory in map(Path, directories):
+        if (directory / "UTC").exists():
+            return _version_of(directory)
     return version("tzdata")
+
+
+def _version_of(directory: Path) -> str:
+    """What the first line of `tzdata.zi` says, where a distribution ships it."""
+    try:
+        with (directory / "tzdata.zi").open(encoding="utf-8", errors="replace") as text:
+            first = text.readline()
+    except OSError:
+        return ""
+    return first.removeprefix("# version ").strip()
 
 
 @lru_cache(maxsize=1)
