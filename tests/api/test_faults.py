@@ -15,6 +15,7 @@ from schedd.v1 import schedule_service_pb2 as pb
 from schedd.v1.execution_service_pb2 import CancelExecutionRequest, GetExecutionRequest
 from schedd.v1.policy_pb2 import CatchUpMode, Overlap
 from schedd.v1.schedule_pb2 import Schedule
+from schedd.v1.when_pb2 import CalendarShift
 from tests.api.served import Api, full_name, http, refused
 
 JOB = full_name("job")
@@ -33,9 +34,9 @@ def wrong_everywhere() -> Schedule:
     schedule.policies.attempt_timeout.seconds = -1
     schedule.policies.retry.max_backoff.seconds = -5
     schedule.policies.retry.max_age.CopyFrom(FOREVER)
-    schedule.policies.overlap = Overlap.OVERLAP_BUFFER_ONE
+    schedule.policies.overlap = 99  # type: ignore[assignment]
     schedule.policies.delivery = 99  # type: ignore[assignment]
-    schedule.policies.max_runs = 3
+    schedule.calendar_shift = CalendarShift.CALENDAR_SHIFT_SKIP
     schedule.start_time.CopyFrom(NEVER)
     return schedule
 
@@ -50,9 +51,9 @@ EVERYWHERE = {
     "schedule.policies.attempt_timeout": "OUT_OF_RANGE",
     "schedule.policies.retry.max_backoff": "OUT_OF_RANGE",
     "schedule.policies.retry.max_age": "OUT_OF_RANGE",
-    "schedule.policies.overlap": "NOT_BUILT_YET",
+    "schedule.policies.overlap": "INVALID_ENUM",
     "schedule.policies.delivery": "INVALID_ENUM",
-    "schedule.policies.max_runs": "NOT_BUILT_YET",
+    "schedule.calendar_shift": "NOT_BUILT_YET",
     "schedule.start_time": "OUT_OF_RANGE",
 }
 
