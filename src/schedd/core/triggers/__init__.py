@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from schedd.core.triggers.checking import check_when, described, pointed
+from schedd.core.triggers.civil import LAST_US
 from schedd.core.triggers.compilation import compile_when
 from schedd.core.triggers.oncalendar import normal_form
 from schedd.core.triggers.preview import Effect, Instant, preview
 from schedd.core.triggers.recognition import recognise
 from schedd.core.triggers.rule import Rule
 from schedd.core.triggers.spread import due_us
+from schedd.core.triggers.zonename import zone_data_version
 
 __all__ = [
+    "LAST_US",
     "Effect",
     "Instant",
     "Rule",
@@ -22,4 +25,5 @@ __all__ = [
     "pointed",
     "preview",
     "recognise",
+    "zone_data_version",
 ]
