@@ -15,7 +15,7 @@ import structlog
 from schedd.core.admission import Verdict, admit
 from schedd.core.model.execution import AttemptResult, DeliveryRequest, ExecutionState
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence
-from schedd.core.model.policy import Delivery, Overlap
+from schedd.core.model.policy import Delivery, Overlap, Policies
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.ports import Clock, Target
 from schedd.core.retry import RetryAt, after_attempt
@@ -123,15 +123,16 @@ class Dispatcher:
             self._alarm.ring()
 
     def _come_due(self, run: Run) -> None:
-        overlap = run.definition.schedule.policies.overlap
-        if run.state is ExecutionState.ARMED and overlap is not Overlap.ALLOW_ALL and (earlier := self._runs.come_due(run.row)):
-            self._admit(run, overlap, earlier)
+        policies = run.definition.schedule.policies
+        if run.state is ExecutionState.ARMED and policies.overlap is not Overlap.ALLOW_ALL and (earlier := self._runs.come_due(run.row)):
+            self._admit(run, policies, earlier)
         else:
             self._make_ready(run)
 
-    def _admit(self, run: Run, overlap: Overlap, earlier: Sequence[Run]) -> None:
+    def _admit(self, run: Run, policies: Policies, earlier: Sequence[Run]) -> None:
         """Decide about an execution that comes due while earlier ones of its schedule are unfinished."""
-        decision = admit(overlap, unfinished=len(earlier), buffered=len(self._buffered.get(run.row, ())))
+        buffered = len(self._buffered.get(run.row, ()))
+        decision = admit(policies.overlap, unfinished=len(earlier), buffered=buffered, buffer_limit=policies.buffer_limit)
         match decision.verdict:
             case Verdict.START:
                 self._make_ready(run)

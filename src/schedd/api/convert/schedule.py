@@ -19,7 +19,7 @@ from schedd.core.model.execution import id_text
 from schedd.core.model.policy import Policies
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.service.schedules import ScheduleView
-from schedd.v1 import schedule_pb2
+from schedd.v1 import policy_pb2, schedule_pb2
 
 STATE = Words(ScheduleState, schedule_pb2.ScheduleState, "SCHEDULE_STATE")
 
@@ -45,7 +45,6 @@ DEFINITION_FIELDS = (
 _UNBUILT = {
     (): ("calendar_shift",),
     ("policies",): (
-        "buffer_limit",
         "concurrency",
         "pause_after_failures",
         "max_runs",
@@ -60,6 +59,9 @@ _UNBUILT = {
     ("target", "process"): ("resource_limits",),
 }
 
+_SPELLED_OUT = {"circuit_open": (policy_pb2.HOLD_WAIT,), "recovery": (policy_pb2.RECOVERY_ADOPT,)}
+"""What answers say of fields that are not built yet, and so may be said again."""
+
 
 def schedule_of(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int, reading: Reading) -> Schedule:
     """A new schedule from what a client sent; `reading` notes its faults, also fields that are not built yet."""
@@ -68,7 +70,7 @@ def schedule_of(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int,
         name=name,
         when=when_of(message, now_us, reading),
         target=target_of(message.target, reading),
-        policies=policies_of(message.policies, reading) if message.HasField("policies") else Policies(),
+        policies=policies_of(message.policies, now_us, reading) if message.HasField("policies") else Policies(),
         description=message.description,
         labels=dict(message.labels),
     )
@@ -145,5 +147,5 @@ def _not_built(message: schedule_pb2.Schedule) -> Iterator[FieldViolation]:
                 break
             part = getattr(part, step)
         else:
-            present = {field.name for field, _ in part.ListFields()}
+            present = {field.name for field, value in part.ListFields() if value not in _SPELLED_OUT.get(field.name, ())}
             yield from (unbuilt(".".join((*path, name))) for name in names if name in present)

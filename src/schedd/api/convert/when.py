@@ -40,8 +40,8 @@ _HOURLY = Expression(text="@hourly")
 def when_of(message: schedule_pb2.Schedule, now_us: int, reading: Reading) -> When:
     """The rule that a message describes; `now_us` is what a delay is counted from."""
     return When(
-        triggers=tuple(_trigger_of(trigger, f"triggers[{at}]", now_us, reading) for at, trigger in enumerate(message.triggers)),
-        exclusions=tuple(_trigger_of(out, f"exclusions[{at}]", now_us, reading) for at, out in enumerate(message.exclusions)),
+        triggers=tuple(trigger_of(trigger, f"triggers[{at}]", now_us, reading) for at, trigger in enumerate(message.triggers)),
+        exclusions=tuple(trigger_of(out, f"exclusions[{at}]", now_us, reading) for at, out in enumerate(message.exclusions)),
         exclude_calendars=tuple(message.exclude_calendars),
         include_calendars=tuple(message.include_calendars),
         time_zone=message.time_zone or "UTC",
@@ -55,8 +55,8 @@ def when_of(message: schedule_pb2.Schedule, now_us: int, reading: Reading) -> Wh
 
 def fill_when(message: schedule_pb2.Schedule, when: When) -> None:
     """Put a rule into a message."""
-    message.triggers.extend(_trigger(trigger) for trigger in when.triggers)
-    message.exclusions.extend(_trigger(trigger) for trigger in when.exclusions)
+    message.triggers.extend(trigger_message(trigger) for trigger in when.triggers)
+    message.exclusions.extend(trigger_message(trigger) for trigger in when.exclusions)
     message.exclude_calendars.extend(when.exclude_calendars)
     message.include_calendars.extend(when.include_calendars)
     message.time_zone = when.time_zone
@@ -77,7 +77,8 @@ def _spread_of(message: when_pb2.Spread, reading: Reading) -> Spread:
     return Spread(mode=reading.word(SPREAD, message.mode, default, "spread.mode"), window=window)
 
 
-def _trigger_of(message: when_pb2.Trigger, field: str, now_us: int, reading: Reading) -> Trigger:
+def trigger_of(message: when_pb2.Trigger, field: str, now_us: int, reading: Reading) -> Trigger:
+    """The trigger that a message, at that field, describes."""
     match message.WhichOneof("rule"):
         case "expression":
             return Expression(text=message.expression)
@@ -115,7 +116,8 @@ def _once_of(message: when_pb2.OnceTrigger, field: str, now_us: int, reading: Re
     return Once(times_us=tuple(sorted(set(times))))
 
 
-def _trigger(trigger: Trigger) -> when_pb2.Trigger:
+def trigger_message(trigger: Trigger) -> when_pb2.Trigger:
+    """The message of a trigger."""
     match trigger:
         case Expression():
             return when_pb2.Trigger(expression=trigger.text)
