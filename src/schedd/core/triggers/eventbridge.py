@@ -32,11 +32,17 @@ from schedd.core.triggers.fieldsets import (
 )
 from schedd.core.triggers.localtime import parse_local_time
 
+_BEGINNING: Final = re.compile(r"\s*(?:cron|rate|at)\(")
 _FORM: Final = re.compile(r"\s*(?P<name>cron|rate|at)\((?P<body>[^()]*)\)\s*")
 _RATE: Final = re.compile(r"(?P<value>[0-9]{1,9}) +(?P<unit>minutes?|hours?|days?)")
 _UNITS: Final = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 _FIELDS: Final = (MINUTE, HOUR, DAY_OF_MONTH, MONTH, DAY_OF_WEEK_FROM_1, YEAR)
 _EXAMPLE: Final = "`cron(0 10 ? * MON-FRI *)` is 10:00 from Monday to Friday"
+
+
+def begins_like(text: str) -> bool:
+    """Whether a text begins like one of the three forms."""
+    return _BEGINNING.match(text) is not None
 
 
 def form_of(text: str) -> str:

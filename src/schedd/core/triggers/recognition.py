@@ -34,7 +34,6 @@ class LocalOnce:
 
 Recognised = Cron | EventBridgeCron | Interval | Once | LocalOnce | OnCalendar | Recurrence | AtStart
 
-_EVENTBRIDGE: Final = re.compile(r"\s*(?:cron|rate|at)\(")
 _RECURRENCE: Final = re.compile(r"(?:^|\n)\s*(?:DTSTART|RRULE|RDATE|EXDATE)[:;]|^\s*FREQ=", re.IGNORECASE)
 _EVERY: Final = re.compile(r"\s*@?every\s+(?P<duration>\S+)\s*", re.IGNORECASE)
 _EPOCH: Final = re.compile(r"\s*@[0-9]")
@@ -50,7 +49,7 @@ def recognise(text: str) -> Recognised:
     stripped = text.strip()
     if not stripped:
         raise ExpressionError(text=text, part="expression", reason="it is empty", suggestion="`0 10 * * *` is 10:00 each day")
-    if _EVENTBRIDGE.match(text):
+    if eventbridge.begins_like(text):
         return _eventbridge(text)
     if _RECURRENCE.search(text):
         return Recurrence(text=text)
