@@ -84,6 +84,4 @@ def _expressions(field: str, triggers: tuple[Trigger, ...], when: When, now_us: 
             rule_of(trigger, setting)
         except ExpressionError as error:
             inner = ".expression" if isinstance(trigger, Expression) else ""
-            yield FieldViolation(
-                field=f"{field}[{index}]{inner}", reason="INVALID_EXPRESSION", description=described(error)
-            )
+            yield FieldViolation(field=f"{field}[{index}]{inner}", reason="INVALID_EXPRESSION", description=described(error))

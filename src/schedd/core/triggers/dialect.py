@@ -29,12 +29,12 @@ class Dialect(StrEnum):
     AT_START = "reboot"
 
     @property
-    def title(self) -> str:
+    def words(self) -> str:
         """The dialect in words."""
-        return _TITLES[self]
+        return _WORDS[self]
 
 
-_TITLES = {
+_WORDS = {
     Dialect.CRON5: "cron, five fields",
     Dialect.CRON6: "cron, six fields, seconds first",
     Dialect.CRON7: "cron, seven fields, seconds first and the year last",

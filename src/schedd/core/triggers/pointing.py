@@ -1,4 +1,4 @@
-"""How an error in an expression is told, everywhere the same: the field and the reason, the expression with a caret, what would be right."""
+"""How an error in an expression is told, everywhere the same: the field and why, the expression with a caret, what would be right."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _AFTER: Final = 40
 
 def described(error: ExpressionError) -> str:
     """The whole message: the field and what is wrong with it, the expression with a caret, and what would be right."""
-    suggestion = f"\n{error.suggestion}" if error.suggestion else ""
+    suggestion = f"\n{_shown(error.suggestion)}" if error.suggestion else ""
     shown = f"\n{pointed(error)}" if error.text.strip() else ""
-    return f"{error.part}: {error.reason}{shown}{suggestion}"
+    return f"{error.part}: {_shown(error.reason)}{shown}{suggestion}"
 
 
 def pointed(error: ExpressionError) -> str:
@@ -45,6 +45,4 @@ def _shown(text: str) -> str:
 
 def _width(text: str) -> int:
     """How many terminal cells a text takes."""
-    return sum(
-        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text
-    )
+    return sum(0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

@@ -9,9 +9,13 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from schedd.core.errors import ExpressionError
 from schedd.core.triggers.zone import Zone, load_zone
+from schedd.core.triggers.zonehints import zone_hint
 
 _NOT_PLACES: Final = frozenset({"localtime", "posixrules", "Factory"})
 """Files beside the zones that zoneinfo opens: they mean whatever the host is set to."""
+
+_LONGEST: Final = 64
+"""More than any name: what is longer is not compared to the end."""
 
 
 def zone_named(name: str) -> Zone:
@@ -21,7 +25,11 @@ def zone_named(name: str) -> Zone:
     """
     if not is_zone(name):
         raise ExpressionError(
-            text=name, part="time_zone", reason=f"`{name}` is not an IANA time zone", length=max(1, len(name)), suggestion=_nearest(name)
+            text=name,
+            part="time_zone",
+            reason=f"`{name[:_LONGEST]}` is not an IANA time zone",
+            length=max(1, len(name)),
+            suggestion=_nearest(name),
         )
     return load_zone(name)
 
@@ -38,8 +46,10 @@ def is_zone(name: str) -> bool:
 
 
 def _nearest(name: str) -> str:
+    if (hint := zone_hint(name)) != "":
+        return hint
     known = {zone.lower(): zone for zone in available_timezones() - _NOT_PLACES}
     places = {zone.rpartition("/")[2]: zone for zone in known}
-    wanted = name.lower().replace(" ", "_")
+    wanted = name[:_LONGEST].lower().replace(" ", "_")
     near = get_close_matches(wanted, known, 1, 0.6) or [places[place] for place in get_close_matches(wanted, places, 1, 0.7)]
     return f"did you mean `{known[near[0]]}`?" if near else "a name such as `Europe/Berlin` or `UTC`"
