@@ -160,7 +160,8 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
                 instants = await self._schedules.preview_stored(name, after_us=after_us, count=count)
             case "schedule":
                 when = when_of(request.schedule, self._clock.now_us())
-                instants = await self._schedules.preview(when, after_us=after_us, count=count)
+                stored = schedule_name(request.schedule.name, "schedule.name") if request.schedule.name else None
+                instants = await self._schedules.preview(when, stored=stored, after_us=after_us, count=count)
             case _:
                 raise invalid("subject", "REQUIRED", "is empty: give a name or a schedule")
         end_us = micros(request.before_time) if request.HasField("before_time") else None

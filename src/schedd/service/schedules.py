@@ -200,13 +200,19 @@ class Schedules:
         schedule = await self._read(name, None)
         return await self._engine.trigger(schedule, actor=actor, request=request)
 
-    async def preview(self, when: When, *, after_us: int | None, count: int) -> tuple[Instant, ...]:
-        """The next fire times of a rule that is not stored. Raises: InvalidError."""
+    async def preview(self, when: When, *, stored: ScheduleName | None = None, after_us: int | None, count: int) -> tuple[Instant, ...]:
+        """The next fire times of a rule that is not stored: of a new schedule, or of the schedule `stored` if there is one of that name.
+
+        The stored one's creation time and uid then count, so that an interval's phase, H and spread are as an update would have them.
+
+        Raises: InvalidError.
+        """
         now_us = self._clock.now_us()
         violations = check_when(when, now_us=now_us)
         if violations:
             raise InvalidError(violations)
-        return self._preview(when, now_us, 0, now_us if after_us is None else after_us, count)
+        created_us, seed = await self._origin(stored, now_us)
+        return self._preview(when, created_us, seed, now_us if after_us is None else after_us, count)
 
     async def preview_stored(self, name: ScheduleName, *, after_us: int | None, count: int) -> tuple[Instant, ...]:
         """The next fire times of a stored schedule's rule. Raises: NotFoundError; InvalidError."""
@@ -294,6 +300,16 @@ class Schedules:
             )
             for schedule in schedules
         )
+
+    async def _origin(self, stored: ScheduleName | None, now_us: int) -> tuple[int, int]:
+        """The creation time and the uid of a schedule; of a new one now and 0."""
+        if stored is None:
+            return now_us, 0
+        try:
+            schedule = await self._store.schedule(stored)
+        except NotFoundError:
+            return now_us, 0
+        return schedule.created_us, schedule.uid
 
     def _preview(self, when: When, created_us: int, seed: int, after_us: int, count: int) -> tuple[Instant, ...]:
         if not 1 <= count <= PREVIEW_MAX:
