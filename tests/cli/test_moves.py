@@ -16,6 +16,10 @@ def at(*hours: float) -> Fires:
     return Fires(times=[START + timedelta(hours=hour) for hour in hours], until=END)
 
 
+def hours(time: datetime) -> float:
+    return (time - START) / timedelta(hours=1)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "moved", "added", "dropped", "kept"),
     [
@@ -34,7 +38,6 @@ def test_difference_is_told_by_kind(
     before: Fires, after: Fires, moved: list[tuple[float, float]], added: list[float], dropped: list[float], kept: int
 ) -> None:
     found = compare(before, after, START, END)
-    hours = lambda time: (time - START) / timedelta(hours=1)  # noqa: E731 - a word for the lines below
     assert [(hours(old), hours(new)) for old, new in found.moved] == moved
     assert [hours(time) for time in found.added] == added
     assert [hours(time) for time in found.dropped] == dropped

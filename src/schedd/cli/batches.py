@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
+from io import BufferedIOBase
 from typing import Any, BinaryIO, Final
 
 from schedd.core.errors import ExpressionError
@@ -36,7 +37,7 @@ _DIALECTS: Final = {
     "systemd-oncalendar": frozenset({Dialect.ON_CALENDAR}),
 }
 _REFUSED: Final = {
-    "quartz": "schedd does not read Quartz: its weekdays count from Sunday = 1; write the weekdays as names, and the dialect cron6 or cron7",
+    "quartz": "schedd does not read Quartz: its weekdays count from Sunday = 1; with weekdays as names it is cron6 or cron7",
     "cron6-sec-last": "schedd does not read seconds at the end: put them first, and the dialect is cron6-sec-first",
     "temporal-spec": "schedd does not read Temporal's calendar specs",
 }
@@ -67,31 +68,28 @@ class Defaults:
 def answers(lines: BinaryIO, defaults: Defaults) -> Iterator[bytes]:
     """The answers to the lines of a stream, gathered: what came in one read goes out in one piece, so that nothing waits for more input.
 
-    Each line is `{"expr", "dialect", "tz", "after", "n", "anchor"}`, all but `expr` optional; each answer `{"next": […]}` or `{"error": …}`.
+    Each line is `{"expr", "dialect", "tz", "after", "n", "anchor"}`, all but `expr` optional. Each answer is `{"next": […]}` or
+    `{"error": …}`.
     """
-    rest = b""
+    rest, skipping = b"", False
     while chunk := _read(lines):
         *whole, rest = (rest + chunk).split(b"\n")
-        if len(rest) > LINE_MAX:
-            whole, rest = [*whole, rest], _skip_line(lines)
-        if whole:
-            yield b"".join(answer(line, defaults) for line in whole)
+        if skipping and whole:
+            whole, skipping = whole[1:], False
+        found = [answer(line, defaults) for line in whole]
+        if len(rest) > LINE_MAX and not skipping:
+            found.append(answer(rest, defaults))
+            skipping = True
+        rest = b"" if skipping else rest
+        if found:
+            yield b"".join(found)
     if rest:
         yield answer(rest, defaults)
 
 
 def _read(lines: BinaryIO) -> bytes:
     """What is there, waiting only while there is nothing."""
-    return lines.read1(_CHUNK) if hasattr(lines, "read1") else lines.read(_CHUNK)
-
-
-def _skip_line(lines: BinaryIO) -> bytes:
-    """Read to the end of a line that is too long; what follows it."""
-    while chunk := _read(lines):
-        _, end, rest = chunk.partition(b"\n")
-        if end:
-            return rest
-    return b""
+    return lines.read1(_CHUNK) if isinstance(lines, BufferedIOBase) else lines.read(_CHUNK)
 
 
 def answer(line: bytes, defaults: Defaults) -> bytes:
@@ -149,7 +147,7 @@ def _in_dialect(text: str, name: str) -> Trigger:
         raise QueryFault(f"dialect: {_REFUSED[name]}")
     if name not in _DIALECTS:
         raise QueryFault(f"dialect: it is one of {', '.join(_DIALECTS)}, or is left out")
-    trigger = _FORCED.get(name, lambda text: Expression(text=text))(text)
+    trigger = _FORCED[name](text) if name in _FORCED else Expression(text=text)
     found = dialect_of(trigger)
     if found not in _DIALECTS[name]:
         raise QueryFault(f"dialect: the expression is {found.words}, and not {name}")

@@ -60,7 +60,7 @@ def _line(item: Instant, now: datetime, *, spoken: bool, distance: bool, univers
 def _told(item: Instant) -> list[Effect]:
     """The effects that are worth a mark: that the offset has changed goes without saying beside another."""
     others = [effect for effect in item.effects if effect is not Effect.OFFSET_CHANGED]
-    return others or list(item.effects)
+    return list(others or item.effects)
 
 
 def _legend(items: Sequence[Instant], width: int | None) -> list[str]:

@@ -62,7 +62,7 @@ def fires(client: SyncClient, subject: str | Schedule, start: datetime, end: dat
     cursor = start
     while len(times) < MOST:
         try:
-            page = client.preview_schedule(subject, after=cursor, before=end, count=_PAGE).occurrences
+            page = list(client.preview_schedule(subject, after=cursor, before=end, count=_PAGE).occurrences)
         except InvalidError as error:
             if {violation.reason for violation in error.violations} != {_NEVER_FIRES}:
                 raise

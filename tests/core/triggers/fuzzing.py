@@ -1,4 +1,4 @@
-"""Texts that are expressions, nearly expressions, or nothing at all; and what has to be true of each. The same seed gives the same texts."""
+"""Texts that are expressions, nearly expressions, or nothing at all; and what has to hold for each. A seed gives the same texts again."""
 
 from __future__ import annotations
 

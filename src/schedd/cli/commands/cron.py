@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,6 +19,8 @@ from schedd.cli.spans import parse_instant
 if TYPE_CHECKING:
     from schedd.core.model.when import When
     from schedd.core.triggers import Instant
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -32,7 +35,7 @@ _ZONE = click.option("-z", "--tz", default="UTC", show_default=True, metavar="ZO
 _AFTER = click.option("--after", metavar="TIME", help="Later than this (UTC, unless it has an offset); now if not given.")
 
 
-def _count(default: int) -> Any:
+def _count(default: int) -> Callable[[F], F]:
     return click.option("-n", "--count", type=click.IntRange(1, 10_000), default=default, show_default=True, help="How many times.")
 
 
@@ -52,8 +55,8 @@ schedctl cron explain 'rate(5 minutes)'
 def explain(session: Session, expression: str, tz: str, count: int, after: str | None) -> None:
     """Say how an expression is read.
 
-    Names its dialect, says in a sentence what it means and what is easily overlooked, and shows its fields and the next times, with a mark at
-    each effect of daylight saving. Without a server.
+    Names its dialect, says in a sentence what it means and what is easily overlooked, and shows its fields and the next times, with a mark
+    at each effect of daylight saving. Without a server.
     """
     from schedd.core.model.when import Expression
     from schedd.core.triggers import dialect_of, notes, sentence

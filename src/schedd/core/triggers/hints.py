@@ -1,4 +1,4 @@
-"""What would be right, for the mistakes that people make most: each hint ends an error, and what stands in backticks can be used as it is."""
+"""What would be right, for the mistakes that people make most: a hint ends an error; what stands in its backticks can be used as it is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ISO_SPAN: Final = re.compile(r"P(?:T(?P<time>[0-9]{1,6}[HMS])|(?P<date>[0-9]{1,
 _HALF_DAY: Final = re.compile(r"(?:at\s+)?(?P<hour>1[0-2]|[1-9])(?::(?P<minute>[0-5][0-9]))?\s*(?P<half>[ap])\.?m\.?", re.IGNORECASE)
 _ZONE_FIRST: Final = re.compile(r"(?:CRON_)?TZ=(?P<zone>\S+)\s+(?P<rest>.+)", re.DOTALL)
 _PLACE: Final = re.compile(r"[A-Z][A-Za-z]+/[A-Z][A-Za-z_/+-]+|UTC|GMT")
-_FIELDS_ONLY: Final = re.compile(r"\s*(?:[0-9*?][^a-z\s]*|H\S*|\s|[A-Z]{3}(?:[-,#]\S*)?)+")
+_FIELD: Final = re.compile(r"[0-9*?,/#~()A-Z-]+")
 _LONGEST_MACRO: Final = 16
 _QUOTES: Final = "\"'`“”‘’«»"
 _DASHES: Final = "‐‑‒–—−"
@@ -45,7 +45,7 @@ def missing_field(text: str, count: int) -> str:
     """The hint for an expression whose fields are too few or too many."""
     if (hint := spoken(text)) != "":
         return hint
-    if count == 4 and _FIELDS_ONLY.fullmatch(text) is not None:
+    if count == 4 and all(_FIELD.fullmatch(field) for field in text.split()):
         return f"one is missing; with any day of the week it is `{text.strip()} *`"
     return "`30 4 * * 1-5` is 04:30 from Monday to Friday"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -24,7 +25,7 @@ def steps_of(values: Sequence[int]) -> Steps | None:
     if len(values) < 3:
         return None
     step = values[1] - values[0]
-    even = step > 1 and all(later - earlier == step for earlier, later in zip(values, values[1:], strict=False))
+    even = step > 1 and all(later - earlier == step for earlier, later in pairwise(values))
     return Steps(values[0], values[-1], step) if even else None
 
 
