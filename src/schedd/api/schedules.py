@@ -27,6 +27,7 @@ from schedd.core.model.batch import RequestMark
 from schedd.core.model.query import Order
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.ports import Clock
+from schedd.core.triggers import dialect_of, sentence
 from schedd.service.schedules import Backlog, Operation, Schedules
 from schedd.v1 import policy_pb2, schedule_pb2, schedule_service_pb2_grpc
 from schedd.v1 import schedule_service_pb2 as pb
@@ -157,16 +158,22 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         match request.WhichOneof("subject"):
             case "name":
                 name = schedule_name(request.name)
+                schedule = (await self._schedules.get(name)).schedule
+                when, seed = schedule.when, schedule.uid
                 instants = await self._schedules.preview_stored(name, after_us=after_us, count=count)
             case "schedule":
-                when = when_of(request.schedule, self._clock.now_us())
+                when, seed = when_of(request.schedule, self._clock.now_us()), 0
                 stored = schedule_name(request.schedule.name, "schedule.name") if request.schedule.name else None
                 instants = await self._schedules.preview(when, stored=stored, after_us=after_us, count=count)
             case _:
                 raise invalid("subject", "REQUIRED", "is empty: give a name or a schedule")
         end_us = micros(request.before_time) if request.HasField("before_time") else None
         shown = [instant for instant in instants if end_us is None or instant.nominal_us < end_us]
-        return pb.PreviewScheduleResponse(occurrences=[occurrence(instant) for instant in shown])
+        return pb.PreviewScheduleResponse(
+            occurrences=[occurrence(instant) for instant in shown],
+            descriptions=[sentence(trigger, when.time_zone, seed=seed) for trigger in when.triggers],
+            dialects=[dialect_of(trigger) for trigger in when.triggers],
+        )
 
     async def BatchCreateSchedules(self, request: pb.BatchCreateSchedulesRequest, context: Context) -> pb.BatchCreateSchedulesResponse:
         drafts, violations = [], list[FieldViolation]()

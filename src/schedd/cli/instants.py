@@ -40,14 +40,21 @@ def instant_lines(items: Sequence[Instant], now: datetime, width: int | None) ->
     Where there is room, a line says in words what daylight saving does; else it has a mark, and the marks are told below. How far away an
     instant is gives way first, then UTC.
     """
-    for spoken, distance, universal in ((True, True, True), (False, True, True), (False, False, True), (False, False, False)):
-        lines = [_line(item, now, spoken=spoken, distance=distance, universal=universal) for item in items]
-        if width is None or max(map(len, lines), default=0) <= width:
+    lines = [_line(item, now, spoken=True) for item in items]
+    if _fits(lines, width):
+        return lines
+    for distance, universal in ((True, True), (False, True), (False, False)):
+        lines = [_line(item, now, distance=distance, universal=universal) for item in items]
+        if _fits(lines, width):
             break
-    return lines if spoken else [*lines, *_legend(items, width)]
+    return [*lines, *_legend(items, width)]
 
 
-def _line(item: Instant, now: datetime, *, spoken: bool, distance: bool, universal: bool) -> str:
+def _fits(lines: Sequence[str], width: int | None) -> bool:
+    return width is None or max(map(len, lines), default=0) <= width
+
+
+def _line(item: Instant, now: datetime, *, spoken: bool = False, distance: bool = True, universal: bool = True) -> str:
     local = local_of(item)
     parts = [f"{local:%a %Y-%m-%d %H:%M:%S}{f'.{local.microsecond:06d}'.rstrip('0') if local.microsecond else ''}{local:%z}"]
     parts += [utc_text(item.nominal_us)] if universal else []
