@@ -11,7 +11,7 @@ from time import process_time_ns
 
 from schedd.core.errors import ExpressionError
 from schedd.core.model.when import Expression, When
-from schedd.core.triggers import Rule, compile_when, described
+from schedd.core.triggers import Rule, compilation, compile_when, described, recognise
 
 SEEDS = (
     *("* * * * *", "30 4 * * 1-5", "*/15 9-17 * * MON-FRI", "0 0 1,15 * *", "5/15 0-23/2 1-7 jan,jul sun", "0 0 L * *", "0 0 L-3 * *"),
@@ -65,8 +65,8 @@ class Findings:
     broken: list[str] = field(default_factory=list)
     slowest: list[tuple[int, str, str]] = field(default_factory=list)
 
-    def timed(self, started_ns: int, what: str, text: str) -> None:
-        took_ns = process_time_ns() - started_ns
+    def timed(self, timings: dict[str, int], text: str) -> None:
+        what, took_ns = max(timings.items(), key=lambda one: one[1])
         if took_ns > LIMIT_NS / 5:
             self.slowest = sorted([*self.slowest, (took_ns, what, text)], reverse=True)[:20]
 
@@ -113,32 +113,49 @@ def _mutated(text: str, chance: random.Random) -> str:
 
 
 def judge(text: str, zone: str, findings: Findings) -> None:
-    """Hold one text to the laws: taken, or refused with a message and nothing else; then each next time is later."""
+    """Hold one text to the laws: taken, or refused with a message and nothing else; then each next time is later.
+
+    What takes too long is timed again, afresh: a pause of the collector or of the machine does not come twice.
+    """
+    timings = _judge(text, zone, findings)
+    for _ in range(2):
+        if max(timings.values()) <= LIMIT_NS:
+            break
+        recognise.cache_clear()
+        compilation._compile.cache_clear()
+        again = _judge(text, zone, Findings())
+        timings = {what: min(took_ns, again.get(what, took_ns)) for what, took_ns in timings.items()}
+    findings.timed(timings, text)
+
+
+def _judge(text: str, zone: str, findings: Findings) -> dict[str, int]:
+    """Nanoseconds of processor time of each step; what breaks a law goes into the findings."""
     started_ns = process_time_ns()
     try:
         rule = compile_when(When(triggers=(Expression(text=text),), time_zone=zone), created_us=STARTS_US[0], seed=7)
     except ExpressionError as error:
-        findings.timed(started_ns, "refused", text)
+        took_ns = process_time_ns() - started_ns
         findings.counts["refused"] += 1
         if not error.reason or not described(error).startswith(error.part):
             findings.broken.append(f"no message: {text!r}")
-        return
+        return {"refused": took_ns}
     except Exception as error:  # noqa: BLE001 - whatever else it is, is what is looked for
         findings.broken.append(f"{type(error).__name__} {error}: {text!r}")
-        return
-    findings.timed(started_ns, "taken", text)
+        return {"broken": 0}
     findings.counts["taken"] += 1
-    _walk(text, rule, findings)
+    return {"taken": process_time_ns() - started_ns, **_walk(text, rule, findings)}
 
 
-def _walk(text: str, rule: Rule, findings: Findings) -> None:
+def _walk(text: str, rule: Rule, findings: Findings) -> dict[str, int]:
+    timings: dict[str, int] = {}
     for start_us in STARTS_US:
         started_ns = process_time_ns()
         try:
             found_us = rule.next_after(start_us)
         except Exception as error:  # noqa: BLE001 - as above
             findings.broken.append(f"next_after {type(error).__name__} {error}: {text!r}")
-            return
-        findings.timed(started_ns, "next_after", text)
+            break
+        timings[f"next_after {start_us}"] = process_time_ns() - started_ns
         if found_us is not None and found_us <= start_us:
             findings.broken.append(f"not later: {text!r}")
+    return timings
