@@ -20,7 +20,8 @@ from typing import Any, TypeVar, cast
 
 import aiohttp
 
-from schedd.core.model.execution import Cause, DeliveryRequest, Outcome
+from schedd.core.model.execution import Cause, DeliveryRequest
+from schedd.core.model.reason import Outcome
 from schedd.core.model.schedule import ScheduleName
 from schedd.core.model.target import HttpTarget, Payload
 from schedd.targets.http.call import render

@@ -17,7 +17,8 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from schedd.core.model.execution import Cause, DeliveryRequest, Outcome
+from schedd.core.model.execution import Cause, DeliveryRequest
+from schedd.core.model.reason import Outcome
 from schedd.core.model.schedule import ScheduleName
 from schedd.core.model.target import ProcessTarget
 from schedd.targets.process.target import ProcessTargets

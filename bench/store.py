@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from schedd.core.model.batch import ArmBatch, ExecutionChange, NewSchedule, RecordBatch
-from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState, Outcome, Reason
+from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
 from schedd.core.model.journal import ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.target import HttpTarget
 from schedd.core.model.when import Expression, When

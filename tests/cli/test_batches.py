@@ -52,6 +52,7 @@ def test_rule_that_is_over_has_no_next() -> None:
         ("macro", "@daily"),
         ("macro", "@every 900s"),
         ("aws", "cron(0 10 ? * MON-FRI *)"),
+        ("systemd-oncalendar", "Mon..Fri 09:00"),
         ("cron5", "0 9 * * *"),
         ("interval", "every 5m"),
     ],

@@ -227,6 +227,13 @@ def test_batch_and_expression_exclude_each_other(capsys: pytest.CaptureFixture[s
     assert "--batch" in capsys.readouterr().err
 
 
+def test_oncalendar_expression_is_explained_by_its_normal_form(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cron", "explain", "Mon..Fri 10:00", "--tz", "Europe/Berlin"]) == 0
+    out = capsys.readouterr().out
+
+    assert "normal form   Mon..Fri *-*-* 10:00:00" in out
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_script_is_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["completion", shell]) == 0

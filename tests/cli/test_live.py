@@ -108,6 +108,11 @@ def test_caret_shows_where_an_expression_is_wrong(capfd: pytest.CaptureFixture[s
     assert re.search(r"0 25 \* \* \*\n +  \^\^", answer.err)
 
 
+def test_oncalendar_expression_makes_a_schedule(capfd: pytest.CaptureFixture[str]) -> None:
+    assert Run(capfd, "schedule", "create", "office", "--schedule", "Mon..Fri *-*-* 09:00", "--", "/bin/true").code == 0
+    assert " 09:00:00+0000 " in Run(capfd, "next", "office").out
+
+
 def test_what_get_prints_can_be_applied(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     created = Run(capfd, "schedule", "create", "round", "--every", "1h", "-l", "a=b", "--http", "http://127.0.0.1:9/", "--header", "A: b")
     assert created.code == 0

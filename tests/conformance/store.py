@@ -6,6 +6,7 @@ A test module subclasses `StoreSuite` and gives it a fixture `store`: an empty o
 from __future__ import annotations
 
 import asyncio
+import threading
 from array import array
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,11 +26,26 @@ from schedd.core.model.batch import (
     ScheduleChange,
     Timers,
 )
-from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState, Outcome, Reason
+from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
 from schedd.core.model.journal import ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.policy import (
+    CommandHolds,
+    Concurrency,
+    Condition,
+    DayFits,
+    Hold,
+    Notify,
+    Overlap,
+    Policies,
+    Recovery,
+    Retry,
+    RetryOn,
+    TriggerSchedule,
+)
 from schedd.core.model.query import Comparison, Filter, Operator, Order, PageRequest
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
-from schedd.core.model.target import HttpTarget, Payload, ProcessTarget
+from schedd.core.model.target import HttpTarget, Payload, ProcessTarget, StatusRange
 from schedd.core.model.when import Cron, Expression, Interval, Spread, SpreadMode, When
 from schedd.core.ports import Store
 
@@ -173,7 +189,8 @@ class StoreSuite:
         assert await store.schedule(first.name) == first
         assert await store.schedules([2, 1, 99]) == {1: first, 2: second}
 
-    async def test_schedule_with_every_field_set_reads_back_whole(self, store: Store) -> None:
+    @pytest.mark.parametrize("condition", [DayFits(days=Cron(text="0 0 * * 1-5")), CommandHolds(command=ProcessTarget(argv=("true",)))])
+    async def test_schedule_with_every_field_set_reads_back_whole(self, store: Store, condition: Condition) -> None:
         everything = schedule(
             1,
             when=When(
@@ -186,6 +203,23 @@ class StoreSuite:
                 spread=Spread(mode=SpreadMode.STABLE, window=timedelta(seconds=1)),
             ),
             target=ProcessTarget(argv=("a", "é\0"), env={"K": "v"}, stdin=Payload(content=b"\x00\xff", template=False)),
+            policies=Policies(
+                overlap=Overlap.BUFFER_ALL,
+                retry=Retry(retry_on=RetryOn(reasons=(Reason.TIMEOUT,), http_status=(StatusRange(first=500, last=599),), exit_codes=(75,))),
+                attempt_timeout=timedelta(minutes=1),
+                buffer_limit=7,
+                concurrency=Concurrency(key="database", limit=2, when_full=Hold.SKIP),
+                pause_after_failures=3,
+                max_runs=9,
+                on_success=(TriggerSchedule(schedule="groups/default/schedules/next"),),
+                on_failure=(
+                    Notify(target=HttpTarget(url="http://localhost/alarm")),
+                    TriggerSchedule(schedule="groups/default/schedules/b"),
+                ),
+                condition=condition,
+                circuit_open=Hold.SKIP,
+                recovery=Recovery.END,
+            ),
             description="what\nfor",
             labels={"team": "pay", "a": ""},
             state=ScheduleState.PAUSED,
@@ -486,6 +520,45 @@ class StoreSuite:
         assert len(heard) == 7
         assert [entry.sequence for entry in heard] == sorted({entry.sequence for entry in heard})
         assert list(await store.journal(after=0, limit=100)) == heard
+
+    async def test_listener_hears_every_kind_of_change_whole_and_in_order_on_the_loops_thread(self, store: Store) -> None:
+        heard: list[tuple[JournalEntry, ...]] = []
+        threads: set[int] = set()
+
+        def listen(entries: Sequence[JournalEntry]) -> None:
+            threads.add(threading.get_ident())
+            heard.append(tuple(entries))
+
+        def last_kind() -> JournalKind:
+            return heard[-1][-1].kind
+
+        (stored,) = await create(store, draft(1))
+        store.listen(listen)
+        run = execution(10, stored)
+        await store.arm(armed(run))
+        assert last_kind() is JournalKind.EXECUTION_ARMED
+        finished = execution_entry(run, JournalKind.EXECUTION_FINISHED)
+        await store.record(RecordBatch(changes=(finish(run, finished_us=NOW_US),), entries=(finished,)))
+        assert last_kind() is JournalKind.EXECUTION_FINISHED
+        await store.change_schedule(changed(stored))
+        assert last_kind() is JournalKind.SCHEDULE_UPDATED
+        await store.quarantine(stored.row, entry_of(stored, JournalKind.SCHEDULE_DISABLED))
+        assert last_kind() is JournalKind.SCHEDULE_DISABLED
+        with pytest.raises(AlreadyExistsError):
+            await create(store, draft(2), draft(1))
+        await asyncio.gather(*(self._append_and_find(store, number, heard) for number in range(40)))
+        assert threads == {threading.get_ident()}
+        sequences = [entry.sequence for entries in heard for entry in entries]
+        assert sequences == sorted(set(sequences))
+        assert [entry for entries in heard for entry in entries] == list(await store.journal(after=sequences[0] - 1, limit=1000))
+
+    @staticmethod
+    async def _append_and_find(store: Store, number: int, heard: Sequence[Sequence[JournalEntry]]) -> None:
+        """Append two entries; they have been heard, next to each other, when the call returns."""
+        await store.append([JournalEntry(time_us=number, kind=JournalKind.CLOCK_STEPPED, evidence={"half": half}) for half in (1, 2)])
+        found = [entry for entries in heard for entry in entries if entry.kind is JournalKind.CLOCK_STEPPED and entry.time_us == number]
+        assert [entry.evidence["half"] for entry in found] == [1, 2]
+        assert found[1].sequence == found[0].sequence + 1
 
     async def test_journal_gives_ranges_in_both_directions(self, store: Store) -> None:
         await store.append([JournalEntry(time_us=number, kind=JournalKind.CLOCK_STEPPED, evidence={"n": number}) for number in range(10)])

@@ -13,7 +13,8 @@ from datetime import timedelta
 import pytest
 
 from schedd.core.model import target as model
-from schedd.core.model.execution import AttemptResult, Cause, DeliveryRequest, Outcome, Reason
+from schedd.core.model.execution import AttemptResult, Cause, DeliveryRequest
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import ScheduleName
 from schedd.core.ports import Target
 

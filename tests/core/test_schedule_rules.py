@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import timedelta
 
@@ -70,6 +71,10 @@ def test_check_refuses_an_endless_description() -> None:
         (Policies(attempt_timeout=timedelta(days=400)), "policies.attempt_timeout"),
         (Policies(priority=-1), "policies.priority"),
         (Policies(retry=Retry(max_attempts=0)), "policies.retry.max_attempts"),
+        (Policies(retry=Retry(max_attempts=101)), "policies.retry.max_attempts"),
+        (Policies(retry=Retry(max_backoff=timedelta(days=367))), "policies.retry.max_backoff"),
+        (Policies(retry=Retry(multiplier=math.nan)), "policies.retry.multiplier"),
+        (Policies(catch_up=CatchUp(max_runs=1001)), "policies.catch_up.max_runs"),
         (Policies(retry=Retry(min_backoff=timedelta(seconds=-1))), "policies.retry.min_backoff"),
         (Policies(retry=Retry(min_backoff=timedelta(hours=1))), "policies.retry.max_backoff"),
         (Policies(retry=Retry(max_age=timedelta(days=-1))), "policies.retry.max_age"),

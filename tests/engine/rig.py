@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from schedd.core.model.execution import AttemptResult, DeliveryRequest, Outcome, Reason
+from schedd.core.model.execution import AttemptResult, DeliveryRequest
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.policy import Policies
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.target import HttpTarget
 from schedd.core.model.when import Expression, When

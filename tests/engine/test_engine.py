@@ -7,10 +7,11 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from schedd.core.model.execution import Cause, ExecutionState, Outcome, Reason
+from schedd.core.model.execution import Cause, ExecutionState
 from schedd.core.model.journal import JournalKind
 from schedd.core.model.policy import AfterLastRun, CatchUp, CatchUpMode, Delivery, Overlap, Policies, Retry
 from schedd.core.model.query import Order, PageRequest
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import ScheduleState
 from schedd.core.model.when import Expression, When
 from schedd.service.schedules import Backlog

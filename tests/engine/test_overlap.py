@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from schedd.core.model.execution import Execution, ExecutionState, Outcome, Reason
+from schedd.core.model.execution import Execution, ExecutionState
 from schedd.core.model.journal import JournalKind
 from schedd.core.model.policy import Overlap, Policies, Retry
 from schedd.core.model.query import Order, PageRequest
+from schedd.core.model.reason import Outcome, Reason
 from tests.engine.rig import BROKEN, SECOND, START_US, HandClock, Rig, running
 
 Told = tuple[int, ExecutionState, Outcome | None, Reason]

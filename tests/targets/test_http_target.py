@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from aiohttp import web
 
-from schedd.core.model.execution import Outcome, Reason
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.target import HttpTarget, Payload, ProcessTarget, StatusRange
 from schedd.targets.http.target import HttpLimits, HttpTargets
 from tests.conformance.target import NOMINAL_US, Subject, TargetSuite, delivery

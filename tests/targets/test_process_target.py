@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from schedd.core.model.execution import AttemptResult, Outcome, Reason
+from schedd.core.model.execution import AttemptResult
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.target import HttpTarget, Payload, ProcessTarget
 from schedd.targets.process.target import ProcessTargets
 from tests.conformance.target import Subject, TargetSuite, cancel_until_done, delivery

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from schedd.core.model.execution import Reason
 from schedd.core.model.policy import Overlap
+from schedd.core.model.reason import Reason
 
 BUFFER_CAP = 1000
 """The most executions that BUFFER_ALL keeps waiting."""

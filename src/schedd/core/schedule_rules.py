@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
+from typing import assert_never
 
+from schedd.core.admission import BUFFER_CAP
 from schedd.core.errors import FieldViolation
-from schedd.core.model.policy import CatchUp, Policies, Retry
+from schedd.core.model.policy import (
+    CatchUp,
+    CommandHolds,
+    Concurrency,
+    Condition,
+    DayFits,
+    FollowUp,
+    Notify,
+    Policies,
+    Retry,
+    RetryOn,
+    TriggerSchedule,
+)
 from schedd.core.model.schedule import NAME_PATTERN, Schedule, ScheduleName
 from schedd.core.model.when import AfterCompletion, AtStart, When
+from schedd.core.retry import RETRYABLE
 from schedd.core.target_rules import check_target
 from schedd.core.triggers import check_when
 
@@ -19,8 +35,14 @@ DESCRIPTION_MAX_CHARACTERS = 4096
 ATTEMPTS_MAX = 100
 DURATION_MAX = timedelta(days=366)
 CATCH_UP_RUNS_MAX = 1000
+FAILURES_MAX = 1000
+RUNS_MAX = 2**31
+KEY_MAX_CHARACTERS = 128
+CONCURRENCY_MAX = 10_000
+FOLLOW_UPS_MAX = 8
 
 _NAME = re.compile(NAME_PATTERN)
+_RESOURCE_NAME = re.compile(f"groups/{NAME_PATTERN}/schedules/{NAME_PATTERN}")
 _LABEL_KEY = re.compile(r"[a-z0-9](?:[a-z0-9._/-]{0,61}[a-z0-9])?")
 
 
@@ -97,6 +119,11 @@ def _policies(policies: Policies) -> Iterator[FieldViolation]:
         yield _out_of_range("policies.priority", policies.priority, "0 to 9")
     yield from _retry(policies.retry)
     yield from _catch_up(policies.catch_up)
+    yield from _counts(policies)
+    yield from _concurrency(policies.concurrency)
+    for name in ("on_success", "on_failure"):
+        yield from _follow_ups(f"policies.{name}", getattr(policies, name))
+    yield from _condition(policies.condition)
 
 
 def _retry(retry: Retry) -> Iterator[FieldViolation]:
@@ -114,6 +141,69 @@ def _retry(retry: Retry) -> Iterator[FieldViolation]:
         yield _out_of_range("policies.retry.multiplier", retry.multiplier, "1 to 100")
     if not 0 <= retry.jitter <= 1:
         yield _out_of_range("policies.retry.jitter", retry.jitter, "0 to 1")
+    yield from _retry_on(retry.retry_on)
+
+
+def _retry_on(retry_on: RetryOn) -> Iterator[FieldViolation]:
+    for index, codes in enumerate(retry_on.http_status):
+        if not 100 <= codes.first <= codes.last <= 599:
+            field = f"policies.retry.retry_on.http_status[{index}]"
+            yield _out_of_range(field, f"{codes.first} to {codes.last}", "a range within 100 to 599")
+    for index, code in enumerate(retry_on.exit_codes):
+        if not 1 <= code <= 255:
+            yield _out_of_range(f"policies.retry.retry_on.exit_codes[{index}]", code, "1 to 255")
+    for index, reason in enumerate(retry_on.reasons):
+        if reason not in RETRYABLE:
+            allowed = ", ".join(sorted(RETRYABLE))
+            yield _out_of_range(f"policies.retry.retry_on.reasons[{index}]", reason, f"one of {allowed}")
+
+
+def _counts(policies: Policies) -> Iterator[FieldViolation]:
+    for name, least, most in (("buffer_limit", 1, BUFFER_CAP), ("pause_after_failures", 0, FAILURES_MAX), ("max_runs", 0, RUNS_MAX)):
+        if not least <= getattr(policies, name) <= most:
+            yield _out_of_range(f"policies.{name}", getattr(policies, name), f"{least} to {most}")
+
+
+def _concurrency(concurrency: Concurrency | None) -> Iterator[FieldViolation]:
+    if concurrency is None:
+        return
+    if not 1 <= len(concurrency.key) <= KEY_MAX_CHARACTERS:
+        description = f"{len(concurrency.key)} characters; 1 to {KEY_MAX_CHARACTERS} are allowed"
+        yield FieldViolation(field="policies.concurrency.key", reason="OUT_OF_RANGE", description=description)
+    if not 1 <= concurrency.limit <= CONCURRENCY_MAX:
+        yield _out_of_range("policies.concurrency.limit", concurrency.limit, f"1 to {CONCURRENCY_MAX}")
+
+
+def _follow_ups(field: str, follow_ups: tuple[FollowUp, ...]) -> Iterator[FieldViolation]:
+    if len(follow_ups) > FOLLOW_UPS_MAX:
+        yield FieldViolation(field=field, reason="TOO_MANY", description=f"{len(follow_ups)}; at most {FOLLOW_UPS_MAX} are allowed")
+    for index, follow_up in enumerate(follow_ups):
+        match follow_up:
+            case TriggerSchedule(schedule=schedule):
+                if not _RESOURCE_NAME.fullmatch(schedule):
+                    description = f"{schedule!r} is not a schedule's name; groups/default/schedules/cleanup is"
+                    yield FieldViolation(field=f"{field}[{index}].schedule", reason="INVALID_NAME", description=description)
+            case Notify(target=target):
+                for violation in check_target(target, None):
+                    yield replace(violation, field=f"{field}[{index}].notify{violation.field.removeprefix('http')}")
+            case _:
+                assert_never(follow_up)
+
+
+def _condition(condition: Condition | None) -> Iterator[FieldViolation]:
+    match condition:
+        case None:
+            return
+        case CommandHolds():
+            for violation in check_target(condition.command, None):
+                yield replace(violation, field=f"policies.condition.command{violation.field.removeprefix('process')}")
+            if not timedelta(milliseconds=1) <= condition.timeout <= timedelta(hours=1):
+                yield _out_of_range("policies.condition.timeout", condition.timeout, "1 ms to 1 hour")
+        case DayFits(days=days):
+            for violation in check_when(When(triggers=(days,)), now_us=0):
+                yield replace(violation, field=violation.field.replace("triggers[0]", "policies.condition.days"))
+        case _:
+            assert_never(condition)
 
 
 def _catch_up(catch_up: CatchUp) -> Iterator[FieldViolation]:

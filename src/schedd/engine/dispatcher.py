@@ -13,9 +13,10 @@ from typing import assert_never
 import structlog
 
 from schedd.core.admission import Verdict, admit
-from schedd.core.model.execution import AttemptResult, DeliveryRequest, ExecutionState, Outcome, Reason
+from schedd.core.model.execution import AttemptResult, DeliveryRequest, ExecutionState
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence
 from schedd.core.model.policy import Delivery, Overlap
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.ports import Clock, Target
 from schedd.core.retry import RetryAt, after_attempt
 from schedd.engine.keeper import Keeper

@@ -14,8 +14,9 @@ import structlog
 
 from schedd.core.errors import StoredDataError, UnavailableError
 from schedd.core.model.batch import ArmBatch
-from schedd.core.model.execution import Cause, Execution, Outcome, Reason
+from schedd.core.model.execution import Cause, Execution
 from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.planning import LeftOut, plan
 from schedd.core.ports import Clock, Ids, Store

@@ -9,8 +9,9 @@ import structlog
 
 from schedd.core.errors import UnavailableError
 from schedd.core.model.batch import ExecutionChange, RecordBatch
-from schedd.core.model.execution import Attempt, AttemptResult, Execution, ExecutionState, Outcome, Reason
+from schedd.core.model.execution import Attempt, AttemptResult, Execution, ExecutionState
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.ports import Clock, Store
 from schedd.engine.runs import Run, Runs
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from schedd.core.model.batch import NewSchedule, RequestMark, ScheduleChange
-from schedd.core.model.execution import Cause, ExecutionState, Reason
+from schedd.core.model.execution import Cause, ExecutionState
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
+from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import NEVER, Timeline

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Iterator, Mapping
 
 from schedd.core.model.batch import ExecutionChange
-from schedd.core.model.execution import Execution, ExecutionState, Reason
+from schedd.core.model.execution import Execution, ExecutionState
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.reason import Reason
 from schedd.engine.definitions import Definition
 
 

@@ -15,9 +15,10 @@ from schedd.core.errors import (
     ScheddError,
 )
 from schedd.core.model.batch import LastRun, RequestMark
-from schedd.core.model.execution import Execution, Outcome, Reason
+from schedd.core.model.execution import Execution
 from schedd.core.model.journal import Evidence, JournalEntry, JournalKind
 from schedd.core.model.query import Filter, Order, Page, PageRequest
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
 from schedd.core.model.when import When
 from schedd.core.planning import left_out

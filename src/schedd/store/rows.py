@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from schedd.core.errors import StoredDataError
 from schedd.core.model.batch import ExecutionChange
-from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState, Outcome, Reason
+from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
 from schedd.core.model.journal import NO_EVIDENCE, ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.store import codec
 from schedd.store.statements import Row
@@ -104,7 +105,7 @@ def schedule_content(schedule: Schedule) -> Row:
         codec.encode_when(schedule.when),
         codec.target_kind(schedule.target),
         codec.encode(schedule.target),
-        codec.encode(schedule.policies),
+        codec.encode_policies(schedule.policies),
         codec.encode(schedule.labels),
         schedule.description,
         schedule.creator,

@@ -239,7 +239,6 @@ def test_day_match_and_wants_both_fields() -> None:
         ("@every 1x", "every", ""),
         ("@every 999999999999w", "every", ""),
         ("* * * *", "expression", ""),
-        ("Mon *-*-* 10:00:00", "expression", "cron"),
         ("FREQ=DAILY", "expression", "cron"),
     ],
 )
@@ -271,6 +270,10 @@ def test_check_names_every_wrong_field_at_once() -> None:
     [
         (When(triggers=()), "triggers"),
         (When(triggers=(Expression(text="* * * * *"),) * 33), "triggers"),
+        (When(triggers=(Expression(text="* * * * *"),), exclusions=(Expression(text="0 0 25 12 *"),) * 33), "exclusions"),
+        (When(triggers=(Expression(text="* * * * *"),), exclusions=(Expression(text="0 25 * * *"),)), "exclusions[0].expression"),
+        (When(triggers=(Expression(text="* * * * *"),), spread=Spread(window=timedelta(days=8))), "spread.window"),
+        (When(triggers=(Expression(text="* * * * *"),), end_us=NOW - 1), "triggers"),
         (When(triggers=(Expression(text="* * * * *"),), time_zone="Europe/Berlim"), "time_zone"),
         (When(triggers=(Expression(text="* * * * *"),), time_zone="localtime"), "time_zone"),
         (When(triggers=(Once(times_us=(NOW - 1,)),)), "triggers"),

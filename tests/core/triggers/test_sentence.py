@@ -55,6 +55,11 @@ from tests.core.triggers.fuzzing import texts
         ("cron(0/5 8-17 ? * 2-6 *)", "Every 5 minutes from 08:00 to 17:55, Monday to Friday"),
         ("cron(15 12 L * ? 2026)", "At 12:15, on the last day of the month, in 2026"),
         ("at(2030-01-31T09:00:00)", "Once, on Thu 2030-01-31 at 09:00:00"),
+        ("Mon..Fri *-*-* 09:00", "At 09:00, Monday to Friday"),
+        ("weekly", "At 00:00, on Monday"),
+        ("*-05~07/1", "At 00:00, on the last 7 days of May"),
+        ("*-*-* *:*:0.25", "At second 0.25 of every minute"),
+        ("*-*-* 9:0/30:0/20.5", "At every 20.5 seconds from 0 to 41 of minutes 0 and 30 of hour 09"),
     ],
 )
 def test_local_rule_is_told_with_its_zone(text: str, said: str) -> None:
@@ -82,6 +87,10 @@ def test_local_rule_is_told_with_its_zone(text: str, said: str) -> None:
 )
 def test_instants_and_intervals_are_told_without_a_zone(trigger: Expression | Interval | Once, said: str) -> None:
     assert sentence(trigger, "Europe/Berlin") == said
+
+
+def test_zone_that_a_rule_names_is_told() -> None:
+    assert sentence(Expression(text="*:0/15 America/New_York"), "Europe/Berlin") == "Every 15 minutes, in America/New_York"
 
 
 def test_day_match_changes_the_sentence_as_it_changes_the_rule() -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from schedd.api.convert.basics import Words, duration, timestamp
 from schedd.api.names import execution_name
-from schedd.core.model.execution import Attempt, Cause, Execution, ExecutionState, Outcome, Reason, id_text
+from schedd.core.model.execution import Attempt, Cause, Execution, ExecutionState, id_text
 from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.reason import Outcome, Reason
 from schedd.v1 import execution_pb2, journal_pb2, reason_pb2
 
 CAUSE = Words(Cause, execution_pb2.Cause, "CAUSE")

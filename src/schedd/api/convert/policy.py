@@ -70,7 +70,9 @@ def _retry_of(message: policy_pb2.Retry) -> Retry:
         max_attempts=message.max_attempts or _RETRY.max_attempts,
         multiplier=message.multiplier or _RETRY.multiplier,
         jitter=message.jitter if message.HasField("jitter") else _RETRY.jitter,
-        **spans,
+        min_backoff=spans["min_backoff"],
+        max_backoff=spans["max_backoff"],
+        max_age=spans["max_age"],
     )
 
 

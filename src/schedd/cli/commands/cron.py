@@ -153,6 +153,11 @@ def _preview(when: When, after_us: int, count: int) -> tuple[Instant, ...]:
 
 
 def _field_texts(expression: str) -> dict[str, str]:
+    from schedd.core.model.when import OnCalendar
+    from schedd.core.triggers import normal_form, recognise
+
+    if isinstance(recognise(expression), OnCalendar):
+        return {"normal form": normal_form(expression)}
     if "(" in expression:
         return {}
     parts = expression.split()

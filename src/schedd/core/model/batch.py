@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
-from schedd.core.model.execution import Attempt, Execution, ExecutionState, Outcome, Reason
+from schedd.core.model.execution import Attempt, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule
 
 

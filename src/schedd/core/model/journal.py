@@ -7,7 +7,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from schedd.core.model.execution import Cause, Outcome, Reason
+from schedd.core.model.execution import Cause
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import ScheduleName
 
 Evidence = Mapping[str, str | int | float | bool]

@@ -6,6 +6,7 @@ from schedd.core.triggers.checking import check_when
 from schedd.core.triggers.compilation import compile_when
 from schedd.core.triggers.dialect import Dialect, dialect_of
 from schedd.core.triggers.notes import notes
+from schedd.core.triggers.oncalendar import normal_form
 from schedd.core.triggers.pointing import described, pointed
 from schedd.core.triggers.preview import Effect, Instant, preview
 from schedd.core.triggers.recognition import recognise
@@ -23,6 +24,7 @@ __all__ = [
     "described",
     "dialect_of",
     "due_us",
+    "normal_form",
     "notes",
     "pointed",
     "preview",

@@ -57,11 +57,18 @@ def _by_number(pattern: DayPattern) -> str:
         return ""
     parts = [_numbers(members(pattern.days << 1))] if pattern.days else []
     parts += [f"the Monday-to-Friday day nearest the {ordinal(bit + 1)}" for bit in members(pattern.workday_near)]
-    parts += ["the last day" if not bit else f"the {ordinal(bit)} day before the last" for bit in members(pattern.from_end)]
+    parts += _from_end(members(pattern.from_end))
     for bit in members(pattern.workday_near_end):
         near = f"the {ordinal(bit)} day before the last" if bit else "the last day"
         parts.append("the last Monday-to-Friday day" if not bit else f"the Monday-to-Friday day nearest {near}")
     return joined(parts)
+
+
+def _from_end(distances: list[int]) -> list[str]:
+    """Days by how many follow them; the last ones of a month in one."""
+    if len(distances) > 1 and distances[-1] == len(distances) - 1:
+        return [f"the last {len(distances)} days"]
+    return ["the last day" if not distance else f"the {ordinal(distance)} day before the last" for distance in distances]
 
 
 def _numbers(days: list[int]) -> str:

@@ -112,6 +112,16 @@ class DaySet:
             day = end
         return None
 
+    def last_outside(self, day: int) -> int | None:
+        """The last day that is not a member and not after `day`."""
+        while day >= FIRST_DAY and not self._is_everything:
+            start, _, mask = self._load(day)
+            rest = ~mask & ((2 << (day - start)) - 1)
+            if rest:
+                return start + rest.bit_length() - 1
+            day = start - 1
+        return None
+
     def __contains__(self, day: int) -> bool:
         start, _, mask = self._load(day)
         return bool(mask >> (day - start) & 1)

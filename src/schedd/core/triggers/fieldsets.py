@@ -39,6 +39,11 @@ class Field:
         """The last value of `*`: one less than `high` where `high` is another name of `low` (7 for Sunday)."""
         return self.low + self.cycle - 1
 
+    @property
+    def article(self) -> str:
+        """What English puts before the name."""
+        return "an" if self.name == "hour" else "a"
+
 
 def _field(name: str, low: int, high: int, names: tuple[str, ...] = (), cycle: int = 0, draw_high: int = 0) -> Field:
     return Field(
@@ -186,24 +191,21 @@ def _read_value(token: Token, field: Field) -> int:
     if not token.value.isdigit():
         name = token.value.upper()
         if name not in field.names:
-            raise token.fault(f"`{token.value}` is not {_a(field)}", _example(field))
+            raise token.fault(f"`{token.value}` is not {field.article} {field.name}", _example(field))
         return field.low + field.names.index(name)
     if len(token.value) > 9 or not field.low <= int(token.value) <= field.high:
         raise token.fault(
-            f"{token.value} is out of range: {_a(field)} is {field.low} to {field.high}", beyond(field.name, token.value, field.high)
+            f"{token.value} is out of range: {field.article} {field.name} is {field.low} to {field.high}",
+            beyond(field.name, token.value, field.high),
         )
     return int(token.value)
 
 
 def _example(field: Field) -> str:
-    bounds = f"{_a(field)} is {field.low} to {field.high}"
+    bounds = f"{field.article} {field.name} is {field.low} to {field.high}"
     if field.names:
         return f"{bounds}, or {field.names[0]} to {field.names[-1]}"
     return f"{bounds}: `{field.low}`, `{field.low}-{field.low + 4}`, `*/5`, `{field.low},{field.low + 2}`"
-
-
-def _a(field: Field) -> str:
-    return f"an {field.name}" if field.name == "hour" else f"a {field.name}"
 
 
 def _span(low: int, high: int, step: int, field: Field) -> int:
@@ -319,8 +321,10 @@ def years_of(mask: int) -> tuple[int, ...]:
     return () if len(years) == YEAR.cycle else years
 
 
-def possible_days(at: Token, pattern: DayPattern, months: int, years: tuple[int, ...]) -> DaySet:
+def possible_days(at: Token, pattern: DayPattern, months: int, years: tuple[int, ...], *, last_day: str = "") -> DaySet:
     """The days of a pattern in months (bit m for the month m) and years.
+
+    `last_day`: how a dialect other than cron's writes the last day of a month.
 
     Raises: ExpressionError, pointing at the day of the month, when no day of any year matches.
     """
@@ -329,6 +333,6 @@ def possible_days(at: Token, pattern: DayPattern, months: int, years: tuple[int,
         longest = max(month_length(2000, month) for month in range(1, 13) if months >> month & 1)
         too_late = pattern.days & ((1 << longest) - 1) == 0 and pattern.days != 0
         why = f"the longest of its months has {longest} days" if too_late else "no day of its months and years fits all the day fields"
-        last = f"{at.text[: at.position]}L{at.text[at.position + len(at.value) :]}".strip()
-        raise at.fault(f"can never match: {why}", f"the last day of the month is `L`: `{last}`" if too_late else "")
+        last = last_day or f"`L`: `{f'{at.text[: at.position]}L{at.text[at.position + len(at.value) :]}'.strip()}`"
+        raise at.fault(f"can never match: {why}", f"the last day of the month is {last}" if too_late else "")
     return days

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from schedd.core.errors import ExpressionError
+from schedd.core.triggers.civil import FIRST_US, LAST_US
 from schedd.core.triggers.fieldsets import Token
 from schedd.core.triggers.hints import spoken
 
@@ -26,7 +27,7 @@ _STEP: Final = re.compile(r"(?P<count>[0-9]+)(?P<unit>ms|[smhdw])")
 
 
 class IntervalRule:
-    """Fires at the anchor and each `every_us` after it; never before the anchor."""
+    """Fires at the anchor and each `every_us` after it, between FIRST_US and LAST_US; never before the anchor."""
 
     __slots__ = ("_anchor_us", "_every_us")
 
@@ -35,12 +36,16 @@ class IntervalRule:
         self._anchor_us = anchor_us
 
     def next_after(self, t_us: int) -> int | None:
-        elapsed = t_us - self._anchor_us
-        return self._anchor_us if elapsed < 0 else t_us + self._every_us - elapsed % self._every_us
+        start_us = max(t_us, FIRST_US - 1)
+        elapsed = start_us - self._anchor_us
+        found = self._anchor_us if elapsed < 0 else start_us + self._every_us - elapsed % self._every_us
+        return found if found < LAST_US else None
 
     def prev_before(self, t_us: int) -> int | None:
-        elapsed = t_us - 1 - self._anchor_us
-        return None if elapsed < 0 else t_us - 1 - elapsed % self._every_us
+        last_us = min(t_us, LAST_US) - 1
+        elapsed = last_us - self._anchor_us
+        found = last_us - elapsed % self._every_us
+        return found if elapsed >= 0 and found >= FIRST_US else None
 
 
 def parse_duration(token: Token) -> timedelta:

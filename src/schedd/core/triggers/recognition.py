@@ -13,7 +13,7 @@ from schedd.core.triggers import eventbridge
 from schedd.core.triggers.civil import instant_us
 from schedd.core.triggers.cron import MACROS
 from schedd.core.triggers.fieldsets import Token, tokens_of
-from schedd.core.triggers.hints import macro, six_fields
+from schedd.core.triggers.hints import macro, six_fields, spoken
 from schedd.core.triggers.interval import parse_duration
 from schedd.core.triggers.localtime import parse_moment
 
@@ -38,7 +38,9 @@ Recognised = Cron | EventBridgeCron | Interval | Once | LocalOnce | OnCalendar |
 _RECURRENCE: Final = re.compile(r"(?:^|\n)\s*(?:DTSTART|RRULE|RDATE|EXDATE)[:;]|^\s*FREQ=", re.IGNORECASE)
 _EVERY: Final = re.compile(r"\s*@?every\s+(?P<duration>\S+)\s*", re.IGNORECASE)
 _EPOCH: Final = re.compile(r"\s*@[0-9]")
-_CALENDAR_SIGNS: Final = re.compile(r":|\.\.|~|[0-9*]-[0-9*]|^[A-Za-z,-]+$")
+_CALENDAR_SIGNS: Final = re.compile(r":|\.\.")
+"""What no cron expression has."""
+_CALENDAR_DATE: Final = re.compile(r"[0-9*,/]+[-~][0-9*,/~-]+")
 
 
 @lru_cache(maxsize=16384)
@@ -85,13 +87,22 @@ def _macro(text: str, name: str) -> Cron:
 
 def _cron_or_calendar(text: str) -> Recognised:
     tokens = tokens_of(text, "expression")
-    if len(tokens) in (5, 6, 7):
-        if len(tokens) == 6:
-            _refuse_eventbridge_fields(text, tokens)
-        return Cron(text=text)
-    if len(tokens) < 5 and (text.strip().startswith("@") or _CALENDAR_SIGNS.search(text.strip())):
+    if (hint := spoken(text)) != "":
+        start = tokens[0].position
+        raise Token(text, text.strip(), start, "expression").fault("it is in none of the dialects", hint)
+    if _CALENDAR_SIGNS.search(text) or (len(tokens) < 5 and _is_calendar(tokens)):
         return OnCalendar(text=text)
+    if len(tokens) == 6:
+        _refuse_eventbridge_fields(text, tokens)
     return Cron(text=text)
+
+
+def _is_calendar(tokens: list[Token]) -> bool:
+    """Whether what has too few fields for cron begins as OnCalendar does: with `@`, a word or a weekday, or with a date and a zone."""
+    first, *rest = (token.value for token in tokens)
+    if first[0] == "@" or (first[0].isalpha() and first[0] != "H"):
+        return True
+    return _CALENDAR_DATE.fullmatch(first) is not None and all(part[0].isalpha() for part in rest)
 
 
 def _refuse_eventbridge_fields(text: str, tokens: list[Token]) -> None:

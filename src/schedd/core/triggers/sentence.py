@@ -11,6 +11,7 @@ from schedd.core.triggers.cron import parse_cron
 from schedd.core.triggers.dayphrases import dates_of
 from schedd.core.triggers.eventbridge import parse_eventbridge_cron
 from schedd.core.triggers.fields import Fields
+from schedd.core.triggers.oncalendar import parse_oncalendar
 from schedd.core.triggers.phrases import count_of, joined
 from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, recognise
 from schedd.core.triggers.timephrases import times_of
@@ -47,7 +48,8 @@ def sentence(trigger: Trigger, time_zone: str, *, seed: int = 0) -> str:
         case LocalOnce():
             return f"Once, on {_moment(utc_datetime(known.local_us))}, in {time_zone}"
         case OnCalendar():
-            return _on_calendar(known, time_zone)
+            read = parse_oncalendar(known.text)
+            return _of_fields(read.fields, read.zones[0] if read.zones else time_zone)
         case Recurrence():
             return _recurrence(known, time_zone)
         case AtStart():
@@ -88,10 +90,6 @@ def _instants(once: Once) -> str:
     if len(times) <= _LISTED:
         return f"On {joined(times)}"
     return f"At {len(times)} instants, from {times[0]} to {times[-1]}"
-
-
-def _on_calendar(calendar: OnCalendar, time_zone: str) -> str:
-    return f"As OnCalendar={calendar.text.strip()}, in {time_zone}"
 
 
 def _recurrence(recurrence: Recurrence, time_zone: str) -> str:

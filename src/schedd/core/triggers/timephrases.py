@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from schedd.core.triggers.clockface import ClockFace
+from schedd.core.triggers.clockface import ClockFace, SubSeconds
 from schedd.core.triggers.phrases import joined, listed, members, ordinal, runs_of, steps_of
 
 _LISTED: Final = 6
@@ -15,7 +15,10 @@ _HOUR: Final = "{:02}".format
 
 def times_of(face: ClockFace) -> tuple[str, bool]:
     """The times in words, and whether they are a list of fixed times, such as `At 04:30 and 16:30`."""
-    hours, minutes, seconds = members(face.hours), members(face.minutes), members(face.seconds.mask)
+    hours, minutes = members(face.hours), members(face.minutes)
+    if isinstance(face.seconds, SubSeconds):
+        return _fine(hours, minutes, face.seconds), False
+    seconds = members(face.seconds.mask)
     if len(hours) * len(minutes) * len(seconds) <= _LISTED:
         times = [_clock(hour, minute, second, seconds) for hour in hours for minute in minutes for second in seconds]
         return f"At {joined(times)}", True
@@ -29,6 +32,21 @@ def times_of(face: ClockFace) -> tuple[str, bool]:
     else:
         head += f" of {'minute' if len(minutes) == 1 else 'minutes'} {listed(minutes, str)}"
     return _within_hours(head, hours, minutes, seconds), False
+
+
+def _fine(hours: list[int], minutes: list[int], seconds: SubSeconds) -> str:
+    """Seconds with fractions: each progression by its first, its last and its step."""
+    head = f"At {joined([_progression(step) for step in seconds.steps])} of {_named(minutes, 'minute')}"
+    return head if len(hours) == 24 else f"{head} of {'hour' if len(hours) == 1 else 'the hours'} {listed(hours, _HOUR)}"
+
+
+def _progression(step: range) -> str:
+    first, last = (f"{us / 1_000_000:.6f}".rstrip("0").rstrip(".") for us in (step[0], step[-1]))
+    return f"second {first}" if len(step) == 1 else f"every {step.step / 1_000_000:g} seconds from {first} to {last}"
+
+
+def _named(minutes: list[int], noun: str) -> str:
+    return f"every {noun}" if len(minutes) == 60 else f"{noun if len(minutes) == 1 else noun + 's'} {listed(minutes, str)}"
 
 
 def _rhythm(values: list[int], noun: str) -> str:

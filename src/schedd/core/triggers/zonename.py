@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Final
@@ -14,6 +15,7 @@ from schedd.core.triggers.zonehints import zone_hint
 _NOT_PLACES: Final = frozenset({"localtime", "posixrules", "Factory"})
 """Files beside the zones that zoneinfo opens: they mean whatever the host is set to."""
 
+_LENGTHS_APART: Final = 4
 _LONGEST: Final = 64
 """More than any name: what is longer is not compared to the end."""
 
@@ -45,11 +47,23 @@ def is_zone(name: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=1)
+def _known() -> tuple[dict[str, str], dict[str, str]]:
+    """The zones by their name in lower case, and those names by their last part; once, because it walks the files of the database."""
+    known = {zone.lower(): zone for zone in available_timezones() - _NOT_PLACES}
+    return known, {zone.rpartition("/")[2]: zone for zone in known}
+
+
 def _nearest(name: str) -> str:
     if (hint := zone_hint(name)) != "":
         return hint
-    known = {zone.lower(): zone for zone in available_timezones() - _NOT_PLACES}
-    places = {zone.rpartition("/")[2]: zone for zone in known}
+    known, places = _known()
     wanted = name[:_LONGEST].lower().replace(" ", "_")
-    near = get_close_matches(wanted, known, 1, 0.6) or [places[place] for place in get_close_matches(wanted, places, 1, 0.7)]
+    near = get_close_matches(wanted, _alike(wanted, known), 1, 0.6)
+    near = near or [places[place] for place in get_close_matches(wanted, _alike(wanted, places), 1, 0.7)]
     return f"did you mean `{known[near[0]]}`?" if near else "a name such as `Europe/Berlin` or `UTC`"
+
+
+def _alike(wanted: str, names: Iterable[str]) -> list[str]:
+    """The names that begin as what is wanted and are about as long: comparing with all of them takes milliseconds."""
+    return [name for name in names if name[0] == wanted[:1] and abs(len(name) - len(wanted)) <= _LENGTHS_APART]

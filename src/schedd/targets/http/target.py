@@ -15,7 +15,8 @@ from typing import Protocol
 import aiohttp
 
 from schedd.core.errors import TemplateError
-from schedd.core.model.execution import AttemptResult, DeliveryRequest, Outcome, Reason
+from schedd.core.model.execution import AttemptResult, DeliveryRequest
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.target import HttpTarget, StatusRange
 from schedd.targets.http.call import COMMON_HEADERS, Outgoing, render
 from schedd.targets.http.errors import connection_message

@@ -8,7 +8,8 @@ import signal
 from dataclasses import dataclass
 
 from schedd.core.errors import TemplateError
-from schedd.core.model.execution import AttemptResult, DeliveryRequest, Outcome, Reason
+from schedd.core.model.execution import AttemptResult, DeliveryRequest
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.target import ProcessTarget
 from schedd.core.template import VARIABLES, Template
 from schedd.targets.payload import render_payload
