@@ -8,10 +8,22 @@ from datetime import timedelta
 
 import pytest
 
-from schedd.core.model.policy import CatchUp, Policies, Retry
+from schedd.core.model.policy import (
+    CatchUp,
+    CommandHolds,
+    Concurrency,
+    DayFits,
+    Notify,
+    Policies,
+    Retry,
+    RetryOn,
+    TriggerSchedule,
+)
+from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleName
-from schedd.core.model.target import HttpTarget
+from schedd.core.model.target import HttpTarget, ProcessTarget, StatusRange
 from schedd.core.model.when import AfterCompletion, AtStart, Expression, When
+from schedd.core.retry import RETRYABLE
 from schedd.core.schedule_rules import check_schedule
 
 NOW = 1_767_225_600_000_000
@@ -21,6 +33,8 @@ GOOD = Schedule(
     target=HttpTarget(url="https://example.com/hook"),
     labels={"team": "pay"},
 )
+FOLLOWING = TriggerSchedule(schedule="groups/default/schedules/cleanup")
+TRUE = ProcessTarget(argv=("true",))
 
 
 def wrong(schedule: Schedule) -> set[str]:
@@ -83,10 +97,44 @@ def test_check_refuses_an_endless_description() -> None:
         (Policies(catch_up=CatchUp(window=timedelta(seconds=-1))), "policies.catch_up.window"),
         (Policies(catch_up=CatchUp(grace=timedelta(seconds=-1))), "policies.catch_up.grace"),
         (Policies(catch_up=CatchUp(max_runs=0)), "policies.catch_up.max_runs"),
+        (Policies(buffer_limit=0), "policies.buffer_limit"),
+        (Policies(buffer_limit=1001), "policies.buffer_limit"),
+        (Policies(pause_after_failures=-1), "policies.pause_after_failures"),
+        (Policies(max_runs=2**31 + 1), "policies.max_runs"),
+        (Policies(concurrency=Concurrency(key="", limit=1)), "policies.concurrency.key"),
+        (Policies(concurrency=Concurrency(key="k" * 129, limit=1)), "policies.concurrency.key"),
+        (Policies(concurrency=Concurrency(key="k", limit=0)), "policies.concurrency.limit"),
+        (Policies(on_success=(FOLLOWING,) * 9), "policies.on_success"),
+        (Policies(on_success=(FOLLOWING, TriggerSchedule(schedule="cleanup"))), "policies.on_success[1].schedule"),
+        (Policies(on_failure=(Notify(target=HttpTarget(url="nowhere")),)), "policies.on_failure[0].notify.url"),
+        (Policies(condition=CommandHolds(command=ProcessTarget(argv=()))), "policies.condition.command.argv"),
+        (Policies(condition=CommandHolds(command=TRUE, timeout=timedelta(hours=2))), "policies.condition.timeout"),
+        (Policies(condition=DayFits(days=Expression(text="0 0 32 * *"))), "policies.condition.days.expression"),
+        (
+            Policies(retry=Retry(retry_on=RetryOn(http_status=(StatusRange(first=500, last=600),)))),
+            "policies.retry.retry_on.http_status[0]",
+        ),
+        (Policies(retry=Retry(retry_on=RetryOn(exit_codes=(1, 0)))), "policies.retry.retry_on.exit_codes[1]"),
+        (Policies(retry=Retry(retry_on=RetryOn(reasons=(Reason.TEMPLATE,)))), "policies.retry.retry_on.reasons[0]"),
     ],
 )
 def test_check_refuses_policies_out_of_bounds(policies: Policies, field: str) -> None:
     assert wrong(replace(GOOD, policies=policies)) == {field}
+
+
+def test_check_accepts_policies_at_their_bounds() -> None:
+    policies = Policies(
+        buffer_limit=1000,
+        pause_after_failures=1000,
+        max_runs=2**31,
+        concurrency=Concurrency(key="k" * 128, limit=10_000),
+        on_success=(FOLLOWING,) * 8,
+        on_failure=(Notify(target=HttpTarget(url="http://localhost/")),),
+        condition=CommandHolds(command=TRUE, timeout=timedelta(hours=1)),
+        retry=Retry(retry_on=RetryOn(reasons=tuple(RETRYABLE), http_status=(StatusRange(first=100, last=599),), exit_codes=(1, 255))),
+    )
+    assert wrong(replace(GOOD, policies=policies)) == set()
+    assert wrong(replace(GOOD, policies=Policies(condition=DayFits(days=Expression(text="0 0 * * 1-5"))))) == set()
 
 
 @pytest.mark.parametrize(
