@@ -64,6 +64,15 @@ cron = _group(
     ],
 )
 
+importing = _group(
+    "import",
+    "Move in: write crontabs and systemd timers as schedules files.",
+    [
+        Late("crontab", f"{_ROOM}.importing:crontab", "Write a crontab's lines as a schedules file."),
+        Late("systemd", f"{_ROOM}.importing:systemd", "Write systemd timers as a schedules file."),
+    ],
+)
+
 server = _group(
     "server",
     "Look at the daemon itself.",
@@ -106,6 +115,7 @@ schedctl = _group(
         Late("schedule", "schedd.cli.tree:schedule", "Schedules: create, change, look.", _SUBJECTS),
         Late("execution", "schedd.cli.tree:execution", "Executions: look, follow, cancel.", _SUBJECTS),
         Late("cron", "schedd.cli.tree:cron", "Expressions, read without a server.", _SUBJECTS),
+        Late("import", "schedd.cli.tree:importing", "Moving in from cron and systemd timers.", _SUBJECTS),
         Late("server", "schedd.cli.tree:server", "The daemon itself: status, health, journal, version.", _SUBJECTS),
         Late("context", "schedd.cli.tree:context", "Named servers.", _SUBJECTS),
         Late("completion", f"{_ROOM}.completion:completion", "Print a completion script for bash, zsh or fish.", _SUBJECTS),
