@@ -21,6 +21,7 @@ _CASES: list[tuple[errors.ScheddError, int, str]] = [
     (errors.QuotaError(subject="s", limit=1, description="d"), code_pb2.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED"),
     (errors.UnimplementedError("it will"), code_pb2.UNIMPLEMENTED, "NOT_BUILT_YET"),
     (errors.ResumableError(sequence=7, reason="WATCHER_TOO_SLOW", description="d"), code_pb2.ABORTED, "WATCHER_TOO_SLOW"),
+    (errors.ExpiredError(reason="SEQUENCE_EXPIRED", description="d"), code_pb2.OUT_OF_RANGE, "SEQUENCE_EXPIRED"),
     (errors.UnavailableError(reason="DRAINING", description="d"), code_pb2.UNAVAILABLE, "DRAINING"),
     (errors.StoredDataError("schedule", 1, "d"), code_pb2.DATA_LOSS, "STORED_DATA"),
 ]

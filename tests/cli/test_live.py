@@ -164,6 +164,16 @@ def test_pause_update_resume_delete_go_round(capfd: pytest.CaptureFixture[str]) 
     assert Run(capfd, "delete", "turn", "nobody", "--yes").code == 3
 
 
+def test_undelete_restores_what_was_deleted_and_tells_what_it_cannot(capfd: pytest.CaptureFixture[str]) -> None:
+    Run(capfd, "schedule", "create", "back", "--cron", "@daily", "--", "/bin/true")
+    assert Run(capfd, "delete", "back", "--yes").code == 0
+    assert "back would be restored" in Run(capfd, "schedule", "undelete", "back", "--dry-run").err
+    assert "back restored" in Run(capfd, "schedule", "undelete", "back").err
+    assert yaml.safe_load(Run(capfd, "get", "back", "-o", "yaml").out)["triggers"] == [{"expression": "@daily"}]
+    assert Run(capfd, "schedule", "undelete", "back").code == 4
+    assert Run(capfd, "schedule", "undelete", "nobody").code == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

@@ -147,6 +147,7 @@ def where(field: str, operator: str, value: str | int) -> Filter:
 
 
 BY_NAME = Order(field="name")
+MARK = RequestMark(request_id="r", scope="Change", fingerprint="f")
 
 
 async def names(store: Store, matching: Filter = (), order: Order = BY_NAME, *, size: int = 1000, show_deleted: bool = False) -> list[str]:
@@ -278,7 +279,7 @@ class StoreSuite:
     async def test_change_by_many_at_once_succeeds_once(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))
         answers = await asyncio.gather(*(store.change_schedule(changed(stored)) for _ in range(5)), return_exceptions=True)
-        assert sorted(type(answer).__name__ for answer in answers) == ["ConflictError"] * 4 + ["NoneType"]
+        assert sorted(type(answer).__name__ for answer in answers) == ["ConflictError"] * 4 + ["Schedule"]
 
     async def test_change_of_an_unknown_schedule_is_not_found(self, store: Store) -> None:
         with pytest.raises(NotFoundError):
@@ -301,8 +302,68 @@ class StoreSuite:
         assert isinstance(deleted, Schedule)
         with pytest.raises(AlreadyExistsError):
             await store.change_schedule(changed(deleted, state=ScheduleState.ENABLED, deleted_us=None))
+        newer = await store.schedule(old.name)
+        await store.change_schedule(changed(newer, state=ScheduleState.DELETED, deleted_us=NOW_US + 1))
+        await store.change_schedule(changed(deleted, state=ScheduleState.ENABLED, deleted_us=None))
+        assert (await store.schedule(old.name)).uid == 1
         assert await names(store) == ["name"]
         assert await names(store, show_deleted=True) == ["name", "name"]
+
+    async def test_change_repeated_with_its_request_changes_nothing_and_gives_what_stands_now(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        paused = replace(changed(stored, state=ScheduleState.PAUSED), request=MARK)
+        assert await store.change_schedule(paused) == paused.schedule
+        await store.change_schedule(changed(paused.schedule, state=ScheduleState.ENABLED))
+        again = await store.change_schedule(replace(changed(stored, state=ScheduleState.PAUSED), request=MARK))
+        assert (again.state, again.generation) == (ScheduleState.ENABLED, 3)
+        assert await kinds(store, where("kind", "=", "SCHEDULE_UPDATED")) == [JournalKind.SCHEDULE_UPDATED] * 2
+
+    async def test_change_twice_at_once_with_one_request_changes_once(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        change = replace(changed(stored, description="new"), request=MARK)
+        answers = await asyncio.gather(*(store.change_schedule(change) for _ in range(3)))
+        assert [answer.generation for answer in answers] == [2, 2, 2]
+
+    async def test_change_with_a_request_id_of_another_request_conflicts(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        await store.change_schedule(replace(changed(stored), request=MARK))
+        with pytest.raises(ConflictError) as caught:
+            await store.change_schedule(replace(changed(stored), request=replace(MARK, fingerprint="g")))
+        assert caught.value.reason == "REQUEST_ID_REUSED"
+
+    async def test_change_that_is_refused_keeps_no_answer(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        await store.change_schedule(changed(stored))
+        with pytest.raises(ConflictError):
+            await store.change_schedule(replace(changed(stored), request=MARK))
+        assert await store.answered(MARK) is None
+
+    async def test_answer_of_a_change_is_there_once_the_change_is(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        assert await store.answered(MARK) is None
+        await store.change_schedule(replace(changed(stored), request=MARK))
+        assert list(await store.answered(MARK) or ()) == [1]
+        with pytest.raises(ConflictError):
+            await store.answered(replace(MARK, fingerprint="g"))
+
+    async def test_answer_kept_by_many_at_once_is_that_of_the_first(self, store: Store) -> None:
+        answers = await asyncio.gather(*(store.keep_answer(MARK, (str(at), at), now_us=NOW_US) for at in range(5)))
+        assert [list(answer) for answer in answers] == [["0", 0]] * 5
+        assert list(await store.answered(MARK) or ()) == ["0", 0]
+        with pytest.raises(ConflictError):
+            await store.keep_answer(replace(MARK, fingerprint="g"), (), now_us=NOW_US)
+
+    async def test_answer_is_kept_for_a_day(self, store: Store) -> None:
+        await store.keep_answer(MARK, ("one",), now_us=NOW_US)
+        await prune_all(store, Retention(), NOW_US + DAY)
+        assert await store.answered(MARK) is not None
+        await prune_all(store, Retention(), NOW_US + DAY + 1)
+        assert await store.answered(MARK) is None
+
+    async def test_schedules_by_uid_come_in_order_and_deleted_ones_too(self, store: Store) -> None:
+        one, two = await create(store, draft(1), draft(2))
+        gone = await store.change_schedule(changed(one, state=ScheduleState.DELETED, deleted_us=NOW_US))
+        assert await store.schedules_by_uid([2, 99, 1]) == (two, gone)
 
     async def test_quarantine_disables_and_journals_once(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))
@@ -589,6 +650,14 @@ class StoreSuite:
         await store.append([JournalEntry(time_us=1, kind=JournalKind.CLOCK_STEPPED)])
         assert len(await store.journal(after=0, limit=100, where=matching)) == count
 
+    async def test_journal_by_kinds(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        await store.arm(armed(execution(10, stored)))
+        await store.change_schedule(changed(stored))
+        wanted = {JournalKind.SCHEDULE_CREATED, JournalKind.SCHEDULE_UPDATED}
+        found = await store.journal(after=0, limit=100, kinds=wanted)
+        assert [entry.kind for entry in found] == [JournalKind.SCHEDULE_CREATED, JournalKind.SCHEDULE_UPDATED]
+
     async def test_timers_hold_every_enabled_schedule(self, store: Store) -> None:
         one, _, three = await create(store, draft(1), draft(2, state=ScheduleState.PAUSED), draft(3, next_us=None))
         assert await store.timers() == Timers(
@@ -664,11 +733,13 @@ class StoreSuite:
         assert await store.journal_bounds() == (newest, newest + 1)
 
     async def test_status_counts(self, store: Store) -> None:
-        (stored,) = await create(store, draft(1))
+        stored, gone = await create(store, draft(1), draft(2))
+        await store.change_schedule(changed(gone, state=ScheduleState.DELETED, deleted_us=NOW_US))
         await store.arm(armed(one := execution(10, stored), execution(11, stored, NOW_US + 1)))
         await store.record(RecordBatch(changes=(finish(one, finished_us=NOW_US),)))
         status = await store.status()
-        assert (status.schedules, status.executions, status.unfinished, status.newest_id) == (1, 2, 1, 11)
+        assert status.schedules == {ScheduleState.ENABLED: 1, ScheduleState.DELETED: 1}
+        assert (status.executions, status.unfinished, status.newest_id) == (2, 1, 11)
         assert status.last_sequence == (await store.journal_bounds())[1]
         assert status.size_bytes > 0
 

@@ -24,7 +24,7 @@ from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.target import HttpTarget, ProcessTarget, StatusRange
 from schedd.core.model.when import AfterCompletion, AtStart, Expression, When
 from schedd.core.retry import RETRYABLE
-from schedd.core.schedule_rules import check_schedule
+from schedd.core.schedule_rules import check_change, check_pause, check_schedule
 
 NOW = 1_767_225_600_000_000
 GOOD = Schedule(
@@ -149,3 +149,38 @@ def test_check_accepts_policies_at_their_bounds() -> None:
 def test_check_refuses_what_is_not_built_yet(when: When, field: str) -> None:
     violations = check_schedule(replace(GOOD, when=when), now_us=NOW)
     assert [(violation.field, violation.reason) for violation in violations] == [(field, "NOT_BUILT_YET")]
+
+
+def test_change_of_the_rest_leaves_a_past_rule_alone() -> None:
+    past = replace(GOOD, when=When(triggers=(Expression(text="at(2020-01-01T00:00:00)"),)))
+    assert check_change(past, replace(past, description="new"), now_us=NOW) == ()
+
+
+def test_change_to_a_past_rule_is_wrong() -> None:
+    past = replace(GOOD, when=When(triggers=(Expression(text="at(2020-01-01T00:00:00)"),)))
+    assert [violation.reason for violation in check_change(GOOD, past, now_us=NOW)] == ["NEVER_FIRES"]
+
+
+def test_change_under_a_past_rule_is_still_checked() -> None:
+    past = replace(GOOD, when=When(triggers=(Expression(text="at(2020-01-01T00:00:00)"),)))
+    assert [violation.field for violation in check_change(past, replace(past, description="x" * 5000), now_us=NOW)] == ["description"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "until_us", "fields"),
+    [
+        ("", None, []),
+        ("x" * 1024, NOW + 1, []),
+        ("x" * 1025, None, ["reason"]),
+        ("", NOW, ["until_time"]),
+        ("x" * 1025, 0, ["reason", "until_time"]),
+    ],
+)
+def test_pause_is_checked_for_its_reason_and_its_end(reason: str, until_us: int | None, fields: list[str]) -> None:
+    assert [violation.field for violation in check_pause(reason, until_us, now_us=NOW)] == fields
+
+
+def test_violation_within_a_parent_keeps_all_but_its_path() -> None:
+    (violation,) = check_pause("", 0, now_us=NOW)
+    moved = violation.within("schedule")
+    assert (moved.field, moved.reason, moved.description) == ("schedule.until_time", violation.reason, violation.description)

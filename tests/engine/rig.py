@@ -19,6 +19,7 @@ from schedd.core.model.when import Expression, When
 from schedd.core.ports import Alarm
 from schedd.engine.engine import Engine, EngineSettings
 from schedd.engine.ids import TimeIds
+from schedd.service.asking import Asking
 from schedd.service.schedules import Schedules
 from schedd.store.sqlite import SqliteStore
 
@@ -144,7 +145,7 @@ class Rig:
             target=HttpTarget(url="http://localhost/"),
             policies=policies or Policies(),
         )
-        return await self.schedules.create(draft, actor="test")
+        return await self.schedules.create(draft, Asking(actor="test"))
 
     async def settle(self) -> None:
         """Let every agent do what it can do now, until nothing of it waits to be committed."""

@@ -12,6 +12,7 @@ _LIST = "List schedules: what runs next, and how the last run went."
 _GET = "Show a schedule."
 _UPDATE = "Change some fields of a schedule."
 _DELETE = "Delete schedules."
+_UNDELETE = "Restore deleted schedules."
 _PAUSE = "Pause schedules, with a reason."
 _RESUME = "Resume paused schedules."
 _TRIGGER = "Run a schedule now."
@@ -36,6 +37,7 @@ schedule = _group(
         Late("list", f"{_ROOM}.schedules:list_schedules", _LIST),
         Late("update", f"{_ROOM}.update:update", _UPDATE),
         Late("delete", f"{_ROOM}.change:delete", _DELETE),
+        Late("undelete", f"{_ROOM}.change:undelete", _UNDELETE),
         Late("pause", f"{_ROOM}.change:pause", _PAUSE),
         Late("resume", f"{_ROOM}.change:resume", _RESUME),
         Late("trigger", f"{_ROOM}.trigger:trigger", _TRIGGER),

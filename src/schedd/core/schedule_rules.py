@@ -1,4 +1,4 @@
-"""What a schedule has to be: `check_schedule` names every wrong field at once, before anything is stored."""
+"""What a schedule has to be: `check_schedule` and `check_change` name every wrong field at once, before anything is stored."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from schedd.core.triggers import check_when
 LABELS_MAX = 64
 LABEL_VALUE_MAX_CHARACTERS = 256
 DESCRIPTION_MAX_CHARACTERS = 4096
+PAUSE_REASON_MAX_CHARACTERS = 1024
 ATTEMPTS_MAX = 100
 DURATION_MAX = timedelta(days=366)
 CATCH_UP_RUNS_MAX = 1000
@@ -54,9 +55,17 @@ def check_schedule(draft: Schedule, *, now_us: int) -> tuple[FieldViolation, ...
         *_description(draft.description),
         *check_when(draft.when, now_us=now_us),
         *_not_built(draft.when),
-        *(_within("target", violation) for violation in check_target(draft.target, draft.labels)),
+        *(violation.within("target") for violation in check_target(draft.target, draft.labels)),
         *_policies(draft.policies),
     )
+
+
+def check_change(before: Schedule, after: Schedule, *, now_us: int) -> tuple[FieldViolation, ...]:
+    """All that is wrong with what a schedule is to become: a rule whose times are past may stay, so that the rest can be changed."""
+    violations = check_schedule(after, now_us=now_us)
+    if after.when == before.when:
+        return tuple(violation for violation in violations if violation.reason != "NEVER_FIRES")
+    return violations
 
 
 def check_name(name: ScheduleName) -> Iterator[FieldViolation]:
@@ -71,8 +80,16 @@ def check_name(name: ScheduleName) -> Iterator[FieldViolation]:
             )
 
 
-def _within(prefix: str, violation: FieldViolation) -> FieldViolation:
-    return FieldViolation(field=f"{prefix}.{violation.field}", reason=violation.reason, description=violation.description)
+def check_pause(reason: str, until_us: int | None, *, now_us: int) -> Iterator[FieldViolation]:
+    """What is wrong with a pause, by fields of the proto's PauseScheduleRequest."""
+    if len(reason) > PAUSE_REASON_MAX_CHARACTERS:
+        yield FieldViolation(
+            field="reason",
+            reason="TOO_LONG",
+            description=f"{len(reason)} characters; at most {PAUSE_REASON_MAX_CHARACTERS} are allowed",
+        )
+    if until_us is not None and until_us <= now_us:
+        yield FieldViolation(field="until_time", reason="OUT_OF_RANGE", description="lies in the past; a pause ends later than it begins")
 
 
 def _labels(labels: Mapping[str, str]) -> Iterator[FieldViolation]:

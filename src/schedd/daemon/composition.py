@@ -44,6 +44,7 @@ from schedd.engine.ids import TimeIds
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.planner import Pace
 from schedd.service.admin import Admin
+from schedd.service.batches import Batches
 from schedd.service.executions import Executions
 from schedd.service.journal import Journal
 from schedd.service.schedules import Schedules
@@ -139,8 +140,10 @@ class Daemon:
             await processes.aclose()
 
     def _use_cases(self, store: SqliteStore, engine: Engine) -> UseCases:
+        schedules = Schedules(store=store, engine=engine, clock=self._clock, ids=engine.ids)
         return UseCases(
-            schedules=Schedules(store=store, engine=engine, clock=self._clock, ids=engine.ids),
+            schedules=schedules,
+            batches=Batches(store=store, schedules=schedules, clock=self._clock),
             executions=Executions(store=store, engine=engine),
             journal=Journal(store=store, engine=engine),
             admin=Admin(store=store, engine=engine, clock=self._clock, version=version("schedd")),

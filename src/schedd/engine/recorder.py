@@ -13,6 +13,7 @@ from schedd.core.model.execution import Attempt, AttemptResult, Execution, Execu
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.ports import Clock, Store
+from schedd.engine.lateness import Lateness
 from schedd.engine.runs import Run, Runs
 
 _REFUSED_WAIT = timedelta(seconds=1)
@@ -29,6 +30,7 @@ class Recorder:
         self._runs = runs
         self._clock = clock
         self._linger = linger
+        self.lateness = Lateness()
         self._changed: dict[int, Run] = {}
         self._abandoned: list[ExecutionChange] = []
         self._attempts: list[Attempt] = []
@@ -53,6 +55,7 @@ class Recorder:
         """An attempt has started."""
         if run.started_us is None:
             run.started_us = now_us
+            self.lateness.add(now_us - run.wake_us)
         run.state = ExecutionState.RUNNING
         run.reason = Reason.NONE
         self._change(run, JournalKind.EXECUTION_STARTED, now_us, evidence={"lateness_us": now_us - run.wake_us})

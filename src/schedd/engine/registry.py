@@ -57,11 +57,13 @@ class Registry:
         self._planner.wake()
         return stored
 
-    async def change(self, before: Schedule, after: Schedule, *entries: JournalEntry, skip_backlog: bool = False) -> Schedule:
+    async def change(
+        self, before: Schedule, after: Schedule, *entries: JournalEntry, skip_backlog: bool = False, request: RequestMark | None = None
+    ) -> Schedule:
         """Commit the next standing of a schedule, given as it was read and as it is to be, and let it take effect.
 
         What is armed is taken back and decided anew, also what is overdue if the rule stays the same; `skip_backlog`: from now on only.
-        Raises: as `Store.change_schedule`.
+        A request seen before changes nothing, and gives its schedule as it stands now. Raises: as `Store.change_schedule`.
         """
         now_us = self._clock.now_us()
         armed = self._armed(before.row)
@@ -74,19 +76,30 @@ class Registry:
         next_us = first_nominal_us(following)
         takebacks = [run.entry(JournalKind.EXECUTION_DISARMED, now_us)._replace(reason=Reason.SCHEDULE_CHANGED) for run in armed]
         change = ScheduleChange(
-            schedule=following, next_us=next_us, entries=(*entries, *takebacks), disarmed=tuple(run.id for run in armed)
+            schedule=following,
+            next_us=next_us,
+            entries=(*entries, *takebacks),
+            disarmed=tuple(run.id for run in armed),
+            request=request,
         )
+        stored = await self._commit(change, armed)
+        if stored is following:  # Not so when the request was a repetition, and this its first answer.
+            self._take_effect(following, next_us)
+            self._planner.wake()
+        return stored
+
+    async def _commit(self, change: ScheduleChange, armed: Sequence[Run]) -> Schedule:
+        """Commit a change, and give the schedule as it stands; what is armed is held back meanwhile, and let go if it stays."""
         for run in armed:
             self._runs.remove(run)
+        stored: Schedule | None = None
         try:
-            await self._store.change_schedule(change)
-        except BaseException:
-            for run in armed:
-                self._dispatcher.add(run)
-            raise
-        self._take_effect(following, next_us)
-        self._planner.wake()
-        return following
+            stored = await self._store.change_schedule(change)
+        finally:
+            if stored is not change.schedule:
+                for run in armed:
+                    self._dispatcher.add(run)
+        return stored
 
     def _armed(self, row: int) -> list[Run]:
         """What is armed by the rule, and so depends on the definition."""

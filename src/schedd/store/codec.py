@@ -124,7 +124,8 @@ _follow_up_decoders = {name: msgspec.json.Decoder(kind) for name, kind in FOLLOW
 _pause_decoder = msgspec.json.Decoder(Pause)
 _labels_decoder = msgspec.json.Decoder(dict[str, str])
 _evidence_decoder = msgspec.json.Decoder(dict[str, str | int | float | bool])
-_integers_decoder = msgspec.json.Decoder(list[int])
+_counts_decoder = msgspec.json.Decoder(dict[str, int])
+_answer_decoder = msgspec.json.Decoder(list[int | str])
 _trigger_decoders = {name: msgspec.json.Decoder(kind) for name, kind in TRIGGER_KINDS.items()}
 _target_decoders = {name: msgspec.json.Decoder(kind) for name, kind in TARGET_KINDS.items()}
 
@@ -234,6 +235,11 @@ def decode_evidence(text: str) -> Evidence:
     return _evidence_decoder.decode(text)
 
 
-def decode_integers(text: str) -> list[int]:
-    """The list of integers that `encode` wrote."""
-    return _integers_decoder.decode(text)
+def decode_counts(text: str) -> dict[str, int]:
+    """The object of integers that SQLite wrote."""
+    return _counts_decoder.decode(text)
+
+
+def decode_answer(text: str) -> list[int | str]:
+    """The list of integers and texts that `encode` wrote."""
+    return _answer_decoder.decode(text)

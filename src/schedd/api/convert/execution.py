@@ -99,5 +99,10 @@ def entry(entry: JournalEntry) -> journal_pb2.JournalEntry:
     return message
 
 
+def kinds_of(numbers: Iterable[int]) -> frozenset[JournalKind]:
+    """The journal kinds that a request asks for. Raises: InvalidError (kinds)."""
+    return frozenset(KIND.known(number, "kinds") for number in numbers)
+
+
 def _evidence_text(value: str | float | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

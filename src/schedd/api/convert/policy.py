@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from schedd.api.convert.basics import Words, duration, span
+from datetime import timedelta
+
+from schedd.api.convert.basics import Words, duration
+from schedd.api.reading import Reading
 from schedd.core.model.policy import AfterLastRun, CatchUp, CatchUpMode, Delivery, Overlap, Policies, Retry
 from schedd.v1 import policy_pb2
 
@@ -14,19 +17,22 @@ AFTER_LAST_RUN = Words(AfterLastRun, policy_pb2.AfterLastRun, "AFTER_LAST_RUN")
 _POLICIES = Policies()
 _CATCH_UP = CatchUp()
 _RETRY = Retry()
+_RETRY_SPANS = {"min_backoff": _RETRY.min_backoff, "max_backoff": _RETRY.max_backoff, "max_age": _RETRY.max_age}
+_SECOND = timedelta(seconds=1)
+"""Stands in for a span that cannot be read and has no default."""
 
 
-def policies_of(message: policy_pb2.Policies) -> Policies:
-    """The policies that a message describes; what is unset has its default. Raises: InvalidError."""
-    timeout = span(message.attempt_timeout, "policies.attempt_timeout") if message.HasField("attempt_timeout") else None
+def policies_of(message: policy_pb2.Policies, reading: Reading) -> Policies:
+    """The policies that a message describes; what is unset has its default."""
+    timeout = reading.span(message.attempt_timeout, "policies.attempt_timeout", _SECOND) if message.HasField("attempt_timeout") else None
     return Policies(
-        overlap=OVERLAP.word(message.overlap, _POLICIES.overlap, "policies.overlap"),
-        catch_up=_catch_up_of(message.catch_up) if message.HasField("catch_up") else _CATCH_UP,
-        retry=_retry_of(message.retry) if message.HasField("retry") else _RETRY,
+        overlap=reading.word(OVERLAP, message.overlap, _POLICIES.overlap, "policies.overlap"),
+        catch_up=_catch_up_of(message.catch_up, reading) if message.HasField("catch_up") else _CATCH_UP,
+        retry=_retry_of(message.retry, reading) if message.HasField("retry") else _RETRY,
         attempt_timeout=timeout,
-        delivery=DELIVERY.word(message.delivery, _POLICIES.delivery, "policies.delivery"),
+        delivery=reading.word(DELIVERY, message.delivery, _POLICIES.delivery, "policies.delivery"),
         priority=message.priority if message.HasField("priority") else _POLICIES.priority,
-        after_last_run=AFTER_LAST_RUN.word(message.after_last_run, _POLICIES.after_last_run, "policies.after_last_run"),
+        after_last_run=reading.word(AFTER_LAST_RUN, message.after_last_run, _POLICIES.after_last_run, "policies.after_last_run"),
     )
 
 
@@ -45,12 +51,12 @@ def policies(policies: Policies) -> policy_pb2.Policies:
     return message
 
 
-def _catch_up_of(message: policy_pb2.CatchUp) -> CatchUp:
+def _catch_up_of(message: policy_pb2.CatchUp, reading: Reading) -> CatchUp:
     return CatchUp(
-        mode=CATCH_UP.word(message.mode, _CATCH_UP.mode, "policies.catch_up.mode"),
-        window=span(message.window, "policies.catch_up.window") if message.HasField("window") else None,
+        mode=reading.word(CATCH_UP, message.mode, _CATCH_UP.mode, "policies.catch_up.mode"),
+        window=reading.span(message.window, "policies.catch_up.window", _SECOND) if message.HasField("window") else None,
         max_runs=message.max_runs or _CATCH_UP.max_runs,
-        grace=span(message.grace, "policies.catch_up.grace") if message.HasField("grace") else _CATCH_UP.grace,
+        grace=reading.span(message.grace, "policies.catch_up.grace", _CATCH_UP.grace) if message.HasField("grace") else _CATCH_UP.grace,
     )
 
 
@@ -61,10 +67,11 @@ def _catch_up(catch_up: CatchUp) -> policy_pb2.CatchUp:
     return message
 
 
-def _retry_of(message: policy_pb2.Retry) -> Retry:
+def _retry_of(message: policy_pb2.Retry, reading: Reading) -> Retry:
+    names = {field.name for field, _ in message.ListFields()}
     spans = {
-        name: span(getattr(message, name), f"policies.retry.{name}") if message.HasField(name) else getattr(_RETRY, name)
-        for name in ("min_backoff", "max_backoff", "max_age")
+        name: reading.span(getattr(message, name), f"policies.retry.{name}", default) if name in names else default
+        for name, default in _RETRY_SPANS.items()
     }
     return Retry(
         max_attempts=message.max_attempts or _RETRY.max_attempts,

@@ -12,7 +12,8 @@ from schedd.api.convert.policy import policies, policies_of
 from schedd.api.convert.target import target, target_of
 from schedd.api.convert.when import fill_when, when_of
 from schedd.api.names import execution_name
-from schedd.core.errors import FieldViolation, InvalidError
+from schedd.api.reading import Reading
+from schedd.core.errors import FieldViolation
 from schedd.core.model.batch import LastRun
 from schedd.core.model.execution import id_text
 from schedd.core.model.policy import Policies
@@ -60,16 +61,14 @@ _UNBUILT = {
 }
 
 
-def schedule_of(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int) -> Schedule:
-    """A new schedule from what a client sent. Raises: InvalidError, also for fields that are not built yet."""
-    violations = tuple(_not_built(message))
-    if violations:
-        raise InvalidError(violations)
+def schedule_of(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int, reading: Reading) -> Schedule:
+    """A new schedule from what a client sent; `reading` notes its faults, also fields that are not built yet."""
+    reading.faults += _not_built(message)
     return Schedule(
         name=name,
-        when=when_of(message, now_us),
-        target=target_of(message.target),
-        policies=policies_of(message.policies) if message.HasField("policies") else Policies(),
+        when=when_of(message, now_us, reading),
+        target=target_of(message.target, reading),
+        policies=policies_of(message.policies, reading) if message.HasField("policies") else Policies(),
         description=message.description,
         labels=dict(message.labels),
     )

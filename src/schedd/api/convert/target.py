@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from schedd.api.convert.basics import duration, invalid, span
+from schedd.api.convert.basics import duration
+from schedd.api.reading import Reading
 from schedd.core.model.target import (
     OUTPUT_LIMIT_BYTES,
     SUCCESS_STATUS,
@@ -17,17 +18,21 @@ from schedd.core.model.target import (
 from schedd.v1 import target_pb2
 
 _STDIN_TYPE = "application/octet-stream"
+_KILL_GRACE = timedelta(seconds=10)
+_NOBODY = HttpTarget(url="http://localhost/")
+"""Stands in for a target that is empty."""
 
 
-def target_of(message: target_pb2.Target) -> Target:
-    """The target that a message describes. Raises: InvalidError."""
+def target_of(message: target_pb2.Target, reading: Reading) -> Target:
+    """The target that a message describes."""
     match message.WhichOneof("kind"):
         case "http":
             return _http_of(message.http)
         case "process":
-            return _process_of(message.process)
+            return _process_of(message.process, reading)
         case _:
-            raise invalid("target", "REQUIRED", 'is empty: say what to fire at, such as {http: {url: "https://…"}}')
+            reading.note("target", "REQUIRED", 'is empty: say what to fire at, such as {http: {url: "https://…"}}')
+            return _NOBODY
 
 
 def target(target: Target) -> target_pb2.Target:
@@ -66,8 +71,10 @@ def _http(target: HttpTarget) -> target_pb2.HttpTarget:
     )
 
 
-def _process_of(message: target_pb2.ProcessTarget) -> ProcessTarget:
-    grace = span(message.kill_grace, "target.process.kill_grace") if message.HasField("kill_grace") else timedelta(seconds=10)
+def _process_of(message: target_pb2.ProcessTarget, reading: Reading) -> ProcessTarget:
+    grace = _KILL_GRACE
+    if message.HasField("kill_grace"):
+        grace = reading.span(message.kill_grace, "target.process.kill_grace", _KILL_GRACE)
     return ProcessTarget(
         argv=tuple(message.argv),
         env=dict(message.env),

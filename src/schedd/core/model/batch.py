@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from typing import NamedTuple
 from schedd.core.model.execution import Attempt, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.reason import Outcome, Reason
-from schedd.core.model.schedule import Schedule
+from schedd.core.model.schedule import Schedule, ScheduleState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,10 @@ class RequestMark:
     request_id: str
     scope: str
     fingerprint: str
+
+
+Answer = Sequence[int | str]
+"""What a call with a mark was answered: uids of schedules, the id of an execution, or texts that the caller alone understands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +43,14 @@ class ScheduleChange:
     """A schedule's next generation: `schedule.generation` is the one that it replaces plus one.
 
     `entries` are journaled with it. `next_us` is the first nominal time after `schedule.planned_from_us`, None if there is none.
-    `disarmed` are executions that are taken back: their rows go, the journal keeps them.
+    `disarmed` are executions that are taken back: their rows go, the journal keeps them. `request` marks a change that somebody asked for.
     """
 
     schedule: Schedule
     next_us: int | None
     entries: tuple[JournalEntry, ...]
     disarmed: tuple[int, ...] = ()
+    request: RequestMark | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,14 +131,15 @@ class LastRun:
 class StoreStatus:
     """The store's own figures.
 
-    `size_bytes` counts the database and its write-ahead log. `newest_id` is the highest uid or execution id that is stored, 0 for none.
+    `size_bytes` counts the database and its write-ahead log. `schedules` counts them by state, deleted ones too. `newest_id` is the
+    highest uid or execution id that is stored, 0 for none.
     """
 
     path: str
     schema_version: int
     size_bytes: int
     last_sequence: int
-    schedules: int
+    schedules: Mapping[ScheduleState, int]
     executions: int
     unfinished: int
     newest_id: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schedd.core.triggers.checking import check_when
+from schedd.core.triggers.civil import LAST_US
 from schedd.core.triggers.compilation import compile_when
 from schedd.core.triggers.dialect import Dialect, dialect_of
 from schedd.core.triggers.notes import notes
@@ -13,8 +14,10 @@ from schedd.core.triggers.recognition import recognise
 from schedd.core.triggers.rule import Rule
 from schedd.core.triggers.sentence import sentence
 from schedd.core.triggers.spread import due_us
+from schedd.core.triggers.zonename import zone_data_version
 
 __all__ = [
+    "LAST_US",
     "Dialect",
     "Effect",
     "Instant",
@@ -30,4 +33,5 @@ __all__ = [
     "preview",
     "recognise",
     "sentence",
+    "zone_data_version",
 ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
 from typing import Final
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import TZPATH, ZoneInfo, available_timezones
 
 from schedd.core.errors import ExpressionError
 from schedd.core.triggers.zone import Zone, load_zone
@@ -45,6 +47,24 @@ def is_zone(name: str) -> bool:
         return ZoneInfo(name).key == name
     except (KeyError, ValueError, OSError):
         return False
+
+
+def zone_data_version(directories: Iterable[str] = TZPATH) -> str:
+    """The version of the time zone data that zoneinfo reads, such as `2025b`: the host's, else the tzdata package's; empty if unknown."""
+    for directory in map(Path, directories):
+        if (directory / "UTC").exists():
+            return _version_of(directory)
+    return version("tzdata")
+
+
+def _version_of(directory: Path) -> str:
+    """What the first line of `tzdata.zi` says, where a distribution ships it."""
+    try:
+        with (directory / "tzdata.zi").open(encoding="utf-8", errors="replace") as text:
+            first = text.readline()
+    except OSError:
+        return ""
+    return first.removeprefix("# version ").strip()
 
 
 @lru_cache(maxsize=1)
