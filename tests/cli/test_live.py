@@ -75,8 +75,10 @@ def test_apply_is_idempotent_shows_differences_and_prunes(capfd: pytest.CaptureF
     _write(tmp_path, FILE.replace("0 9 * * *", "0 10 * * *"))
     planned = Run(capfd, "apply", "-f", file, "--dry-run")
     assert "triggers[0].expression: 0 9 * * * → 0 10 * * *" in planned.out
-    assert re.search(r"before: fires at +\w+ [\d-]+ 09:00:00-0[45]00", planned.out)
-    assert re.search(r"after: fires at +\w+ [\d-]+ 10:00:00-0[45]00", planned.out)
+    assert re.search(r"next 30 days: (29|30) moved", planned.out)
+    assert re.search(r"moves +\w+ [\d-]+ 09:00:00-0[45]00 → 10:00:00\n", planned.out)
+    [_, told, _] = json.loads(Run(capfd, "apply", "-f", file, "--dry-run", "-o", "json").out)
+    assert (told["action"], told["occurrences"]["added"], told["occurrences"]["dropped"]) == ("updated", 0, 0)
     assert json.loads(Run(capfd, "get", "daily", "-o", "json").out)["triggers"] == [{"expression": "0 9 * * *"}]
 
     assert Run(capfd, "apply", "-f", file).out.split() == ["unchanged", "hourly", "updated", "daily", "unchanged", "past"]
@@ -237,3 +239,18 @@ def test_creation_tells_when_it_fires_next(capfd: pytest.CaptureFixture[str]) ->
     answer = Run(capfd, "schedule", "create", "soon", "--every", "1h", "--", "/bin/true")
 
     assert "soon created; fires next" in answer.err
+
+
+def test_dry_run_compares_with_the_stored_schedules_own_draw_and_says_when_it_is_cut(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = "- {name: drawn, schedule: 'H H * * *', process: {argv: [/bin/true]}}\n"
+    file = _write(tmp_path, text)
+    Run(capfd, "apply", "-f", file)
+    _write(tmp_path, text.replace("/bin/true", "/bin/false"))
+    same = Run(capfd, "apply", "-f", file, "--dry-run")
+    assert re.search(r"next 30 days: (29|30) as before\n", same.out)
+    _write(tmp_path, text.replace("H H * * *", "* * * * * *"))
+    cut = Run(capfd, "apply", "-f", file, "--dry-run")
+    assert "it fires too often to compare 30 days" in cut.out
+    assert "… and " in cut.out

@@ -23,6 +23,7 @@ from schedd.core.errors import (
     UnavailableError,
     UnimplementedError,
 )
+from schedd.core.triggers import described
 
 DOMAIN = "schedd"
 
@@ -50,7 +51,7 @@ def status_of(error: ScheddError) -> status_pb2.Status:
         case InvalidError():
             return _invalid(error.violations)
         case ExpressionError():
-            return _invalid((FieldViolation(field=error.part, reason="INVALID_EXPRESSION", description=str(error)),))
+            return _invalid((FieldViolation(field=error.part, reason="INVALID_EXPRESSION", description=described(error)),))
         case ConflictError() | PreconditionError():
             return _resource(_CODES[type(error)], error.reason, error)
         case ResourceError():

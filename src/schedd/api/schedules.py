@@ -26,7 +26,7 @@ from schedd.core.model.query import Order, PageRequest
 from schedd.core.model.schedule import ScheduleName
 from schedd.core.model.when import When
 from schedd.core.ports import Clock
-from schedd.core.triggers import check_when
+from schedd.core.triggers import check_when, dialect_of, sentence
 from schedd.service.asking import Asking
 from schedd.service.batches import Batches, BatchOperation, Operation
 from schedd.service.schedules import BATCH_MAX, Schedules
@@ -135,15 +135,22 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
             case "name":
                 name = reading.name(request.name)
                 reading.check()
+                schedule = (await self._schedules.get(name)).schedule
+                when, seed = schedule.when, schedule.uid
                 instants = await self._schedules.preview_stored(name, after_us=after_us, count=count)
             case "schedule":
-                when = self._proposed(request.schedule, reading)
-                instants = await self._schedules.preview(when, after_us=after_us, count=count)
+                when, seed = self._proposed(request.schedule, reading), 0
+                stored = schedule_name(request.schedule.name, "schedule.name") if request.schedule.name else None
+                instants = await self._schedules.preview(when, stored=stored, after_us=after_us, count=count)
             case _:
                 reading.note("subject", "REQUIRED", "is empty: give a name or a schedule")
                 raise InvalidError(tuple(reading.faults))
         shown = [instant for instant in instants if end_us is None or instant.nominal_us < end_us]
-        return pb.PreviewScheduleResponse(occurrences=[occurrence(instant) for instant in shown])
+        return pb.PreviewScheduleResponse(
+            occurrences=[occurrence(instant) for instant in shown],
+            descriptions=[sentence(trigger, when.time_zone, seed=seed) for trigger in when.triggers],
+            dialects=[dialect_of(trigger) for trigger in when.triggers],
+        )
 
     async def BatchCreateSchedules(self, request: pb.BatchCreateSchedulesRequest, context: Context) -> pb.BatchCreateSchedulesResponse:
         reading, now_us = Reading(), self._clock.now_us()

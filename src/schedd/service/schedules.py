@@ -204,12 +204,18 @@ class Schedules:
         schedule = _live(before, name, asking)
         return await self._engine.trigger(schedule, actor=asking.actor, request=asking.request)
 
-    async def preview(self, when: When, *, after_us: int | None, count: int) -> tuple[Instant, ...]:
-        """The next fire times of a rule that is not stored. Violations name `schedule.…`. Raises: InvalidError."""
+    async def preview(self, when: When, *, stored: ScheduleName | None = None, after_us: int | None, count: int) -> tuple[Instant, ...]:
+        """The next fire times of a rule that is not stored: of a new schedule, or of the schedule `stored` if there is one of that name.
+
+        The stored one's creation time and uid then count, so that an interval's phase, H and spread are as an update would have them.
+
+        Violations name `schedule.…`. Raises: InvalidError.
+        """
         now_us = self._clock.now_us()
         if violations := check_when(when, now_us=now_us):
             raise InvalidError(tuple(violation.within("schedule") for violation in violations))
-        return self._preview(when, now_us, 0, now_us if after_us is None else after_us, count)
+        created_us, seed = await self._origin(stored, now_us)
+        return self._preview(when, created_us, seed, now_us if after_us is None else after_us, count)
 
     async def preview_stored(self, name: ScheduleName, *, after_us: int | None, count: int) -> tuple[Instant, ...]:
         """The next fire times of a stored schedule's rule. Raises: NotFoundError; InvalidError."""
@@ -311,6 +317,11 @@ class Schedules:
             )
             for schedule in schedules
         )
+
+    async def _origin(self, stored: ScheduleName | None, now_us: int) -> tuple[int, int]:
+        """The creation time and the uid of a schedule; of a new one now and 0."""
+        schedule = None if stored is None else await self._stored(stored)
+        return (now_us, 0) if schedule is None else (schedule.created_us, schedule.uid)
 
     def _preview(self, when: When, created_us: int, seed: int, after_us: int, count: int) -> tuple[Instant, ...]:
         if not 1 <= count <= PREVIEW_MAX:

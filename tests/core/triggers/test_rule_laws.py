@@ -157,9 +157,9 @@ def test_every_fires_at_creation_and_each_duration_after_it(text: str, every: ti
     assert rule.next_after(NOW) == NOW + every // timedelta(microseconds=1)
 
 
-def test_pointed_of_several_lines_is_the_text_alone() -> None:
+def test_pointed_of_several_lines_is_the_one_at_fault() -> None:
     error = ExpressionError(text="DTSTART:x\nRRULE:y", part="expression", reason="wrong", position=3)
-    assert pointed(error) == "DTSTART:x\nRRULE:y"
+    assert pointed(error) == "DTSTART:x\n   ^"
 
 
 @dataclass(frozen=True)

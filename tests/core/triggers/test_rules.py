@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from cronsim import CronSim
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from schedd.core.errors import ExpressionError
@@ -106,6 +106,7 @@ def test_rule_is_strictly_increasing_and_constant_between_fires(text: str, zone:
 
 
 @given(st.text(alphabet="0123456789*/-,LW#?HAMONFRI@() ~:", max_size=30))
+@example("")
 @settings(max_examples=3000)
 def test_any_text_is_compiled_or_refused_with_its_place(text: str) -> None:
     refused = None
@@ -115,7 +116,8 @@ def test_any_text_is_compiled_or_refused_with_its_place(text: str) -> None:
         refused = error
     if refused is not None:
         assert refused.reason
-        assert pointed(refused) in described(refused)
+        assert refused.reason in described(refused)
+        assert not text.strip() or pointed(refused) in described(refused)
 
 
 @pytest.mark.parametrize(

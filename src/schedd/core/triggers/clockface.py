@@ -68,6 +68,11 @@ class SubSeconds:
         self.first_us = min(step[0] for step in steps)
         self.last_us = max(step[-1] for step in steps)
 
+    @property
+    def steps(self) -> tuple[range, ...]:
+        """The members as microseconds into the minute."""
+        return self._steps
+
     def first_from(self, us: int) -> int | None:
         """The first member at or after `us` microseconds into the minute."""
         found = (max(step[0], us + (step[0] - us) % step.step) for step in self._steps if us <= step[-1])

@@ -132,6 +132,21 @@ class DaySet:
         return self.first_from(FIRST_DAY) is None
 
     @property
+    def pattern(self) -> DayPattern:
+        """Which days of a month are members."""
+        return self._pattern
+
+    @property
+    def months(self) -> int:
+        """The months that have members: bit m-1 for the month m."""
+        return self._months
+
+    @property
+    def years(self) -> tuple[int, ...]:
+        """The years that have members, ascending; none given means that any year may."""
+        return self._years
+
+    @property
     def _is_everything(self) -> bool:
         return self._months == ALL_MONTHS and not self._years and all(self._shape(31, first) == ALL_DAYS for first in range(7))
 

@@ -9,6 +9,7 @@ from typing import Final
 from schedd.core.errors import ExpressionError
 from schedd.core.triggers.civil import FIRST_US, LAST_US
 from schedd.core.triggers.fieldsets import Token
+from schedd.core.triggers.hints import spoken
 
 SHORTEST: Final = timedelta(milliseconds=1)
 LONGEST: Final = timedelta(days=366 * 1000)
@@ -53,7 +54,7 @@ def parse_duration(token: Token) -> timedelta:
     Raises: ExpressionError, also outside [1 ms, 1000 years].
     """
     if _DURATION.fullmatch(token.value) is None:
-        raise token.fault(f"`{token.value}` is not a duration", "`90s`, `15m`, `1h30m`, `2d`")
+        raise token.fault(f"`{token.value}` is not a duration", spoken(token.text) or "a duration is such as 90s, 15m, 1h30m or 2d")
     try:
         total = sum((int(step["count"]) * _UNITS[step["unit"]] for step in _STEP.finditer(token.value)), timedelta(0))
     except OverflowError as exc:
@@ -61,7 +62,7 @@ def parse_duration(token: Token) -> timedelta:
     if total > LONGEST:
         raise too_long(token)
     if total < SHORTEST:
-        raise token.fault("an interval is at least 1 ms", "`90s`, `15m`, `1h30m`, `2d`")
+        raise token.fault("an interval is at least 1 ms", "a duration is such as 90s, 15m, 1h30m or 2d")
     return total
 
 

@@ -12,9 +12,14 @@ from zoneinfo import TZPATH, ZoneInfo, available_timezones
 
 from schedd.core.errors import ExpressionError
 from schedd.core.triggers.zone import Zone, load_zone
+from schedd.core.triggers.zonehints import zone_hint
 
 _NOT_PLACES: Final = frozenset({"localtime", "posixrules", "Factory"})
 """Files beside the zones that zoneinfo opens: they mean whatever the host is set to."""
+
+_LENGTHS_APART: Final = 4
+_LONGEST: Final = 64
+"""More than any name: what is longer is not compared to the end."""
 
 
 def zone_named(name: str) -> Zone:
@@ -24,7 +29,11 @@ def zone_named(name: str) -> Zone:
     """
     if not is_zone(name):
         raise ExpressionError(
-            text=name, part="time_zone", reason=f"`{name}` is not an IANA time zone", length=max(1, len(name)), suggestion=_nearest(name)
+            text=name,
+            part="time_zone",
+            reason=f"`{name[:_LONGEST]}` is not an IANA time zone",
+            length=max(1, len(name)),
+            suggestion=_nearest(name),
         )
     return load_zone(name)
 
@@ -66,7 +75,15 @@ def _known() -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _nearest(name: str) -> str:
+    if (hint := zone_hint(name)) != "":
+        return hint
     known, places = _known()
-    wanted = name.lower().replace(" ", "_")
-    near = get_close_matches(wanted, known, 1, 0.6) or [places[place] for place in get_close_matches(wanted, places, 1, 0.7)]
+    wanted = name[:_LONGEST].lower().replace(" ", "_")
+    near = get_close_matches(wanted, _alike(wanted, known), 1, 0.6)
+    near = near or [places[place] for place in get_close_matches(wanted, _alike(wanted, places), 1, 0.7)]
     return f"did you mean `{known[near[0]]}`?" if near else "a name such as `Europe/Berlin` or `UTC`"
+
+
+def _alike(wanted: str, names: Iterable[str]) -> list[str]:
+    """The names that begin as what is wanted and are about as long: comparing with all of them takes milliseconds."""
+    return [name for name in names if name[0] == wanted[:1] and abs(len(name) - len(wanted)) <= _LENGTHS_APART]
