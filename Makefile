@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
 PYTHON ?= python3
-CORE_COVERAGE ?= 94
+CORE_COVERAGE ?= 100
 BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet
 BUF := tools/buf/node_modules/.bin/buf
@@ -38,8 +38,8 @@ test: setup ## Run the tests (ARGS="tests/core -k cron")
 soak: setup ## Run the tests that take minutes
 	@$(BIN)/python -m pytest -m soak --timeout=0 $(ARGS)
 
-coverage: setup ## Hold the branch coverage of core/ where it is; 100 % is the aim (CORE_COVERAGE=100)
-	@COVERAGE_FILE=build/coverage $(BIN)/python -m pytest -m "not soak" -q --no-header --cov=schedd.core --cov-branch \
+coverage: setup ## Hold the branch coverage of core/ by its own tests at 100 %, without vectors from elsewhere
+	@SCHEDD_VECTORS=/nonexistent COVERAGE_FILE=build/coverage $(BIN)/python -m pytest -m "not soak" -q --no-header --cov=schedd.core --cov-branch \
 	  --cov-report=term-missing:skip-covered --cov-fail-under=$(CORE_COVERAGE) tests/core
 
 bench: .venv/.installed-bench ## Measure schedd beside its limits and its peers: a table, and JSON

@@ -1,25 +1,28 @@
-"""The store's rates beside raw SQLite in the same run: `python bench/store.py`."""
+"""The store alone: creations, and executions armed and recorded, beside raw SQLite that inserts the same columns into tables without
+secondary indices; and the timers that a start reads.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from bench.daemon import scratch
+from bench.table import Row
 from schedd.core.model.batch import ArmBatch, ExecutionChange, NewSchedule, RecordBatch
-from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState, Outcome, Reason
+from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
 from schedd.core.model.journal import ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.target import HttpTarget
 from schedd.core.model.when import Expression, When
-from schedd.store import database, rows
+from schedd.store import rows, timers
 from schedd.store.sqlite import SqliteStore
 
 T = TypeVar("T")
@@ -31,20 +34,6 @@ SCHEDULES = 20_000
 """How many schedules there are when executions are measured."""
 
 NOW_US = 1_767_258_000_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One rate a second, beside the raw one where there is one."""
-
-    name: str
-    rate: float
-    raw: float | None = None
-
-    def line(self) -> str:
-        """The figure for people."""
-        beside = "" if self.raw is None else f"{self.raw:12,.0f} {self.rate / self.raw:8.2f}"
-        return f"{self.name:48} {self.rate:12,.0f} {beside}"
 
 
 class Numbers:
@@ -65,7 +54,6 @@ def schedule(uid: int) -> Schedule:
         name=ScheduleName(group="default", schedule=f"job-{uid}"),
         when=When(triggers=(Expression(text="*/5 * * * *"),), time_zone="Europe/Berlin"),
         target=HttpTarget(url="http://localhost:8080/hook"),
-        labels={"team": "pay"},
         uid=uid,
         creator="bench",
         created_us=NOW_US + uid,
@@ -143,7 +131,7 @@ def run_of(uid: int, execution_id: int) -> Execution:
 
 def entry(of: Execution, kind: JournalKind) -> JournalEntry:
     """The entry of an execution."""
-    facts = ExecutionFacts(id=of.id, cause=of.cause, nominal_us=of.nominal_us, due_us=of.due_us, attempt=1)
+    facts = ExecutionFacts(id=of.id, cause=of.cause, nominal_us=of.nominal_us, due_us=of.due_us)
     return JournalEntry(
         time_us=NOW_US, kind=kind, schedule=of.schedule, schedule_row=of.schedule_row, schedule_uid=of.schedule_uid, execution=facts
     )
@@ -187,15 +175,15 @@ async def arm_and_record(store: SqliteStore, numbers: Numbers, size: int) -> flo
     return await rate(prepare, step, size)
 
 
-def raw_inserts(path: Path, tables: Sequence[RawTable], size: int) -> float:
-    """Groups of rows a second that executemany inserts, `size` of each table a transaction; a key is each table's only index."""
+def raw_inserts(path: Path, tables: Sequence[RawTable], size: int, seconds: float = SECONDS) -> Inserted:
+    """Groups of rows that executemany inserts, `size` of each table a transaction; a key is each table's only index."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     for table in tables:
         connection.execute(f"CREATE TABLE {table.name} (key INTEGER PRIMARY KEY, {', '.join(table.columns)})")
     took, done = 0.0, 0
-    while took < SECONDS:
+    while took < seconds:
         portions = [[(None, *table.row)] * size for table in tables]
         began = time.perf_counter()
         connection.execute("BEGIN IMMEDIATE")
@@ -205,7 +193,15 @@ def raw_inserts(path: Path, tables: Sequence[RawTable], size: int) -> float:
         took += time.perf_counter() - began
         done += size
     connection.close()
-    return done / took
+    return Inserted(done=done, a_second=done / took)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inserted:
+    """How many groups of rows were inserted, and how many a second."""
+
+    done: int
+    a_second: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,9 +213,14 @@ class RawTable:
     row: Sequence[object]
 
 
-def raw_schedules() -> list[RawTable]:
-    """What is written of a created schedule, without its entry, timer and labels."""
-    return [RawTable(name="schedules", columns=rows.SCHEDULE_COLUMNS[1:], row=(1, "default", "job-1", *rows.schedule_content(schedule(1))))]
+def raw_creations() -> list[RawTable]:
+    """What is written of a created schedule: its row, its timer, its entry."""
+    draft = NewSchedule(schedule=schedule(1), next_us=NOW_US)
+    return [
+        RawTable(name="schedules", columns=rows.SCHEDULE_COLUMNS[1:], row=(1, "default", "job-1", *rows.schedule_content(draft.schedule))),
+        RawTable(name="timers", columns=("generation", "next_us", "planned_from_us"), row=timers.values(1, draft)[1:]),
+        RawTable(name="journal", columns=rows.JOURNAL_COLUMNS[1:], row=rows.journal_values(created(draft))[1:]),
+    ]
 
 
 def raw_runs() -> list[RawTable]:
@@ -234,57 +235,32 @@ def raw_runs() -> list[RawTable]:
     ]
 
 
-async def figures(directory: Path) -> list[Figure]:
-    """All figures."""
-    store = await SqliteStore.open(directory / "schedules.db")
-    numbers = Numbers()
+async def _figures(directory: Path, *, quick: bool) -> list[Row]:
     found = []
-    for callers in (1, 16, 64, 256):
-        raw = raw_inserts(directory / f"raw-{callers}.db", raw_schedules(), callers)
-        found.append(Figure(name=f"create one a call, {callers} callers", rate=await create_alone(store, numbers, callers), raw=raw))
-    raw = raw_inserts(directory / "raw-batch.db", raw_schedules(), 1000)
-    found.append(Figure(name="create 1000 a call", rate=await create_batch(store, numbers, 1000), raw=raw))
+    store, numbers = await SqliteStore.open(directory / "schedules.db"), Numbers()
+    for callers in (64,) if quick else (1, 16, 64, 256):
+        raw = raw_inserts(directory / f"raw-{callers}.db", raw_creations(), callers)
+        found.append(_row(f"store: create one a call, {callers} callers", await create_alone(store, numbers, callers), raw))
+    raw = raw_inserts(directory / "raw-batch.db", raw_creations(), 1000)
+    found.append(_row("store: create 1000 a call", await create_batch(store, numbers, 1000), raw))
     await store.aclose()
 
-    store = await SqliteStore.open(directory / "executions.db")
-    numbers = Numbers()
+    store, numbers = await SqliteStore.open(directory / "executions.db"), Numbers()
     for start in range(0, SCHEDULES, 1000):
         batch = [NewSchedule(schedule=schedule(uid), next_us=NOW_US) for uid in range(start + 1, start + 1001)]
         await store.create_schedules(batch, [created(draft) for draft in batch])
-    for size in (1, 10, 100, 1000):
+    for size in (100,) if quick else (1, 10, 100, 1000):
         raw = raw_inserts(directory / f"raw-run-{size}.db", raw_runs(), size)
-        found.append(Figure(name=f"arm and record {size} a batch", rate=await arm_and_record(store, numbers, size), raw=raw))
+        found.append(_row(f"store: arm and record {size} a batch", await arm_and_record(store, numbers, size), raw))
     await store.aclose()
-    found.append(await loading(directory))
     return found
 
 
-async def loading(directory: Path) -> Figure:
-    """Timers a second that a start loads, beside fetching the same rows."""
-    store = await SqliteStore.open(directory / "executions.db")
-    began = time.perf_counter()
-    count = len(await store.timers())
-    took = time.perf_counter() - began
-    await store.aclose()
-    connection = database.open_for_writing(directory / "executions.db")
-    began = time.perf_counter()
-    connection.execute("SELECT row, generation, next_us, planned_from_us FROM timers").fetchall()
-    raw = time.perf_counter() - began
-    connection.close()
-    return Figure(name=f"load {count} timers", rate=count / took, raw=count / raw)
+def _row(what: str, rate: float, raw: Inserted) -> Row:
+    return Row(what=what, unit="a second", schedd=rate, beside="raw inserts, same columns", other=raw.a_second)
 
 
-def main() -> None:
-    """Print a table, and JSON to the file that is named."""
-    sys.setswitchinterval(0.0005)
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory:
-        found = asyncio.run(figures(Path(directory)))
-    print(f"{'':48} {'a second':>12} {'raw':>12} {'ratio':>8}")
-    for figure in found:
-        print(figure.line())
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(json.dumps([{"name": f.name, "rate": f.rate, "raw": f.raw} for f in found], indent=1))
-
-
-if __name__ == "__main__":
-    main()
+def measure(*, quick: bool) -> list[Row]:
+    sys.setswitchinterval(0.0005)  # As the daemon does.
+    with scratch() as directory:
+        return asyncio.run(_figures(directory, quick=quick))

@@ -13,6 +13,7 @@ import pytest
 from schedd.api.server import ApiServer, UseCases
 from schedd.client import Client, errors
 from schedd.service.admin import Admin
+from schedd.service.batches import Batches
 from schedd.service.executions import Executions
 from schedd.service.journal import Journal
 from schedd.v1.calendar_pb2 import Calendar, CalendarEntry, DateRange, Weekday, WeeklyWindow
@@ -32,6 +33,7 @@ async def serving(path: Path) -> AsyncIterator[tuple[Client, Rig]]:
     async with running(path / "s.db") as rig:
         use_cases = UseCases(
             schedules=rig.schedules,
+            batches=Batches(store=rig.store, schedules=rig.schedules, clock=rig.clock),
             executions=Executions(store=rig.store, engine=rig.engine),
             calendars=rig.calendars,
             journal=Journal(store=rig.store, engine=rig.engine),
@@ -99,10 +101,10 @@ async def test_update_replaces_the_fields_of_its_mask_alone(tmp_path: Path) -> N
     [
         (calendar(name="days"), "calendar.name"),
         (calendar(name=""), "calendar_id"),
-        (calendar(CalendarEntry()), "entries[0]"),
-        (calendar(CalendarEntry(weekly=WeeklyWindow(days=[Weekday.WEEKDAY_UNSPECIFIED]))), "entries[0].weekly.days[0]"),
-        (calendar(CalendarEntry(date="2026-02-30")), "entries[0].date"),
-        (calendar(time_zone="Mars/X"), "time_zone"),
+        (calendar(CalendarEntry()), "calendar.entries[0]"),
+        (calendar(CalendarEntry(weekly=WeeklyWindow(days=[Weekday.WEEKDAY_UNSPECIFIED]))), "calendar.entries[0].weekly.days[0]"),
+        (calendar(CalendarEntry(date="2026-02-30")), "calendar.entries[0].date"),
+        (calendar(time_zone="Mars/X"), "calendar.time_zone"),
     ],
 )
 async def test_wrong_calendar_is_refused_with_its_field(tmp_path: Path, wrong: Calendar, field: str) -> None:
@@ -152,9 +154,9 @@ async def test_schedule_with_wrong_calendars_is_refused_with_their_fields(tmp_pa
         with pytest.raises(errors.InvalidError) as unknown:
             await client.create_schedule(schedule(include_calendars=["calendars/day"]))
         [violation] = unknown.value.violations
-        assert (violation.field, violation.reason) == ("include_calendars[0]", "UNKNOWN_CALENDAR")
+        assert (violation.field, violation.reason) == ("schedule.include_calendars[0]", "UNKNOWN_CALENDAR")
         assert "did you mean `days`?" in violation.description
-        with pytest.raises(errors.InvalidError, match="calendars/{calendar}"):
+        with pytest.raises(errors.InvalidError, match=r"calendars/\{calendar\}"):
             await client.create_schedule(schedule(exclude_calendars=["days"]))
 
 

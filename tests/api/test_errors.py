@@ -10,7 +10,7 @@ from google.rpc import code_pb2, error_details_pb2
 
 from schedd.api.errors import status_of, unforeseen
 from schedd.core import errors
-from schedd.core.model import execution, journal, policy, schedule, when
+from schedd.core.model import execution, journal, policy, reason, schedule, when
 from schedd.v1 import execution_pb2, journal_pb2, policy_pb2, reason_pb2, schedule_pb2, when_pb2
 
 _CASES: list[tuple[errors.ScheddError, int, str]] = [
@@ -21,6 +21,7 @@ _CASES: list[tuple[errors.ScheddError, int, str]] = [
     (errors.QuotaError(subject="s", limit=1, description="d"), code_pb2.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED"),
     (errors.UnimplementedError("it will"), code_pb2.UNIMPLEMENTED, "NOT_BUILT_YET"),
     (errors.ResumableError(sequence=7, reason="WATCHER_TOO_SLOW", description="d"), code_pb2.ABORTED, "WATCHER_TOO_SLOW"),
+    (errors.ExpiredError(reason="SEQUENCE_EXPIRED", description="d"), code_pb2.OUT_OF_RANGE, "SEQUENCE_EXPIRED"),
     (errors.UnavailableError(reason="DRAINING", description="d"), code_pb2.UNAVAILABLE, "DRAINING"),
     (errors.StoredDataError("schedule", 1, "d"), code_pb2.DATA_LOSS, "STORED_DATA"),
 ]
@@ -64,8 +65,8 @@ def test_unforeseen_error_has_the_correlation_id() -> None:
     [
         (execution.Cause, execution_pb2.Cause, "CAUSE"),
         (execution.ExecutionState, execution_pb2.ExecutionState, "EXECUTION_STATE"),
-        (execution.Outcome, reason_pb2.Outcome, "OUTCOME"),
-        (execution.Reason, reason_pb2.Reason, "REASON"),
+        (reason.Outcome, reason_pb2.Outcome, "OUTCOME"),
+        (reason.Reason, reason_pb2.Reason, "REASON"),
         (journal.JournalKind, journal_pb2.JournalKind, "JOURNAL_KIND"),
         (policy.Overlap, policy_pb2.Overlap, "OVERLAP"),
         (policy.CatchUpMode, policy_pb2.CatchUpMode, "CATCH_UP_MODE"),
@@ -80,5 +81,5 @@ def test_unforeseen_error_has_the_correlation_id() -> None:
 )
 def test_model_enum_has_every_word_in_the_proto(words: type[StrEnum], enum: EnumTypeWrapper, prefix: str) -> None:
     known = set(enum.keys())
-    missing = [word for word in words if f"{prefix}_{word}" not in known and word != execution.Reason.NONE]
+    missing = [word for word in words if f"{prefix}_{word}" not in known and word != reason.Reason.NONE]
     assert missing == []

@@ -66,7 +66,7 @@ def test_apply_creates_calendars_before_the_schedules_that_use_them(capfd: pytes
     planned = Run(capfd, "apply", "-f", str(file), "--dry-run")
     assert planned.code == 0, planned.err
     assert "create     calendars/blackout" in planned.out
-    assert "once they are there" in planned.out
+    assert "fires when its new calendars leave it to: calendars/blackout" in planned.out
     first = Run(capfd, "apply", "-f", str(file))
     assert (first.code, first.out.split()) == (0, ["created", "calendars/blackout", "created", "nightly"])
     assert Run(capfd, "apply", "-f", str(file)).out.split() == ["unchanged", "calendars/blackout", "unchanged", "nightly"]

@@ -56,12 +56,6 @@ def test_help_of_a_command_is_printed(path: tuple[str, ...], capsys: pytest.Capt
     assert "--server ADDRESS" in out
 
 
-def test_commands_of_later_work_are_not_there() -> None:
-    names = {name for path, _, _ in LEAVES for name in path}
-
-    assert names.isdisjoint({"backfill", "explain-run", "simulate", "redeliver", "drain", "backup", "undelete"})
-
-
 def test_help_is_fast_and_loads_no_grpc() -> None:
     script = "import sys, schedd.cli.main as m; m.run(['--help']); print(*sys.modules, file=sys.stderr)"
     answer = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=30)
@@ -176,11 +170,62 @@ def test_expression_is_previewed_across_a_gap(capsys: pytest.CaptureFixture[str]
     assert [item["utc"] for item in json.loads(capsys.readouterr().out)] == ["2026-03-08T07:00:00Z", "2026-03-09T06:30:00Z"]
 
 
-def test_expression_is_explained_by_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["cron", "explain", "30 2 * * MON-FRI"]) == 0
+def test_expression_is_explained_by_dialect_sentence_fields_and_times(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["cron", "explain", "30 2 * * MON-FRI", "--tz", "America/New_York", "--after", "2026-03-06T12:00:00Z", "-n", "2"]
+    assert run(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+
+    assert lines[:2] == ["dialect       cron, five fields", "means         At 02:30, Monday to Friday, in America/New_York"]
+    assert "day of week   MON-FRI" in lines
+    assert lines[-2].startswith("next          Mon 2026-03-09 02:30:00-0400  2026-03-09T06:30:00Z")
+    assert run([*arguments, "-o", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["dialect"], told["notes"], len(told["next"])) == ("cron5", [], 2)
+    assert told["next"][0]["local"] == "2026-03-09T02:30:00-04:00"
+
+
+def test_explanation_tells_what_is_easily_overlooked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cron", "explain", "*/90 * * * *"]) == 0
+    assert "note          `*/90` is the first minute only" in capsys.readouterr().out
+    assert run(["cron", "explain", "@reboot"]) == 0
+    assert "never by the clock" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_instants_fit_the_terminal_and_keep_their_marks(width: int) -> None:
+    from datetime import UTC, datetime
+
+    from schedd.cli.instants import instant_lines
+    from schedd.core.model.when import Expression, FoldPolicy, When
+    from schedd.core.triggers import preview
+
+    when = When(triggers=(Expression(text="30 1,2 * * *"),), time_zone="America/New_York", fold=FoldPolicy.BOTH)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    shown = {
+        start: instant_lines(
+            preview(when, created_us=0, seed=0, after_us=int(datetime.fromisoformat(start).timestamp()) * 1_000_000, count=4), now, width
+        )
+        for start in ("2026-03-08T00:00-05:00", "2026-11-01T00:00-04:00")
+    }
+    assert max(len(line) for lines in shown.values() for line in lines) <= width
+    spring, autumn = shown.values()
+    assert spring[1].startswith("Sun 2026-03-08 03:00:00-0400  2026-03-08T07:00:00Z")
+    assert spring[1].endswith("gap")
+    assert [line.split()[-1] for line in autumn[:2]] == ["first", "second"]
+    assert any(line.startswith("gap: its local time does not exist") for line in spring)
+
+
+def test_batch_and_expression_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cron", "next", "@daily", "--batch"]) == 2
+    assert run(["cron", "next"]) == 2
+    assert "--batch" in capsys.readouterr().err
+
+
+def test_oncalendar_expression_is_explained_by_its_normal_form(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cron", "explain", "Mon..Fri 10:00", "--tz", "Europe/Berlin"]) == 0
     out = capsys.readouterr().out
 
-    assert "day of week   MON-FRI" in out
+    assert "normal form   Mon..Fri *-*-* 10:00:00" in out
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

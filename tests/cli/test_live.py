@@ -75,8 +75,10 @@ def test_apply_is_idempotent_shows_differences_and_prunes(capfd: pytest.CaptureF
     _write(tmp_path, FILE.replace("0 9 * * *", "0 10 * * *"))
     planned = Run(capfd, "apply", "-f", file, "--dry-run")
     assert "triggers[0].expression: 0 9 * * * → 0 10 * * *" in planned.out
-    assert re.search(r"before: fires at +\w+ [\d-]+ 09:00:00-0[45]00", planned.out)
-    assert re.search(r"after: fires at +\w+ [\d-]+ 10:00:00-0[45]00", planned.out)
+    assert re.search(r"next 30 days: (29|30) moved", planned.out)
+    assert re.search(r"moves +\w+ [\d-]+ 09:00:00-0[45]00 → 10:00:00\n", planned.out)
+    [_, told, _] = json.loads(Run(capfd, "apply", "-f", file, "--dry-run", "-o", "json").out)
+    assert (told["action"], told["occurrences"]["added"], told["occurrences"]["dropped"]) == ("updated", 0, 0)
     assert json.loads(Run(capfd, "get", "daily", "-o", "json").out)["triggers"] == [{"expression": "0 9 * * *"}]
 
     assert Run(capfd, "apply", "-f", file).out.split() == ["unchanged", "hourly", "updated", "daily", "unchanged", "past"]
@@ -104,6 +106,11 @@ def test_caret_shows_where_an_expression_is_wrong(capfd: pytest.CaptureFixture[s
 
     assert answer.code == 1
     assert re.search(r"0 25 \* \* \*\n +  \^\^", answer.err)
+
+
+def test_oncalendar_expression_makes_a_schedule(capfd: pytest.CaptureFixture[str]) -> None:
+    assert Run(capfd, "schedule", "create", "office", "--schedule", "Mon..Fri *-*-* 09:00", "--", "/bin/true").code == 0
+    assert " 09:00:00+0000 " in Run(capfd, "next", "office").out
 
 
 def test_what_get_prints_can_be_applied(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -155,6 +162,16 @@ def test_pause_update_resume_delete_go_round(capfd: pytest.CaptureFixture[str]) 
     assert Run(capfd, "delete", "turn").code == 1
     assert Run(capfd, "delete", "turn", "--yes").code == 0
     assert Run(capfd, "delete", "turn", "nobody", "--yes").code == 3
+
+
+def test_undelete_restores_what_was_deleted_and_tells_what_it_cannot(capfd: pytest.CaptureFixture[str]) -> None:
+    Run(capfd, "schedule", "create", "back", "--cron", "@daily", "--", "/bin/true")
+    assert Run(capfd, "delete", "back", "--yes").code == 0
+    assert "back would be restored" in Run(capfd, "schedule", "undelete", "back", "--dry-run").err
+    assert "back restored" in Run(capfd, "schedule", "undelete", "back").err
+    assert yaml.safe_load(Run(capfd, "get", "back", "-o", "yaml").out)["triggers"] == [{"expression": "@daily"}]
+    assert Run(capfd, "schedule", "undelete", "back").code == 4
+    assert Run(capfd, "schedule", "undelete", "nobody").code == 3
 
 
 @pytest.mark.parametrize(
@@ -222,3 +239,18 @@ def test_creation_tells_when_it_fires_next(capfd: pytest.CaptureFixture[str]) ->
     answer = Run(capfd, "schedule", "create", "soon", "--every", "1h", "--", "/bin/true")
 
     assert "soon created; fires next" in answer.err
+
+
+def test_dry_run_compares_with_the_stored_schedules_own_draw_and_says_when_it_is_cut(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = "- {name: drawn, schedule: 'H H * * *', process: {argv: [/bin/true]}}\n"
+    file = _write(tmp_path, text)
+    Run(capfd, "apply", "-f", file)
+    _write(tmp_path, text.replace("/bin/true", "/bin/false"))
+    same = Run(capfd, "apply", "-f", file, "--dry-run")
+    assert re.search(r"next 30 days: (29|30) as before\n", same.out)
+    _write(tmp_path, text.replace("H H * * *", "* * * * * *"))
+    cut = Run(capfd, "apply", "-f", file, "--dry-run")
+    assert "it fires too often to compare 30 days" in cut.out
+    assert "… and " in cut.out

@@ -145,6 +145,7 @@ def test_preview_and_health_and_journal_answer(daemon: RealDaemon) -> None:
         newest = next(client.list_journal(kinds=[JournalKind.JOURNAL_KIND_SCHEDULE_CREATED]))
 
         assert len(preview.occurrences) == 4
+        assert len(preview.descriptions) == len(preview.dialects) == len(made.triggers)
         assert client.check_health().status == 1
         assert newest.schedule == made.name
 

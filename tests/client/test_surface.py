@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 from grpc_health.v1 import health_pb2
@@ -43,12 +44,36 @@ def test_method_is_in_the_contract_with_that_answer(method: calls.Method[object]
         (calls.get_schedule("x"), True),
         (calls.cancel_execution("x"), False),
         (calls.operate_schedules(BatchOperateSchedulesRequest(operation=ScheduleOperation.SCHEDULE_OPERATION_PAUSE)), True),
-        (calls.operate_schedules(BatchOperateSchedulesRequest(operation=ScheduleOperation.SCHEDULE_OPERATION_TRIGGER)), False),
+        (calls.operate_schedules(BatchOperateSchedulesRequest(operation=ScheduleOperation.SCHEDULE_OPERATION_TRIGGER)), True),
+        (calls.undelete_schedule("x"), True),
     ],
-    ids=["create", "trigger", "get", "cancel", "pause-many", "trigger-many"],
+    ids=["create", "trigger", "get", "cancel", "pause-many", "trigger-many", "undelete"],
 )
 def test_call_is_repeated_only_where_that_is_safe(call: calls.Call[object], repeatable: bool) -> None:
     assert call.repeatable is repeatable
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda **named: calls.create_schedule(Schedule(), **named),
+        lambda **named: calls.create_schedules([Schedule()], **named),
+        lambda **named: calls.update_schedule(Schedule(), **named),
+        lambda **named: calls.delete_schedule("x", **named),
+        lambda **named: calls.undelete_schedule("x", **named),
+        lambda **named: calls.pause_schedule("x", **named),
+        lambda **named: calls.resume_schedule("x", **named),
+        lambda **named: calls.trigger_schedule("x", **named),
+        lambda **named: calls.operate_schedules(BatchOperateSchedulesRequest(**named)),
+    ],
+    ids=["create", "create-many", "update", "delete", "undelete", "pause", "resume", "trigger", "operate"],
+)
+def test_changing_call_has_a_request_id_of_its_own_or_the_callers(build: Callable[..., calls.Call[object]]) -> None:
+    ids = {build().request.request_id for _ in range(3)}  # type: ignore[attr-defined]
+
+    assert len(ids) == 3
+    assert all(ids)
+    assert build(request_id="mine").request.request_id == "mine"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("module", ["schedd", "schedd.client"])

@@ -6,6 +6,7 @@ A test module subclasses `StoreSuite` and gives it a fixture `store`: an empty o
 from __future__ import annotations
 
 import asyncio
+import threading
 from array import array
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,11 +30,26 @@ from schedd.core.model.batch import (
     Timers,
 )
 from schedd.core.model.calendar import Calendar, DateEntry, HolidaysEntry, ICalendarEntry, RangeEntry, Weekday, WeeklyEntry
-from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState, Outcome, Reason
+from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
 from schedd.core.model.journal import ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.policy import (
+    CommandHolds,
+    Concurrency,
+    Condition,
+    DayFits,
+    Hold,
+    Notify,
+    Overlap,
+    Policies,
+    Recovery,
+    Retry,
+    RetryOn,
+    TriggerSchedule,
+)
 from schedd.core.model.query import Comparison, Filter, Operator, Order, PageRequest
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
-from schedd.core.model.target import HttpTarget, Payload, ProcessTarget
+from schedd.core.model.target import HttpTarget, Payload, ProcessTarget, StatusRange
 from schedd.core.model.when import CalendarShift, Cron, Expression, Interval, Spread, SpreadMode, When
 from schedd.core.ports import Store
 
@@ -98,9 +114,15 @@ def execution(execution_id: int, of: Schedule, nominal_us: int = NOW_US, cause: 
 
 def execution_entry(of: Execution, kind: JournalKind = JournalKind.EXECUTION_ARMED) -> JournalEntry:
     """What is journaled about an execution."""
-    facts = ExecutionFacts(id=of.id, cause=of.cause, nominal_us=of.nominal_us, due_us=of.due_us, attempt=of.attempt)
+    facts = ExecutionFacts(id=of.id, cause=of.cause, nominal_us=of.nominal_us, due_us=of.due_us)
     return JournalEntry(
-        time_us=of.armed_us, kind=kind, schedule=of.schedule, schedule_row=of.schedule_row, schedule_uid=of.schedule_uid, execution=facts
+        time_us=of.armed_us,
+        kind=kind,
+        schedule=of.schedule,
+        schedule_row=of.schedule_row,
+        schedule_uid=of.schedule_uid,
+        execution=facts,
+        attempt=of.attempt,
     )
 
 
@@ -129,6 +151,7 @@ def where(field: str, operator: str, value: str | int) -> Filter:
 
 
 BY_NAME = Order(field="name")
+MARK = RequestMark(request_id="r", scope="Change", fingerprint="f")
 
 
 async def names(store: Store, matching: Filter = (), order: Order = BY_NAME, *, size: int = 1000, show_deleted: bool = False) -> list[str]:
@@ -171,7 +194,8 @@ class StoreSuite:
         assert await store.schedule(first.name) == first
         assert await store.schedules([2, 1, 99]) == {1: first, 2: second}
 
-    async def test_schedule_with_every_field_set_reads_back_whole(self, store: Store) -> None:
+    @pytest.mark.parametrize("condition", [DayFits(days=Cron(text="0 0 * * 1-5")), CommandHolds(command=ProcessTarget(argv=("true",)))])
+    async def test_schedule_with_every_field_set_reads_back_whole(self, store: Store, condition: Condition) -> None:
         everything = schedule(
             1,
             when=When(
@@ -185,6 +209,23 @@ class StoreSuite:
                 spread=Spread(mode=SpreadMode.STABLE, window=timedelta(seconds=1)),
             ),
             target=ProcessTarget(argv=("a", "é\0"), env={"K": "v"}, stdin=Payload(content=b"\x00\xff", template=False)),
+            policies=Policies(
+                overlap=Overlap.BUFFER_ALL,
+                retry=Retry(retry_on=RetryOn(reasons=(Reason.TIMEOUT,), http_status=(StatusRange(first=500, last=599),), exit_codes=(75,))),
+                attempt_timeout=timedelta(minutes=1),
+                buffer_limit=7,
+                concurrency=Concurrency(key="database", limit=2, when_full=Hold.SKIP),
+                pause_after_failures=3,
+                max_runs=9,
+                on_success=(TriggerSchedule(schedule="groups/default/schedules/next"),),
+                on_failure=(
+                    Notify(target=HttpTarget(url="http://localhost/alarm")),
+                    TriggerSchedule(schedule="groups/default/schedules/b"),
+                ),
+                condition=condition,
+                circuit_open=Hold.SKIP,
+                recovery=Recovery.END,
+            ),
             description="what\nfor",
             labels={"team": "pay", "a": ""},
             state=ScheduleState.PAUSED,
@@ -244,7 +285,7 @@ class StoreSuite:
     async def test_change_by_many_at_once_succeeds_once(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))
         answers = await asyncio.gather(*(store.change_schedule(changed(stored)) for _ in range(5)), return_exceptions=True)
-        assert sorted(type(answer).__name__ for answer in answers) == ["ConflictError"] * 4 + ["NoneType"]
+        assert sorted(type(answer).__name__ for answer in answers) == ["ConflictError"] * 4 + ["Schedule"]
 
     async def test_change_of_an_unknown_schedule_is_not_found(self, store: Store) -> None:
         with pytest.raises(NotFoundError):
@@ -267,8 +308,68 @@ class StoreSuite:
         assert isinstance(deleted, Schedule)
         with pytest.raises(AlreadyExistsError):
             await store.change_schedule(changed(deleted, state=ScheduleState.ENABLED, deleted_us=None))
+        newer = await store.schedule(old.name)
+        await store.change_schedule(changed(newer, state=ScheduleState.DELETED, deleted_us=NOW_US + 1))
+        await store.change_schedule(changed(deleted, state=ScheduleState.ENABLED, deleted_us=None))
+        assert (await store.schedule(old.name)).uid == 1
         assert await names(store) == ["name"]
         assert await names(store, show_deleted=True) == ["name", "name"]
+
+    async def test_change_repeated_with_its_request_changes_nothing_and_gives_what_stands_now(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        paused = replace(changed(stored, state=ScheduleState.PAUSED), request=MARK)
+        assert await store.change_schedule(paused) == paused.schedule
+        await store.change_schedule(changed(paused.schedule, state=ScheduleState.ENABLED))
+        again = await store.change_schedule(replace(changed(stored, state=ScheduleState.PAUSED), request=MARK))
+        assert (again.state, again.generation) == (ScheduleState.ENABLED, 3)
+        assert await kinds(store, where("kind", "=", "SCHEDULE_UPDATED")) == [JournalKind.SCHEDULE_UPDATED] * 2
+
+    async def test_change_twice_at_once_with_one_request_changes_once(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        change = replace(changed(stored, description="new"), request=MARK)
+        answers = await asyncio.gather(*(store.change_schedule(change) for _ in range(3)))
+        assert [answer.generation for answer in answers] == [2, 2, 2]
+
+    async def test_change_with_a_request_id_of_another_request_conflicts(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        await store.change_schedule(replace(changed(stored), request=MARK))
+        with pytest.raises(ConflictError) as caught:
+            await store.change_schedule(replace(changed(stored), request=replace(MARK, fingerprint="g")))
+        assert caught.value.reason == "REQUEST_ID_REUSED"
+
+    async def test_change_that_is_refused_keeps_no_answer(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        await store.change_schedule(changed(stored))
+        with pytest.raises(ConflictError):
+            await store.change_schedule(replace(changed(stored), request=MARK))
+        assert await store.answered(MARK) is None
+
+    async def test_answer_of_a_change_is_there_once_the_change_is(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        assert await store.answered(MARK) is None
+        await store.change_schedule(replace(changed(stored), request=MARK))
+        assert list(await store.answered(MARK) or ()) == [1]
+        with pytest.raises(ConflictError):
+            await store.answered(replace(MARK, fingerprint="g"))
+
+    async def test_answer_kept_by_many_at_once_is_that_of_the_first(self, store: Store) -> None:
+        answers = await asyncio.gather(*(store.keep_answer(MARK, (str(at), at), now_us=NOW_US) for at in range(5)))
+        assert [list(answer) for answer in answers] == [["0", 0]] * 5
+        assert list(await store.answered(MARK) or ()) == ["0", 0]
+        with pytest.raises(ConflictError):
+            await store.keep_answer(replace(MARK, fingerprint="g"), (), now_us=NOW_US)
+
+    async def test_answer_is_kept_for_a_day(self, store: Store) -> None:
+        await store.keep_answer(MARK, ("one",), now_us=NOW_US)
+        await prune_all(store, Retention(), NOW_US + DAY)
+        assert await store.answered(MARK) is not None
+        await prune_all(store, Retention(), NOW_US + DAY + 1)
+        assert await store.answered(MARK) is None
+
+    async def test_schedules_by_uid_come_in_order_and_deleted_ones_too(self, store: Store) -> None:
+        one, two = await create(store, draft(1), draft(2))
+        gone = await store.change_schedule(changed(one, state=ScheduleState.DELETED, deleted_us=NOW_US))
+        assert await store.schedules_by_uid([2, 99, 1]) == (two, gone)
 
     async def test_quarantine_disables_and_journals_once(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))
@@ -421,7 +522,7 @@ class StoreSuite:
         with pytest.raises(NotFoundError):
             await store.execution(11)
         [entry] = await store.journal(after=0, limit=9, where=where("kind", "=", "EXECUTION_DISARMED"))
-        assert replace(entry, sequence=0) == gone
+        assert entry._replace(sequence=0) == gone
 
     async def test_unfinished_gives_what_is_not_finished_by_due_time(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))
@@ -487,6 +588,45 @@ class StoreSuite:
         assert [entry.sequence for entry in heard] == sorted({entry.sequence for entry in heard})
         assert list(await store.journal(after=0, limit=100)) == heard
 
+    async def test_listener_hears_every_kind_of_change_whole_and_in_order_on_the_loops_thread(self, store: Store) -> None:
+        heard: list[tuple[JournalEntry, ...]] = []
+        threads: set[int] = set()
+
+        def listen(entries: Sequence[JournalEntry]) -> None:
+            threads.add(threading.get_ident())
+            heard.append(tuple(entries))
+
+        def last_kind() -> JournalKind:
+            return heard[-1][-1].kind
+
+        (stored,) = await create(store, draft(1))
+        store.listen(listen)
+        run = execution(10, stored)
+        await store.arm(armed(run))
+        assert last_kind() is JournalKind.EXECUTION_ARMED
+        finished = execution_entry(run, JournalKind.EXECUTION_FINISHED)
+        await store.record(RecordBatch(changes=(finish(run, finished_us=NOW_US),), entries=(finished,)))
+        assert last_kind() is JournalKind.EXECUTION_FINISHED
+        await store.change_schedule(changed(stored))
+        assert last_kind() is JournalKind.SCHEDULE_UPDATED
+        await store.quarantine(stored.row, entry_of(stored, JournalKind.SCHEDULE_DISABLED))
+        assert last_kind() is JournalKind.SCHEDULE_DISABLED
+        with pytest.raises(AlreadyExistsError):
+            await create(store, draft(2), draft(1))
+        await asyncio.gather(*(self._append_and_find(store, number, heard) for number in range(40)))
+        assert threads == {threading.get_ident()}
+        sequences = [entry.sequence for entries in heard for entry in entries]
+        assert sequences == sorted(set(sequences))
+        assert [entry for entries in heard for entry in entries] == list(await store.journal(after=sequences[0] - 1, limit=1000))
+
+    @staticmethod
+    async def _append_and_find(store: Store, number: int, heard: Sequence[Sequence[JournalEntry]]) -> None:
+        """Append two entries; they have been heard, next to each other, when the call returns."""
+        await store.append([JournalEntry(time_us=number, kind=JournalKind.CLOCK_STEPPED, evidence={"half": half}) for half in (1, 2)])
+        found = [entry for entries in heard for entry in entries if entry.kind is JournalKind.CLOCK_STEPPED and entry.time_us == number]
+        assert [entry.evidence["half"] for entry in found] == [1, 2]
+        assert found[1].sequence == found[0].sequence + 1
+
     async def test_journal_gives_ranges_in_both_directions(self, store: Store) -> None:
         await store.append([JournalEntry(time_us=number, kind=JournalKind.CLOCK_STEPPED, evidence={"n": number}) for number in range(10)])
         oldest, newest = await store.journal_bounds()
@@ -515,6 +655,14 @@ class StoreSuite:
         await store.arm(armed(execution(10, one), execution(11, two)))
         await store.append([JournalEntry(time_us=1, kind=JournalKind.CLOCK_STEPPED)])
         assert len(await store.journal(after=0, limit=100, where=matching)) == count
+
+    async def test_journal_by_kinds(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        await store.arm(armed(execution(10, stored)))
+        await store.change_schedule(changed(stored))
+        wanted = {JournalKind.SCHEDULE_CREATED, JournalKind.SCHEDULE_UPDATED}
+        found = await store.journal(after=0, limit=100, kinds=wanted)
+        assert [entry.kind for entry in found] == [JournalKind.SCHEDULE_CREATED, JournalKind.SCHEDULE_UPDATED]
 
     async def test_timers_hold_every_enabled_schedule(self, store: Store) -> None:
         one, _, three = await create(store, draft(1), draft(2, state=ScheduleState.PAUSED), draft(3, next_us=None))
@@ -591,11 +739,13 @@ class StoreSuite:
         assert await store.journal_bounds() == (newest, newest + 1)
 
     async def test_status_counts(self, store: Store) -> None:
-        (stored,) = await create(store, draft(1))
+        stored, gone = await create(store, draft(1), draft(2))
+        await store.change_schedule(changed(gone, state=ScheduleState.DELETED, deleted_us=NOW_US))
         await store.arm(armed(one := execution(10, stored), execution(11, stored, NOW_US + 1)))
         await store.record(RecordBatch(changes=(finish(one, finished_us=NOW_US),)))
         status = await store.status()
-        assert (status.schedules, status.executions, status.unfinished, status.newest_id) == (1, 2, 1, 11)
+        assert status.schedules == {ScheduleState.ENABLED: 1, ScheduleState.DELETED: 1}
+        assert (status.executions, status.unfinished, status.newest_id) == (2, 1, 11)
         assert status.last_sequence == (await store.journal_bounds())[1]
         assert status.size_bytes > 0
 
@@ -607,14 +757,6 @@ class StoreSuite:
             await task
         await store.append([])
         assert await names(store) == ["job-1"]
-
-
-async def prune_all(store: Store, retention: Retention, now_us: int) -> int:
-    """Prune until nothing is left to do; rows removed."""
-    total = 0
-    while removed := await store.prune(retention, now_us=now_us):
-        total += removed
-    return total
 
     # Calendars
 
@@ -723,6 +865,14 @@ async def prune_all(store: Store, retention: Retention, now_us: int) -> int:
             assert [found.name for found in (await store.find_calendars(matching, PageRequest(size=9))).items] == expected
         with pytest.raises(InvalidError):
             await store.find_calendars(where("state", "=", "x"), PageRequest(size=9))
+
+
+async def prune_all(store: Store, retention: Retention, now_us: int) -> int:
+    """Prune until nothing is left to do; rows removed."""
+    total = 0
+    while removed := await store.prune(retention, now_us=now_us):
+        total += removed
+    return total
 
 
 def calendar(uid: int, name: str = "days", **values: object) -> Calendar:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
 
 from schedd.core.model import target as model
-from schedd.core.model.execution import AttemptResult, Cause, DeliveryRequest, Outcome, Reason
+from schedd.core.model.execution import AttemptResult, Cause, DeliveryRequest
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import ScheduleName
 from schedd.core.ports import Target
 
@@ -78,7 +79,7 @@ class TargetSuite:
         assert "owner" in result.message
 
     async def test_delivery_past_its_timeout_ends_and_leaves_nothing(self, subject: Subject) -> None:
-        request = replace(delivery(subject.hanging), timeout=timedelta(milliseconds=300))
+        request = delivery(subject.hanging)._replace(timeout=timedelta(milliseconds=300))
         result = await asyncio.wait_for(subject.target.deliver(request), 20)
         assert (result.outcome, result.reason) == (Outcome.FAILED, Reason.TIMEOUT)
         await asyncio.wait_for(subject.gone(), 20)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schedd.core.admission import BUFFER_CAP, Admission, Verdict, admit
-from schedd.core.model.execution import Reason
 from schedd.core.model.policy import Overlap
+from schedd.core.model.reason import Reason
 
 
 @pytest.mark.parametrize("policy", Overlap)
 def test_admit_with_nothing_unfinished_starts(policy: Overlap) -> None:
     assert admit(policy, unfinished=0, buffered=0) == Admission(Verdict.START)
+
+
+@given(st.sampled_from(Overlap), st.integers(0, 2000), st.integers(0, 2000))
+def test_admit_decides_every_case_with_a_reason(policy: Overlap, unfinished: int, buffered: int) -> None:
+    admission = admit(policy, unfinished=unfinished, buffered=buffered)
+    assert (admission.verdict is Verdict.START) == (admission.reason is Reason.NONE) == (unfinished == 0 or policy is Overlap.ALLOW_ALL)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,12 @@ def test_id_value_of_anything_else_is_refused(text: str) -> None:
         id_value(text)
 
 
+@pytest.mark.parametrize(("value", "text"), [(1, "0000000000001"), (2**63 - 1, "7zzzzzzzzzzzz"), (2**60 + 31, "100000000000z")])
+def test_id_text_is_crockfords_base_32(value: int, text: str) -> None:
+    assert id_text(value) == text
+    assert id_value(text) == value
+
+
 def test_delivery_key_has_microseconds_only_where_there_are_some() -> None:
     assert delivery_key(1, 1_700_000_000_000_000) == "0000000000001:2023-11-14T22:13:20Z"
     assert delivery_key(1, 1_700_000_000_123_456) == "0000000000001:2023-11-14T22:13:20.123456Z"

@@ -9,13 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedd.core.model.execution import Reason
 from schedd.core.model.policy import CatchUp, CatchUpMode
+from schedd.core.model.reason import Reason
 from schedd.core.planning import COUNTED, FIRES_A_PLAN, LeftOut, left_out, misfire_reason, plan, window_us
+from schedd.core.triggers.rule import Instants
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 DAY = 24 * 60 * MINUTE
+
+
+def seconds(count: int) -> timedelta:
+    return timedelta(seconds=count)
 
 
 @dataclass(frozen=True)
@@ -133,9 +138,56 @@ def test_plan_decides_every_occurrence_exactly_once(
     assert planned.next_us > now_us + SECOND or len(planned.fires) >= FIRES_A_PLAN
 
 
+@given(
+    times=st.sets(st.integers(1, 400), min_size=1, max_size=60).map(sorted),
+    policy=st.builds(
+        CatchUp,
+        mode=st.sampled_from(CatchUpMode),
+        window=st.one_of(st.none(), st.integers(0, 400).map(seconds)),
+        max_runs=st.integers(1, 5),
+        grace=st.integers(0, 50).map(seconds),
+    ),
+    spread_us=st.integers(0, 50).map(lambda count: count * SECOND),
+    awake=st.lists(st.integers(1, 200), min_size=1, max_size=5),
+)
+def test_plan_after_plan_of_any_rule_decides_every_occurrence_once(
+    times: list[int], policy: CatchUp, spread_us: int, awake: list[int]
+) -> None:
+    instants = [count * SECOND for count in times]
+    rule = Instants(tuple(instants))
+    decided: list[int] = []
+    next_us: int | None = instants[0]
+    now_us = 0
+    for pause in [*awake, 1000]:
+        now_us += pause * SECOND
+        if next_us is None:
+            break
+        planned = plan(rule, policy, first_us=next_us, now_us=now_us, horizon_us=SECOND // 2, spread_us=spread_us)
+        ranges = [[at_us for at_us in instants if left.first_us <= at_us <= left.last_us] for left in planned.left_out]
+        assert [left.count for left in planned.left_out] == [len(each) for each in ranges]
+        assert all(left.first_us == each[0] and left.last_us == each[-1] for left, each in zip(planned.left_out, ranges, strict=True))
+        assert planned.next_us is None or planned.next_us > now_us
+        decided += [*planned.fires, *(at_us for each in ranges for at_us in each)]
+        next_us = planned.next_us
+    assert next_us is None
+    assert sorted(decided) == instants
+
+
 def test_left_out_without_an_occurrence_is_nothing() -> None:
     assert left_out(Every(MINUTE), MINUTE, MINUTE, Reason.PAUSED) == ()
     assert left_out(Every(MINUTE, last_us=MINUTE), 2 * MINUTE, 3 * MINUTE, Reason.PAUSED) == ()
+
+
+class GivesUp(Every):
+    """A rule that finds nothing going forward, as one with more exclusions in a row than are looked at."""
+
+    def next_after(self, t_us: int) -> int | None:
+        return None
+
+
+def test_left_out_of_a_rule_that_gives_up_is_a_range_that_is_not_counted() -> None:
+    expected = LeftOut(first_us=MINUTE, last_us=3 * MINUTE, count=1, counted=False, reason=Reason.PAUSED)
+    assert left_out(GivesUp(MINUTE), MINUTE, 4 * MINUTE, Reason.PAUSED) == (expected,)
 
 
 def test_window_by_default_is_two_periods_at_most_a_day() -> None:

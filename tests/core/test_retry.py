@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedd.core.model.execution import AttemptResult, Outcome, Reason
+from schedd.core.model.execution import AttemptResult
 from schedd.core.model.policy import Retry
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.retry import Finish, RetryAt, after_attempt, backoff
 
 FAILED = AttemptResult(outcome=Outcome.FAILED, reason=Reason.HTTP_STATUS, code=500)
@@ -47,6 +48,36 @@ def test_after_attempt_longer_retry_after_is_kept() -> None:
     result = AttemptResult(outcome=Outcome.FAILED, reason=Reason.HTTP_STATUS, retry_after=timedelta(seconds=90))
     assert after(result) == RetryAt(at_us=90 * SECOND)
     assert after(result, attempt=3, policy=Retry(jitter=0, min_backoff=timedelta(seconds=60))) == RetryAt(at_us=240 * SECOND)
+
+
+def test_backoff_past_what_a_number_holds_is_the_cap() -> None:
+    assert backoff(Retry(multiplier=100, jitter=0), attempt=5000, draw=0) == Retry().max_backoff
+
+
+@given(
+    attempt=st.integers(1, 200),
+    draw=st.floats(0, 1, exclude_max=True),
+    ended_s=st.integers(0, 100_000),
+    max_age_s=st.integers(0, 100_000),
+    asked_s=st.one_of(st.none(), st.integers(0, 10_000)),
+)
+def test_retry_is_never_before_the_backoff_and_never_past_the_maximum_age(
+    attempt: int, draw: float, ended_s: int, max_age_s: int, asked_s: int | None
+) -> None:
+    policy = Retry(max_attempts=100, max_age=timedelta(seconds=max_age_s))
+    asked = None if asked_s is None else timedelta(seconds=asked_s)
+    decision = after_attempt(policy, FAILED._replace(retry_after=asked), attempt=attempt, due_us=0, now_us=ended_s * SECOND, draw=draw)
+    match decision:
+        case RetryAt():
+            assert attempt < policy.max_attempts
+            assert decision.at_us >= (ended_s + 5) * SECOND
+            assert decision.at_us >= (ended_s + (asked_s or 0)) * SECOND
+            assert decision.at_us <= max_age_s * SECOND
+        case Finish():
+            late = ended_s + max(330, asked_s or 0) > max_age_s
+            assert decision.outcome is Outcome.FAILED
+            assert decision.reason is (Reason.HTTP_STATUS if attempt >= policy.max_attempts else Reason.RETRY_MAX_AGE)
+            assert attempt >= policy.max_attempts or late
 
 
 @given(attempt=st.integers(1, 5000), draw=st.floats(0, 1, exclude_max=True), multiplier=st.floats(1, 100))

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from schedd.core.model.policy import CatchUp, Overlap, Policies, Retry
+from schedd.core.model.policy import (
+    CatchUp,
+    CommandHolds,
+    Concurrency,
+    DayFits,
+    Notify,
+    Policies,
+    Retry,
+    RetryOn,
+    TriggerSchedule,
+)
+from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleName
-from schedd.core.model.target import HttpTarget
+from schedd.core.model.target import HttpTarget, ProcessTarget, StatusRange
 from schedd.core.model.when import AfterCompletion, AtStart, Expression, When
-from schedd.core.schedule_rules import check_schedule
+from schedd.core.retry import RETRYABLE
+from schedd.core.schedule_rules import check_change, check_pause, check_schedule
 
 NOW = 1_767_225_600_000_000
 GOOD = Schedule(
@@ -20,6 +33,8 @@ GOOD = Schedule(
     target=HttpTarget(url="https://example.com/hook"),
     labels={"team": "pay"},
 )
+FOLLOWING = TriggerSchedule(schedule="groups/default/schedules/cleanup")
+TRUE = ProcessTarget(argv=("true",))
 
 
 def wrong(schedule: Schedule) -> set[str]:
@@ -66,11 +81,14 @@ def test_check_refuses_an_endless_description() -> None:
 @pytest.mark.parametrize(
     ("policies", "field"),
     [
-        (Policies(overlap=Overlap.BUFFER_ONE), "policies.overlap"),
         (Policies(attempt_timeout=timedelta(0)), "policies.attempt_timeout"),
         (Policies(attempt_timeout=timedelta(days=400)), "policies.attempt_timeout"),
         (Policies(priority=-1), "policies.priority"),
         (Policies(retry=Retry(max_attempts=0)), "policies.retry.max_attempts"),
+        (Policies(retry=Retry(max_attempts=101)), "policies.retry.max_attempts"),
+        (Policies(retry=Retry(max_backoff=timedelta(days=367))), "policies.retry.max_backoff"),
+        (Policies(retry=Retry(multiplier=math.nan)), "policies.retry.multiplier"),
+        (Policies(catch_up=CatchUp(max_runs=1001)), "policies.catch_up.max_runs"),
         (Policies(retry=Retry(min_backoff=timedelta(seconds=-1))), "policies.retry.min_backoff"),
         (Policies(retry=Retry(min_backoff=timedelta(hours=1))), "policies.retry.max_backoff"),
         (Policies(retry=Retry(max_age=timedelta(days=-1))), "policies.retry.max_age"),
@@ -79,10 +97,44 @@ def test_check_refuses_an_endless_description() -> None:
         (Policies(catch_up=CatchUp(window=timedelta(seconds=-1))), "policies.catch_up.window"),
         (Policies(catch_up=CatchUp(grace=timedelta(seconds=-1))), "policies.catch_up.grace"),
         (Policies(catch_up=CatchUp(max_runs=0)), "policies.catch_up.max_runs"),
+        (Policies(buffer_limit=0), "policies.buffer_limit"),
+        (Policies(buffer_limit=1001), "policies.buffer_limit"),
+        (Policies(pause_after_failures=-1), "policies.pause_after_failures"),
+        (Policies(max_runs=2**31 + 1), "policies.max_runs"),
+        (Policies(concurrency=Concurrency(key="", limit=1)), "policies.concurrency.key"),
+        (Policies(concurrency=Concurrency(key="k" * 129, limit=1)), "policies.concurrency.key"),
+        (Policies(concurrency=Concurrency(key="k", limit=0)), "policies.concurrency.limit"),
+        (Policies(on_success=(FOLLOWING,) * 9), "policies.on_success"),
+        (Policies(on_success=(FOLLOWING, TriggerSchedule(schedule="cleanup"))), "policies.on_success[1].schedule"),
+        (Policies(on_failure=(Notify(target=HttpTarget(url="nowhere")),)), "policies.on_failure[0].notify.url"),
+        (Policies(condition=CommandHolds(command=ProcessTarget(argv=()))), "policies.condition.command.argv"),
+        (Policies(condition=CommandHolds(command=TRUE, timeout=timedelta(hours=2))), "policies.condition.timeout"),
+        (Policies(condition=DayFits(days=Expression(text="0 0 32 * *"))), "policies.condition.days.expression"),
+        (
+            Policies(retry=Retry(retry_on=RetryOn(http_status=(StatusRange(first=500, last=600),)))),
+            "policies.retry.retry_on.http_status[0]",
+        ),
+        (Policies(retry=Retry(retry_on=RetryOn(exit_codes=(1, 0)))), "policies.retry.retry_on.exit_codes[1]"),
+        (Policies(retry=Retry(retry_on=RetryOn(reasons=(Reason.TEMPLATE,)))), "policies.retry.retry_on.reasons[0]"),
     ],
 )
 def test_check_refuses_policies_out_of_bounds(policies: Policies, field: str) -> None:
     assert wrong(replace(GOOD, policies=policies)) == {field}
+
+
+def test_check_accepts_policies_at_their_bounds() -> None:
+    policies = Policies(
+        buffer_limit=1000,
+        pause_after_failures=1000,
+        max_runs=2**31,
+        concurrency=Concurrency(key="k" * 128, limit=10_000),
+        on_success=(FOLLOWING,) * 8,
+        on_failure=(Notify(target=HttpTarget(url="http://localhost/")),),
+        condition=CommandHolds(command=TRUE, timeout=timedelta(hours=1)),
+        retry=Retry(retry_on=RetryOn(reasons=tuple(RETRYABLE), http_status=(StatusRange(first=100, last=599),), exit_codes=(1, 255))),
+    )
+    assert wrong(replace(GOOD, policies=policies)) == set()
+    assert wrong(replace(GOOD, policies=Policies(condition=DayFits(days=Expression(text="0 0 * * 1-5"))))) == set()
 
 
 @pytest.mark.parametrize(
@@ -95,6 +147,41 @@ def test_check_refuses_policies_out_of_bounds(policies: Policies, field: str) ->
 def test_check_refuses_what_is_not_built_yet(when: When, field: str) -> None:
     violations = check_schedule(replace(GOOD, when=when), now_us=NOW)
     assert [(violation.field, violation.reason) for violation in violations] == [(field, "NOT_BUILT_YET")]
+
+
+def test_change_of_the_rest_leaves_a_past_rule_alone() -> None:
+    past = replace(GOOD, when=When(triggers=(Expression(text="at(2020-01-01T00:00:00)"),)))
+    assert check_change(past, replace(past, description="new"), now_us=NOW) == ()
+
+
+def test_change_to_a_past_rule_is_wrong() -> None:
+    past = replace(GOOD, when=When(triggers=(Expression(text="at(2020-01-01T00:00:00)"),)))
+    assert [violation.reason for violation in check_change(GOOD, past, now_us=NOW)] == ["NEVER_FIRES"]
+
+
+def test_change_under_a_past_rule_is_still_checked() -> None:
+    past = replace(GOOD, when=When(triggers=(Expression(text="at(2020-01-01T00:00:00)"),)))
+    assert [violation.field for violation in check_change(past, replace(past, description="x" * 5000), now_us=NOW)] == ["description"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "until_us", "fields"),
+    [
+        ("", None, []),
+        ("x" * 1024, NOW + 1, []),
+        ("x" * 1025, None, ["reason"]),
+        ("", NOW, ["until_time"]),
+        ("x" * 1025, 0, ["reason", "until_time"]),
+    ],
+)
+def test_pause_is_checked_for_its_reason_and_its_end(reason: str, until_us: int | None, fields: list[str]) -> None:
+    assert [violation.field for violation in check_pause(reason, until_us, now_us=NOW)] == fields
+
+
+def test_violation_within_a_parent_keeps_all_but_its_path() -> None:
+    (violation,) = check_pause("", 0, now_us=NOW)
+    moved = violation.within("schedule")
+    assert (moved.field, moved.reason, moved.description) == ("schedule.until_time", violation.reason, violation.description)
 
 
 def test_check_names_calendars_that_are_not_there_and_too_many_of_them() -> None:

@@ -134,6 +134,24 @@ def test_long_text_is_parsed_as_short_text_is() -> None:
     assert Template.parse(filler + "{{ attempt }}" + filler).render(delivery()) == filler + "3" + filler
 
 
+@given(
+    st.lists(st.one_of(st.text(alphabet="a{ }'é\n"), st.sampled_from([f"{{{{ {name} }}}}" for name in (*VARIABLES, "labels.team")]))),
+    st.integers(-(10**15), 10**17),
+    st.sampled_from(["UTC", "Asia/Kathmandu", "America/St_Johns", "Pacific/Apia"]),
+    st.text(),
+)
+def test_template_that_was_accepted_renders_for_every_delivery(parts: list[str], nominal_us: int, zone: str, label: str) -> None:
+    try:
+        template = Template.parse("".join(parts))
+    except TemplateError:
+        return
+    template.check_labels({"team"})
+    request = delivery(nominal_us=nominal_us)._replace(time_zone=zone, labels={"team": label})
+    escaped = template.render(request, lambda value: f"<{len(value)}>")
+    assert len(escaped) >= len("".join(part for part in template.parts if isinstance(part, str)))
+    assert template.constant is None or template.constant == escaped == template.render(request)
+
+
 @given(st.lists(st.sampled_from(["{{", "}}", "{", "}", " ", "'", "attempt", "labels.team", "x", "{{ attempt }}", "{{ '{{' }}"])))
 def test_any_text_parses_or_is_refused_at_a_place_inside_it(parts: list[str]) -> None:
     text = "".join(parts)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from random import Random
+
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schedd.core.timeline import NEVER, Timeline
@@ -20,6 +22,8 @@ STEPS = st.lists(
 
 
 @given(STEPS)
+@example([("remove", 3, 1), ("set", 1, 5), ("set", 1, 5), ("set", 1, 7), ("set", 2, 6), ("remove", 1, 1), ("pop", 0, 9), ("pop", 5, 9)])
+@example([("set", 1, 5), ("set", 1, 9), ("pop", 5, 6), ("set", 1, 5), ("pop", 1, 6)])
 def test_timeline_after_any_steps_equals_sorted_list(steps: list[tuple[str, int, int]]) -> None:
     timeline, model = Timeline(), dict[int, int]()
     for step, row, time_us in steps:
@@ -52,6 +56,23 @@ def test_timeline_set_again_and_again_does_not_grow() -> None:
         timeline.set(turn % 10, 1 + turn)
     assert len(timeline._heap) < 3000
     assert [row for _, row in timeline.pop_through(10**9, 100)] == list(range(10))
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=10)
+def test_timeline_pruned_of_many_stale_entries_equals_sorted_list(seed: int) -> None:
+    random = Random(seed)
+    steps = [(random.randrange(2000), random.randrange(1, 2**52)) for _ in range(3000)]
+    timeline, model = Timeline(), dict[int, int]()
+    for row, time_us in steps:
+        if row % 3 == 0:
+            timeline.remove(row // 9)
+            model.pop(row // 9, None)
+        else:
+            timeline.set(row // 9, time_us)
+            model[row // 9] = time_us
+    assert len(timeline._heap) <= 2 * len(model) + 1024
+    assert timeline.pop_through(2**52, len(steps)) == sorted((at_us, row) for row, at_us in model.items())
 
 
 def test_timeline_stale_entry_of_a_time_set_again_is_popped_once() -> None:

@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from schedd.core.model.execution import AttemptResult, DeliveryRequest, Outcome, Reason
+from schedd.core.model.execution import AttemptResult, DeliveryRequest
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.policy import Policies
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.target import HttpTarget
 from schedd.core.model.when import Expression, When
 from schedd.core.ports import Alarm, Holidays
 from schedd.engine.engine import Engine, EngineSettings
 from schedd.engine.ids import TimeIds
+from schedd.service.asking import Asking
 from schedd.service.calendars import CalendarUseCases
 from schedd.service.schedules import Schedules
 from schedd.store.sqlite import SqliteStore
@@ -104,6 +106,7 @@ class HandTarget:
     clock: HandClock
     answers: list[AttemptResult | Exception] = field(default_factory=list)
     requests: list[tuple[int, DeliveryRequest]] = field(default_factory=list)
+    forced: list[int] = field(default_factory=list)
     hold: asyncio.Event | None = None
 
     async def deliver(self, request: DeliveryRequest) -> AttemptResult:
@@ -114,6 +117,9 @@ class HandTarget:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def force(self, execution_id: int) -> None:
+        self.forced.append(execution_id)
 
     async def aclose(self) -> None:
         pass
@@ -144,7 +150,7 @@ class Rig:
             target=HttpTarget(url="http://localhost/"),
             policies=policies or Policies(),
         )
-        return await self.schedules.create(draft, actor="test")
+        return await self.schedules.create(draft, Asking(actor="test"))
 
     async def settle(self) -> None:
         """Let every agent do what it can do now, until nothing of it waits to be committed."""

@@ -20,6 +20,7 @@ from schedd.core.model.target import HttpTarget
 from schedd.core.model.when import CalendarShift, Expression, Spread, SpreadMode, When
 from schedd.core.triggers import Effect
 from schedd.daemon.publicholidays import PublicHolidays
+from schedd.service.asking import Asking
 from tests.engine.rig import SECOND, START_US, HandClock, Rig, running
 
 HOUR = 3600
@@ -35,11 +36,11 @@ def calendar(*entries: CalendarEntry, name: str = "days") -> Calendar:
 async def create(rig: Rig, text: str = "rate(1 hour)", *, name: str = "job", **values: object) -> Schedule:
     when = replace(When(triggers=(Expression(text=text),)), **values)  # type: ignore[arg-type]
     draft = Schedule(name=ScheduleName(group="default", schedule=name), when=when, target=HttpTarget(url="http://localhost/"))
-    return await rig.schedules.create(draft, actor="test")
+    return await rig.schedules.create(draft, Asking(actor="test"))
 
 
 async def put(rig: Rig, *entries: CalendarEntry, name: str = "days") -> None:
-    await rig.calendars.update(name, lambda before: replace(before, entries=entries), actor="ann")
+    await rig.calendars.update(name, lambda before: replace(before, entries=entries), Asking(actor="ann"))
 
 
 async def visit(rig: Rig, *seconds: int) -> None:
@@ -51,7 +52,7 @@ async def visit(rig: Rig, *seconds: int) -> None:
 
 async def test_what_a_calendar_leaves_out_does_not_run(tmp_path: Path) -> None:
     async with running(tmp_path / "s.db") as rig:
-        await rig.calendars.create(calendar(WeeklyEntry(days=(Weekday.THURSDAY,), start="02:00", end="04:00")), actor="ann")
+        await rig.calendars.create(calendar(WeeklyEntry(days=(Weekday.THURSDAY,), start="02:00", end="04:00")), Asking(actor="ann"))
         await create(rig, exclude_calendars=("days",))
         await rig.run_until(5 * HOUR)
 
@@ -61,7 +62,7 @@ async def test_what_a_calendar_leaves_out_does_not_run(tmp_path: Path) -> None:
 async def test_included_days_and_shift_run_where_they_fit(tmp_path: Path) -> None:
     async with running(tmp_path / "s.db") as rig:
         workdays = tuple(Weekday)[:5]
-        await rig.calendars.create(calendar(WeeklyEntry(days=workdays), name="business"), actor="ann")
+        await rig.calendars.create(calendar(WeeklyEntry(days=workdays), name="business"), Asking(actor="ann"))
         await create(rig, "0 9 * * SAT", include_calendars=("business",), calendar_shift=CalendarShift.NEXT_DAY)
         await create(rig, "0 8 * * *", name="daily", include_calendars=("business",))
         await visit(rig, *(day * DAY + hour * HOUR for day in range(5) for hour in (8, 9)))
@@ -72,7 +73,7 @@ async def test_included_days_and_shift_run_where_they_fit(tmp_path: Path) -> Non
 
 async def test_changed_calendar_takes_effect_at_once_in_both_directions(tmp_path: Path) -> None:
     async with running(tmp_path / "s.db") as rig:
-        await rig.calendars.create(calendar(FRIDAY), actor="ann")
+        await rig.calendars.create(calendar(FRIDAY), Asking(actor="ann"))
         await create(rig, exclude_calendars=("days",))
         await rig.run_until(1.5 * HOUR)
         await put(rig, THURSDAY)
@@ -89,7 +90,7 @@ async def test_changed_calendar_takes_effect_at_once_in_both_directions(tmp_path
 async def test_armed_occurrence_that_a_changed_calendar_leaves_out_is_taken_back(tmp_path: Path) -> None:
     spread = Spread(mode=SpreadMode.STABLE, window=timedelta(minutes=30))
     async with running(tmp_path / "s.db") as rig:
-        await rig.calendars.create(calendar(FRIDAY), actor="ann")
+        await rig.calendars.create(calendar(FRIDAY), Asking(actor="ann"))
         await create(rig, exclude_calendars=("days",), spread=spread)
         await create(rig, name="other", spread=spread)
         await rig.run_until(HOUR)
@@ -105,7 +106,7 @@ async def test_armed_occurrence_that_a_changed_calendar_leaves_out_is_taken_back
 
 async def test_armed_occurrence_that_still_fits_stays_and_runs_once(tmp_path: Path) -> None:
     async with running(tmp_path / "s.db") as rig:
-        await rig.calendars.create(calendar(FRIDAY), actor="ann")
+        await rig.calendars.create(calendar(FRIDAY), Asking(actor="ann"))
         await create(rig, exclude_calendars=("days",), spread=Spread(mode=SpreadMode.STABLE, window=timedelta(minutes=30)))
         await rig.run_until(HOUR)
         await put(rig, DateEntry(date="2026-01-05"))
@@ -117,11 +118,11 @@ async def test_armed_occurrence_that_still_fits_stays_and_runs_once(tmp_path: Pa
 
 async def test_refused_change_leaves_what_is_armed(tmp_path: Path) -> None:
     async with running(tmp_path / "s.db") as rig:
-        await rig.calendars.create(calendar(FRIDAY), actor="ann")
+        await rig.calendars.create(calendar(FRIDAY), Asking(actor="ann"))
         await create(rig, exclude_calendars=("days",), spread=Spread(mode=SpreadMode.STABLE, window=timedelta(minutes=30)))
         await rig.run_until(HOUR)
         with pytest.raises(ConflictError):
-            await rig.calendars.update("days", lambda before: replace(before, entries=(THURSDAY,)), actor="ann", generation=7)
+            await rig.calendars.update("days", lambda before: replace(before, entries=(THURSDAY,)), Asking(actor="ann", generation=7))
         await rig.run_until(2 * HOUR - 1)
 
         assert rig.target.nominal_s() == [HOUR]
@@ -129,7 +130,7 @@ async def test_refused_change_leaves_what_is_armed(tmp_path: Path) -> None:
 
 async def test_schedule_whose_calendar_left_it_nothing_goes_on_when_it_does_again(tmp_path: Path) -> None:
     async with running(tmp_path / "s.db") as rig:
-        await rig.calendars.create(calendar(THURSDAY), actor="ann")
+        await rig.calendars.create(calendar(THURSDAY), Asking(actor="ann"))
         made = await create(rig, include_calendars=("days",))
         await visit(rig, *(hour * HOUR for hour in range(1, 26)))
         assert (await rig.store.schedule(made.name)).state is ScheduleState.COMPLETED
@@ -144,7 +145,7 @@ async def test_schedule_whose_calendar_left_it_nothing_goes_on_when_it_does_agai
 async def test_calendars_hold_after_a_restart(tmp_path: Path) -> None:
     clock = HandClock()
     async with running(tmp_path / "s.db", clock=clock) as rig:
-        await rig.calendars.create(calendar(WeeklyEntry(days=(Weekday.THURSDAY,), start="02:00", end="04:00")), actor="ann")
+        await rig.calendars.create(calendar(WeeklyEntry(days=(Weekday.THURSDAY,), start="02:00", end="04:00")), Asking(actor="ann"))
         await create(rig, exclude_calendars=("days",))
         await rig.run_until(HOUR)
     async with running(tmp_path / "s.db", clock=clock) as again:
@@ -152,13 +153,13 @@ async def test_calendars_hold_after_a_restart(tmp_path: Path) -> None:
         assert again.target.nominal_s() == [4 * HOUR]
         assert (await again.calendars.get("days")).used_by_count == 1
         with pytest.raises(PreconditionError, match="groups/default/schedules/job"):
-            await again.calendars.delete("days", actor="ann")
+            await again.calendars.delete("days", Asking(actor="ann"))
 
 
 async def test_unreadable_calendar_quarantines_its_schedules_alone(tmp_path: Path) -> None:
     clock = HandClock()
     async with running(tmp_path / "s.db", clock=clock) as rig:
-        await rig.calendars.create(calendar(FRIDAY), actor="ann")
+        await rig.calendars.create(calendar(FRIDAY), Asking(actor="ann"))
         made = await create(rig, exclude_calendars=("days",))
         await create(rig, name="other")
     connection = sqlite3.connect(tmp_path / "s.db")
@@ -177,11 +178,11 @@ async def test_unreadable_calendar_quarantines_its_schedules_alone(tmp_path: Pat
 
 async def test_unknown_calendar_is_refused_with_its_field_and_the_nearest_name(tmp_path: Path) -> None:
     async with running(tmp_path / "s.db") as rig:
-        await rig.calendars.create(calendar(FRIDAY, name="holidays"), actor="ann")
+        await rig.calendars.create(calendar(FRIDAY, name="holidays"), Asking(actor="ann"))
         with pytest.raises(InvalidError) as refused:
             await create(rig, exclude_calendars=("holidays", "holydays"))
         [violation] = refused.value.violations
-        assert (violation.field, violation.reason) == ("exclude_calendars[1]", "UNKNOWN_CALENDAR")
+        assert (violation.field, violation.reason) == ("schedule.exclude_calendars[1]", "UNKNOWN_CALENDAR")
         assert "did you mean `holidays`?" in violation.description
         with pytest.raises(InvalidError, match="outside of what its calendars leave out"):
             await create(rig, "0 9 * * THU", include_calendars=("holidays",))
@@ -189,11 +190,11 @@ async def test_unknown_calendar_is_refused_with_its_field_and_the_nearest_name(t
 
 async def test_calendar_in_use_stays_and_goes_once_nothing_uses_it(tmp_path: Path) -> None:
     async with running(tmp_path / "s.db") as rig:
-        await rig.calendars.create(calendar(FRIDAY), actor="ann")
+        await rig.calendars.create(calendar(FRIDAY), Asking(actor="ann"))
         for index in range(6):
             await create(rig, name=f"job-{index}", exclude_calendars=("days",))
         with pytest.raises(PreconditionError) as refused:
-            await rig.calendars.delete("days", actor="ann")
+            await rig.calendars.delete("days", Asking(actor="ann"))
         assert refused.value.reason == "CALENDAR_IN_USE"
         assert refused.value.description.count("groups/default") == 5
         assert refused.value.description.endswith("and others")
@@ -201,13 +202,13 @@ async def test_calendar_in_use_stays_and_goes_once_nothing_uses_it(tmp_path: Pat
         assert (view.used_by_count, len(view.used_by)) == (6, 6)
 
         for index in range(5):
-            await rig.schedules.delete(ScheduleName(group="default", schedule=f"job-{index}"), actor="ann")
+            await rig.schedules.delete(ScheduleName(group="default", schedule=f"job-{index}"), Asking(actor="ann"))
         await rig.schedules.update(
             ScheduleName(group="default", schedule="job-5"),
             lambda before: replace(before, when=replace(before.when, exclude_calendars=())),
-            actor="ann",
+            Asking(actor="ann"),
         )
-        await rig.calendars.delete("days", actor="ann")
+        await rig.calendars.delete("days", Asking(actor="ann"))
         with pytest.raises(NotFoundError):
             await rig.calendars.get("days")
         with pytest.raises(InvalidError, match="there is no calendar"):
@@ -219,32 +220,36 @@ async def test_repeated_requests_change_a_calendar_once(tmp_path: Path) -> None:
         return RequestMark(request_id="r", scope="UpdateCalendar", fingerprint=fingerprint)
 
     async with running(tmp_path / "s.db") as rig:
-        first = await rig.calendars.create(calendar(FRIDAY), actor="ann", request=replace(mark(), scope="CreateCalendar"))
-        again = await rig.calendars.create(calendar(FRIDAY), actor="ann", request=replace(mark(), scope="CreateCalendar"))
+        first = await rig.calendars.create(calendar(FRIDAY), Asking(actor="ann", request=replace(mark(), scope="CreateCalendar")))
+        again = await rig.calendars.create(calendar(FRIDAY), Asking(actor="ann", request=replace(mark(), scope="CreateCalendar")))
         assert again.calendar.uid == first.calendar.uid
         with pytest.raises(AlreadyExistsError):
-            await rig.calendars.create(calendar(FRIDAY), actor="ann")
+            await rig.calendars.create(calendar(FRIDAY), Asking(actor="ann"))
         with pytest.raises(AlreadyExistsError):
-            await rig.calendars.create(calendar(FRIDAY), actor="ann", validate_only=True)
+            await rig.calendars.create(calendar(FRIDAY), Asking(actor="ann", validate_only=True))
 
         for _ in range(2):
             changed = await rig.calendars.update(
-                "days", lambda before: replace(before, entries=(THURSDAY,)), actor="ann", generation=1, request=mark()
+                "days", lambda before: replace(before, entries=(THURSDAY,)), Asking(actor="ann", generation=1, request=mark())
             )
             assert changed.calendar.generation == 2
         with pytest.raises(ConflictError, match="another request"):
-            await rig.calendars.update("days", lambda before: replace(before, entries=(FRIDAY,)), actor="ann", request=mark("other"))
-        checked = await rig.calendars.update("days", lambda before: replace(before, entries=(FRIDAY,)), actor="ann", validate_only=True)
+            await rig.calendars.update(
+                "days", lambda before: replace(before, entries=(FRIDAY,)), Asking(actor="ann", request=mark("other"))
+            )
+        checked = await rig.calendars.update(
+            "days", lambda before: replace(before, entries=(FRIDAY,)), Asking(actor="ann", validate_only=True)
+        )
         assert (checked.calendar.entries, (await rig.calendars.get("days")).calendar.entries) == ((FRIDAY,), (THURSDAY,))
         with pytest.raises(ConflictError):
-            await rig.calendars.update("days", lambda before: before, actor="ann", generation=1, validate_only=True)
+            await rig.calendars.update("days", lambda before: before, Asking(actor="ann", generation=1, validate_only=True))
 
 
 async def test_calendars_are_found_by_labels_and_page(tmp_path: Path) -> None:
     async with running(tmp_path / "s.db") as rig:
         for name in ("a", "b", "c"):
             labels = {"team": name} if name != "c" else {}
-            await rig.calendars.create(replace(calendar(FRIDAY, name=name), labels=labels), actor="ann")
+            await rig.calendars.create(replace(calendar(FRIDAY, name=name), labels=labels), Asking(actor="ann"))
 
         async def named(field: str, operator: Operator, value: str) -> list[str]:
             found = await rig.calendars.find((Comparison(field=field, operator=operator, value=value),), PageRequest(size=10))
@@ -261,7 +266,7 @@ async def test_calendars_are_found_by_labels_and_page(tmp_path: Path) -> None:
 
 async def test_preview_marks_what_is_left_out_and_what_is_moved(tmp_path: Path) -> None:
     async with running(tmp_path / "s.db") as rig:
-        await rig.calendars.create(calendar(FRIDAY), actor="ann")
+        await rig.calendars.create(calendar(FRIDAY), Asking(actor="ann"))
         shifted = When(triggers=(Expression(text="0 9 2 * *"),), exclude_calendars=("days",), calendar_shift=CalendarShift.NEXT_DAY)
         instants = await rig.schedules.preview(shifted, after_us=None, count=3, show_excluded=True)
         assert [(instant.nominal_us - START_US) // (HOUR * SECOND) for instant in instants[:2]] == [33, 57]
@@ -287,17 +292,17 @@ async def test_preview_marks_what_is_left_out_and_what_is_moved(tmp_path: Path) 
 async def test_holidays_are_those_of_the_country_and_want_the_extra(tmp_path: Path) -> None:
     bavaria = HolidaysEntry(country="DE", subdivision="BY")
     async with running(tmp_path / "s.db", holidays=PublicHolidays()) as rig:
-        await rig.calendars.create(calendar(bavaria), actor="ann")
+        await rig.calendars.create(calendar(bavaria), Asking(actor="ann"))
         await create(rig, "0 9 * * *", exclude_calendars=("days",))
         await visit(rig, *(day * DAY + 9 * HOUR for day in range(7)))
         # 1 January, and Epiphany in Bavaria.
         assert [second // DAY for second in rig.target.nominal_s()] == [1, 2, 3, 4, 6]
         for wrong, said in ((HolidaysEntry(country="XX"), "XX"), (replace(bavaria, subdivision="BZ"), "did you mean")):
             with pytest.raises(InvalidError, match=said):
-                await rig.calendars.create(calendar(wrong, name="wrong"), actor="ann")
+                await rig.calendars.create(calendar(wrong, name="wrong"), Asking(actor="ann"))
     async with running(tmp_path / "other.db") as without:
         with pytest.raises(InvalidError, match=r"schedd\[holidays\]"):
-            await without.calendars.create(calendar(bavaria), actor="ann")
+            await without.calendars.create(calendar(bavaria), Asking(actor="ann"))
 
 
 class CountedHolidays:
@@ -317,7 +322,7 @@ class CountedHolidays:
 async def test_holidays_are_renewed_at_the_turn_of_the_year(tmp_path: Path) -> None:
     holidays = CountedHolidays()
     async with running(tmp_path / "s.db", holidays=holidays) as rig:
-        await rig.calendars.create(calendar(HolidaysEntry(country="DE")), actor="ann")
+        await rig.calendars.create(calendar(HolidaysEntry(country="DE")), Asking(actor="ann"))
         made = await create(rig, "0 9 1 1 *", include_calendars=("days",))
         assert holidays.asked[-1] == (2025, 2046)
         rig.clock.move(366 * DAY * SECOND)

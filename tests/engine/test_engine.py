@@ -7,16 +7,19 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from schedd.core.model.execution import Cause, ExecutionState, Outcome, Reason
+from schedd.core.model.execution import Cause, ExecutionState
 from schedd.core.model.journal import JournalKind
 from schedd.core.model.policy import AfterLastRun, CatchUp, CatchUpMode, Delivery, Overlap, Policies, Retry
 from schedd.core.model.query import Order, PageRequest
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import ScheduleState
 from schedd.core.model.when import Expression, When
+from schedd.service.asking import Asking
 from schedd.service.schedules import Backlog
 from tests.engine.rig import BROKEN, SECOND, START_US, HandClock, HandTarget, Rig, running
 
 K = JournalKind
+ANN = Asking(actor="ann")
 
 
 async def finished(rig: Rig) -> list[tuple[float, Outcome | None, Reason]]:
@@ -46,7 +49,7 @@ async def test_execution_journal_tells_its_whole_life_in_order(tmp_path: Path) -
             K.EXECUTION_STARTED,
             K.EXECUTION_FINISHED,
         ]
-        assert [entry.execution.attempt for entry in entries if entry.execution] == [0, 1, 1, 2, 2]
+        assert [entry.attempt for entry in entries if entry.execution] == [0, 1, 1, 2, 2]
         assert entries[0].time_us < START_US + 3600 * SECOND
         assert entries[-1].outcome is Outcome.SUCCEEDED
 
@@ -112,7 +115,7 @@ async def test_once_with_delete_is_gone_after_its_run(tmp_path: Path) -> None:
 async def test_trigger_runs_now_once_per_request(tmp_path: Path) -> None:
     async with running(tmp_path / "db") as rig:
         job = await rig.create("rate(1 hour)")
-        execution = await rig.schedules.trigger(job.name, actor="ann")
+        execution = await rig.schedules.trigger(job.name, ANN)
         await rig.run_until(1)
         assert rig.target.nominal_s() == [0]
         assert execution.cause is Cause.MANUAL
@@ -124,9 +127,9 @@ async def test_pause_holds_back_and_resume_records_what_was_skipped(tmp_path: Pa
     async with running(tmp_path / "db") as rig:
         job = await rig.create("rate(1 minute)")
         await rig.run_until(70)
-        await rig.schedules.pause(job.name, actor="ann", reason="holiday")
+        await rig.schedules.pause(job.name, ANN, reason="holiday")
         await rig.run_until(250)
-        await rig.schedules.resume(job.name, actor="ann")
+        await rig.schedules.resume(job.name, ANN)
         await rig.run_until(310)
         assert rig.target.nominal_s() == [60, 300]
         [range_] = await rig.journal(K.OCCURRENCES_SKIPPED)
@@ -138,9 +141,9 @@ async def test_resume_with_catch_up_runs_the_latest_that_was_held_back(tmp_path:
     async with running(tmp_path / "db") as rig:
         job = await rig.create("rate(1 minute)")
         await rig.run_until(70)
-        await rig.schedules.pause(job.name, actor="ann")
+        await rig.schedules.pause(job.name, ANN)
         await rig.run_until(290)
-        await rig.schedules.resume(job.name, actor="ann", backlog=Backlog.CATCH_UP)
+        await rig.schedules.resume(job.name, ANN, backlog=Backlog.CATCH_UP)
         await rig.run_until(310)
         assert rig.target.nominal_s() == [60, 240, 300]
         assert len(await rig.journal(K.OCCURRENCES_MISSED)) >= 1
@@ -150,7 +153,7 @@ async def test_pause_with_an_end_resumes_by_itself(tmp_path: Path) -> None:
     async with running(tmp_path / "db") as rig:
         job = await rig.create("rate(1 minute)")
         await rig.run_until(70)
-        await rig.schedules.pause(job.name, actor="ann", until_us=START_US + 200 * SECOND)
+        await rig.schedules.pause(job.name, ANN, until_us=START_US + 200 * SECOND)
         await rig.run_until(250)
         assert rig.target.nominal_s()[-1] == 240
         assert (await rig.schedules.get(job.name)).schedule.state is ScheduleState.ENABLED
@@ -163,7 +166,7 @@ async def test_change_inside_the_horizon_takes_back_and_arms_anew(tmp_path: Path
         assert rig.engine.dispatcher.waiting == 1
 
         changed = When(triggers=(Expression(text="rate(2 minutes)"),))
-        await rig.schedules.update(job.name, lambda old: replace(old, when=changed), actor="ann")
+        await rig.schedules.update(job.name, lambda old: replace(old, when=changed), ANN)
         await rig.run_until(121)
         assert rig.target.nominal_s() == [120]
         assert [entry.kind for entry in await rig.journal(K.EXECUTION_DISARMED)] == [K.EXECUTION_DISARMED]
@@ -173,7 +176,7 @@ async def test_change_of_labels_inside_the_horizon_loses_no_occurrence(tmp_path:
     async with running(tmp_path / "db") as rig:
         job = await rig.create("rate(1 minute)")
         await rig.run_until(59.7)
-        await rig.schedules.update(job.name, lambda old: replace(old, description="new"), actor="ann")
+        await rig.schedules.update(job.name, lambda old: replace(old, description="new"), ANN)
         await rig.run_until(61)
         assert rig.target.nominal_s() == [60]
 
@@ -182,7 +185,7 @@ async def test_deleted_schedule_does_not_fire_even_when_armed(tmp_path: Path) ->
     async with running(tmp_path / "db") as rig:
         job = await rig.create("rate(1 minute)")
         await rig.run_until(59.7)
-        await rig.schedules.delete(job.name, actor="ann")
+        await rig.schedules.delete(job.name, ANN)
         await rig.run_until(200)
         assert rig.target.requests == []
 
@@ -191,7 +194,7 @@ async def test_cancel_of_a_running_execution_is_durable_when_it_returns(tmp_path
     async with running(tmp_path / "db") as rig:
         rig.target.hold = asyncio.Event()
         job = await rig.create("rate(1 hour)")
-        execution = await rig.schedules.trigger(job.name, actor="ann")
+        execution = await rig.schedules.trigger(job.name, ANN)
         await rig.settle()
         assert await rig.engine.cancel(execution.id, actor="bob")
         stored = await rig.store.execution(execution.id)

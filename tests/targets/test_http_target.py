@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from aiohttp import web
 
-from schedd.core.model.execution import Outcome, Reason
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.target import HttpTarget, Payload, ProcessTarget, StatusRange
 from schedd.targets.http.target import HttpLimits, HttpTargets
 from tests.conformance.target import NOMINAL_US, Subject, TargetSuite, delivery
@@ -168,7 +168,7 @@ async def test_request_carries_the_facts(targets: HttpTargets, receiver: Receive
 
 
 async def test_request_without_payload_and_previous_success_leaves_their_headers_out(targets: HttpTargets, receiver: Receiver) -> None:
-    await targets.deliver(replace(delivery(HttpTarget(url=receiver.url, method="GET")), previous_success_us=None))
+    await targets.deliver(delivery(HttpTarget(url=receiver.url, method="GET"))._replace(previous_success_us=None))
     assert not {"Content-Type", "Schedd-Previous-Success-Time"} & set(receiver.requests[0].headers)
 
 
@@ -196,7 +196,7 @@ async def test_values_are_escaped_for_the_place_where_they_go(targets: HttpTarge
         payload=Payload(content=b'{"odd": "{{ labels.odd }}", "n": {{ attempt }}}'),
     )
     odd = 'a"b&c?d e'
-    result = await targets.deliver(replace(delivery(target), labels={"odd": odd}, time_zone="Europe/Berlin"))
+    result = await targets.deliver(delivery(target)._replace(labels={"odd": odd}, time_zone="Europe/Berlin"))
     assert result.outcome is Outcome.SUCCEEDED, result.message
     assert receiver.requests[0].path == "/" + odd
     assert receiver.requests[0].query == {"t": "2026-01-01T10:00:00+01:00"}
@@ -207,7 +207,7 @@ async def test_payload_of_another_type_and_raw_payload_stay_as_they_are(targets:
     text = Payload(content=b"{{ labels.odd }}", content_type="text/plain")
     raw = Payload(content=b"{{ attempt }}", template=False)
     for payload in (text, raw):
-        await targets.deliver(replace(delivery(HttpTarget(url=receiver.url, payload=payload)), labels={"odd": 'a"b'}))
+        await targets.deliver(delivery(HttpTarget(url=receiver.url, payload=payload))._replace(labels={"odd": 'a"b'}))
     assert receiver.bodies == [b'a"b', b"{{ attempt }}"]
 
 
@@ -220,7 +220,7 @@ async def test_payload_of_another_type_and_raw_payload_stay_as_they_are(targets:
     ],
 )
 async def test_rendering_that_cannot_be_sent_fails_as_a_template(targets: HttpTargets, target: HttpTarget) -> None:
-    result = await targets.deliver(replace(delivery(target), labels={"odd": "line\nline" * 20}))
+    result = await targets.deliver(delivery(target)._replace(labels={"odd": "line\nline" * 20}))
     assert (result.outcome, result.reason) == (Outcome.FAILED, Reason.TEMPLATE)
 
 
@@ -367,6 +367,6 @@ async def test_compressed_answer_is_not_asked_for_but_understood(targets: HttpTa
 
 
 async def test_timeout_names_its_length_and_is_exact(targets: HttpTargets, receiver: Receiver) -> None:
-    request = replace(delivery(HttpTarget(url=f"{receiver.url}/hang")), timeout=timedelta(milliseconds=50))
+    request = delivery(HttpTarget(url=f"{receiver.url}/hang"))._replace(timeout=timedelta(milliseconds=50))
     result = await targets.deliver(request)
     assert (result.reason, result.message) == (Reason.TIMEOUT, "no answer within 0.05 s")

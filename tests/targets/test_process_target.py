@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from schedd.core.model.execution import AttemptResult, Outcome, Reason
+from schedd.core.model.execution import AttemptResult
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.target import HttpTarget, Payload, ProcessTarget
 from schedd.targets.process.target import ProcessTargets
 from tests.conformance.target import Subject, TargetSuite, cancel_until_done, delivery
@@ -95,7 +96,7 @@ class TestPort(TargetSuite):
 
 
 async def run(targets: ProcessTargets, target: ProcessTarget, timeout_s: float = 60) -> AttemptResult:
-    return await targets.deliver(replace(delivery(target), timeout=timedelta(seconds=timeout_s)))
+    return await targets.deliver(delivery(target)._replace(timeout=timedelta(seconds=timeout_s)))
 
 
 async def test_exit_code_among_the_successful_ones_succeeds(targets: ProcessTargets) -> None:
@@ -236,7 +237,7 @@ resource.setrlimit(resource.RLIMIT_RTTIME, (10**9, 10**9))
 from schedd.core.model.target import ProcessTarget
 from schedd.targets.process.target import ProcessTargets
 from tests.conformance.target import delivery
-request = replace(delivery(ProcessTarget(argv=tuple(sys.argv[1:]))), timeout=timedelta(seconds=0.5))
+request = delivery(ProcessTarget(argv=tuple(sys.argv[1:])))._replace(timeout=timedelta(seconds=0.5))
 async def main():
     targets = ProcessTargets()
     print((await targets.deliver(request)).reason)
@@ -314,6 +315,20 @@ async def test_cancelled_delivery_ends_after_its_tree_however_often_it_is_cancel
         task = group.create_task(run(targets, shell(f"trap '' TERM; > {pids.directory}/$$; while :; do sleep 0.01; done")))
         await until(lambda: bool(pids()))
         await cancel_until_done(task)
+        assert pids.living() == []
+
+
+async def test_forced_end_does_not_wait_for_the_grace(targets: ProcessTargets, pids: Pids) -> None:
+    script = f"trap '' TERM; > {pids.directory}/$$; while :; do sleep 0.01; done"
+    request = delivery(shell(script, kill_grace=timedelta(minutes=10)))
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(targets.deliver(request))
+        await until(lambda: bool(pids()))
+        targets.force(request.execution_id + 1)
+        targets.force(request.execution_id)
+        task.cancel()
+        await asyncio.wait([task], timeout=20)
+        assert task.cancelled()
         assert pids.living() == []
 
 

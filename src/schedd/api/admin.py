@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+from datetime import timedelta
 from typing import Any
 
 import grpc
 
 from schedd.api import filters
-from schedd.api.convert.basics import invalid, timestamp
-from schedd.api.convert.execution import KIND, entry
+from schedd.api.convert.basics import duration, timestamp
+from schedd.api.convert.execution import entry, kinds_of
+from schedd.api.convert.schedule import STATE
 from schedd.api.pages import after_of, page_size, page_token
 from schedd.api.watch import Feed
 from schedd.core.errors import UnimplementedError
-from schedd.core.model.journal import JournalKind
-from schedd.core.model.query import Comparison, Operator
+from schedd.core.model.execution import ExecutionState
 from schedd.service.admin import Admin
 from schedd.service.journal import Journal
 from schedd.v1 import admin_service_pb2 as pb
@@ -44,8 +45,11 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             current_time=timestamp(status.now_us),
             host=socket.gethostname(),
             pid=os.getpid(),
-            armed_count=engine.waiting,
-            running_count=engine.running,
+            schedule_counts=[pb.ScheduleCount(state=STATE.number(state), count=count) for state, count in store.schedules.items()],
+            armed_count=engine.executions.get(ExecutionState.ARMED, 0),
+            queued_count=engine.executions.get(ExecutionState.QUEUED, 0),
+            running_count=engine.executions.get(ExecutionState.RUNNING, 0),
+            waiting_retry_count=engine.executions.get(ExecutionState.WAITING_RETRY, 0),
             planned_through_time=timestamp(engine.planned_through_us),
             watcher_count=self._feed.watchers,
             store=pb.StoreStatus(
@@ -53,13 +57,17 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
                 schema_version=store.schema_version,
                 size_bytes=store.size_bytes,
                 last_sequence=store.last_sequence,
-                schedule_count=store.schedules,
+                schedule_count=sum(store.schedules.values()),
                 execution_count=store.executions,
                 unfinished_count=store.unfinished,
             ),
+            time_zone_data_version=status.zone_data_version,
+            warnings=status.warnings,
             listen_addresses=self._addresses,
             first_sequence=oldest,
         )
+        if engine.lateness_p99_us is not None:
+            message.lateness_p99.CopyFrom(duration(timedelta(microseconds=engine.lateness_p99_us)))
         if engine.next_nominal_us is not None:
             message.next_time.CopyFrom(timestamp(engine.next_nominal_us))
         return message
@@ -68,12 +76,6 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         search = (request.filter, request.order_by, tuple(request.kinds))
         order = filters.parse_order(request.order_by or "sequence desc", ("sequence",))
         where = filters.parse_filter(request.filter, filters.JOURNAL)
-        if len(request.kinds) > 1:
-            raise invalid("kinds", "NOT_BUILT_YET", "one kind at a time, for now")
-        where += tuple(
-            Comparison(field="kind", operator=Operator.EQUAL, value=KIND.word(kind, JournalKind.DAEMON_STARTED, "kinds").value)
-            for kind in request.kinds
-        )
         size = page_size(request.page_size)
         key = after_of(request.page_token, *search)
         at = int(key[0]) if key else 0
@@ -82,6 +84,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             through=at - 1 if order.descending and key else None,
             limit=size,
             where=where,
+            kinds=kinds_of(request.kinds),
             descending=order.descending,
         )
         following = (entries[-1].sequence,) if len(entries) == size else ()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -12,13 +12,15 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from schedd.api import filters
 from schedd.api.actors import actor_of
+from schedd.api.asking import asking_of, generation_of
 from schedd.api.convert import calendar as convert
 from schedd.api.convert.basics import invalid
 from schedd.api.names import calendar_name
 from schedd.api.pages import page_request, page_token
-from schedd.core.errors import NotFoundError
-from schedd.core.model.batch import RequestMark
+from schedd.api.reading import Reading
+from schedd.core.errors import InvalidError, NotFoundError
 from schedd.core.model.calendar import Calendar
+from schedd.service.asking import Asking
 from schedd.service.calendars import CalendarUseCases
 from schedd.v1 import calendar_pb2, calendar_service_pb2_grpc
 from schedd.v1 import calendar_service_pb2 as pb
@@ -33,19 +35,15 @@ class CalendarServicer(calendar_service_pb2_grpc.CalendarServiceServicer):
         self._calendars = calendars
 
     async def CreateCalendar(self, request: pb.CreateCalendarRequest, context: Context) -> calendar_pb2.Calendar:
-        if request.calendar_id:
-            name = request.calendar_id
-        elif request.calendar.name:
-            name = calendar_name(request.calendar.name, "calendar.name")
-        else:
-            raise invalid("calendar_id", "REQUIRED", "is empty, and so is calendar.name: name the calendar")
-        created = await self._calendars.create(
-            convert.calendar_of(request.calendar, name),
-            actor=actor_of(context),
-            request=_mark(request, "CreateCalendar"),
-            validate_only=request.validate_only,
-        )
-        return convert.view(created)
+        reading = Reading()
+        name = request.calendar_id
+        if not name and not request.calendar.name:
+            reading.note("calendar_id", "REQUIRED", "is empty, and so is calendar.name: name the calendar")
+        elif not name:
+            name = reading.of(lambda: calendar_name(request.calendar.name, "calendar.name"), "")
+        asking = asking_of(request, context, reading)
+        reading.check()
+        return convert.view(await self._calendars.create(_read(request.calendar, name), asking))
 
     async def GetCalendar(self, request: pb.GetCalendarRequest, context: Context) -> calendar_pb2.Calendar:
         return convert.view(await self._calendars.get(calendar_name(request.name)))
@@ -58,82 +56,63 @@ class CalendarServicer(calendar_service_pb2_grpc.CalendarServiceServicer):
         )
 
     async def UpdateCalendar(self, request: pb.UpdateCalendarRequest, context: Context) -> calendar_pb2.Calendar:
-        name = calendar_name(request.calendar.name, "calendar.name")
-        mark = _mark(request, "UpdateCalendar")
-        edit = _edit(request, name)
+        reading = Reading()
+        name = reading.of(lambda: calendar_name(request.calendar.name, "calendar.name"), "")
+        paths: Sequence[str] = reading.of(lambda: _paths(request), ())
+        asking = asking_of(request, context, reading, etag=request.calendar.etag)
+        reading.check()
         try:
-            updated = await self._calendars.update(
-                name,
-                edit,
-                actor=actor_of(context),
-                generation=_generation(request.calendar.etag, "calendar.etag"),
-                request=mark,
-                validate_only=request.validate_only,
-            )
+            updated = await self._calendars.update(name, _edit(request.calendar, paths, name), asking)
         except NotFoundError:
             if not request.allow_missing:
                 raise
-            draft = convert.calendar_of(request.calendar, name)
-            updated = await self._calendars.create(draft, actor=actor_of(context), request=mark, validate_only=request.validate_only)
+            updated = await self._calendars.create(_read(request.calendar, name), asking)
         return convert.view(updated)
 
     async def DeleteCalendar(self, request: pb.DeleteCalendarRequest, context: Context) -> Empty:
+        reading = Reading()
+        name = reading.of(lambda: calendar_name(request.name), "")
+        generation = reading.of(lambda: generation_of(request.etag), None)
+        reading.check()
         try:
-            await self._calendars.delete(calendar_name(request.name), actor=actor_of(context), generation=_generation(request.etag, "etag"))
+            await self._calendars.delete(name, Asking(actor=actor_of(context), generation=generation))
         except NotFoundError:
             if not request.allow_missing:
                 raise
         return Empty()
 
 
-def _edit(request: pb.UpdateCalendarRequest, name: str) -> Callable[[Calendar], Calendar]:
-    """What the request makes of a stored calendar: the fields of its mask, or all that it has set, replaced."""
+def _read(message: calendar_pb2.Calendar, name: str) -> Calendar:
+    """The calendar of a message. Raises: InvalidError naming fields of `calendar`."""
+    try:
+        return convert.calendar_of(message, name)
+    except InvalidError as error:
+        raise InvalidError(tuple(violation.within("calendar") for violation in error.violations)) from error
+
+
+def _paths(request: pb.UpdateCalendarRequest) -> Sequence[str]:
+    """The fields to replace: those of the mask, or all that the calendar has set. Raises: InvalidError."""
     known = convert.DEFINITION_FIELDS
     given = list(request.update_mask.paths)
     wrong = [path for path in given if path != "*" and path not in known]
     if wrong:
         raise invalid("update_mask", "INVALID_MASK", f"{', '.join(wrong)} cannot be changed; what can is {', '.join(known)}, or *")
-    present = [field.name for field, _ in request.calendar.ListFields() if field.name in known]
-    paths = list(known) if "*" in given else given or present
+    return list(known) if "*" in given else given or [path for path in known if path in _present(request.calendar)]
+
+
+def _present(message: calendar_pb2.Calendar) -> set[str]:
+    return {field.name for field, _ in message.ListFields()}
+
+
+def _edit(given: calendar_pb2.Calendar, paths: Sequence[str], name: str) -> Callable[[Calendar], Calendar]:
+    """The edit that replaces these fields of a calendar by the message's."""
 
     def edit(before: Calendar) -> Calendar:
         message = convert.calendar(before)
         for path in paths:
             message.ClearField(path)  # type: ignore[arg-type] # one of its fields
-        FieldMask(paths=[path for path in paths if path in present]).MergeMessage(request.calendar, message, True, True)
-        after = convert.calendar_of(message, name)
-        return Calendar(
-            name=name,
-            entries=after.entries,
-            time_zone=after.time_zone,
-            description=after.description,
-            labels=after.labels,
-            uid=before.uid,
-            generation=before.generation,
-            creator=before.creator,
-            created_us=before.created_us,
-            updated_us=before.updated_us,
-        )
+        FieldMask(paths=[path for path in paths if path in _present(given)]).MergeMessage(given, message, True, True)
+        after = _read(message, name)
+        return replace(before, entries=after.entries, time_zone=after.time_zone, description=after.description, labels=after.labels)
 
     return edit
-
-
-def _mark(request: pb.CreateCalendarRequest | pb.UpdateCalendarRequest, scope: str) -> RequestMark | None:
-    """Makes a call with a request id repeatable; its fingerprint is that of all else it says."""
-    request_id = request.request_id
-    if not request_id:
-        return None
-    if len(request_id) > 128:
-        raise invalid("request_id", "TOO_LONG", f"{len(request_id)} characters; at most 128 are allowed")
-    fingerprint = hashlib.blake2s(request.SerializeToString(deterministic=True), digest_size=16).hexdigest()
-    return RequestMark(request_id=request_id, scope=scope, fingerprint=fingerprint)
-
-
-def _generation(etag: str, field: str) -> int | None:
-    """The generation of an etag; None for an empty one. Raises: InvalidError."""
-    if not etag:
-        return None
-    digits = etag.strip('"')
-    if not digits.isascii() or not digits.isdigit():
-        raise invalid(field, "INVALID_ETAG", f"{etag} is not one that the server gave")
-    return int(digits)

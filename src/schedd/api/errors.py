@@ -9,6 +9,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from schedd.core.errors import (
     AlreadyExistsError,
     ConflictError,
+    ExpiredError,
     ExpressionError,
     FieldViolation,
     InvalidError,
@@ -22,6 +23,7 @@ from schedd.core.errors import (
     UnavailableError,
     UnimplementedError,
 )
+from schedd.core.triggers import described
 
 DOMAIN = "schedd"
 
@@ -49,7 +51,7 @@ def status_of(error: ScheddError) -> status_pb2.Status:
         case InvalidError():
             return _invalid(error.violations)
         case ExpressionError():
-            return _invalid((FieldViolation(field=error.part, reason="INVALID_EXPRESSION", description=str(error)),))
+            return _invalid((FieldViolation(field=error.part, reason="INVALID_EXPRESSION", description=described(error)),))
         case ConflictError() | PreconditionError():
             return _resource(_CODES[type(error)], error.reason, error)
         case ResourceError():
@@ -60,7 +62,10 @@ def status_of(error: ScheddError) -> status_pb2.Status:
             quota = error_details_pb2.QuotaFailure(violations=[violation])
             return _status(code_pb2.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED", str(error), quota)
         case ResumableError():
-            return _status(code_pb2.ABORTED, error.reason, str(error), metadata={"sequence": str(error.sequence)})
+            stream = error_details_pb2.ResourceInfo(resource_type="schedd.v1/JournalEntry", resource_name=str(error.sequence))
+            return _status(code_pb2.ABORTED, error.reason, str(error), stream, metadata={"sequence": str(error.sequence)})
+        case ExpiredError():
+            return _status(code_pb2.OUT_OF_RANGE, error.reason, str(error))
         case UnavailableError():
             return _status(code_pb2.UNAVAILABLE, error.reason, str(error))
         case _:

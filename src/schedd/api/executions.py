@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -10,13 +11,12 @@ import grpc
 from schedd.api import filters
 from schedd.api.actors import actor_of
 from schedd.api.convert.basics import invalid, span
-from schedd.api.convert.execution import KIND, execution
+from schedd.api.convert.execution import execution, kinds_of
 from schedd.api.matching import FIELDS, matcher
 from schedd.api.names import ANY, below_group, execution_parts, schedule_name
 from schedd.api.pages import page_request, page_token
 from schedd.api.watch import Feed
 from schedd.core.errors import UnimplementedError
-from schedd.core.model.journal import JournalKind
 from schedd.core.model.query import Comparison, Filter, Operator
 from schedd.service.executions import Executions
 from schedd.v1 import execution_pb2, execution_service_pb2_grpc
@@ -24,6 +24,8 @@ from schedd.v1 import execution_service_pb2 as pb
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
+_HEARTBEAT_MIN = timedelta(seconds=1)
+_HEARTBEAT_MAX = timedelta(minutes=10)
 _LATER = "comes with a later release: "
 
 
@@ -64,13 +66,10 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         for comparison in where:
             if comparison.field not in FIELDS:
                 raise invalid("filter", "NOT_BUILT_YET", f"a watch cannot be filtered by {comparison.field} yet")
-        heartbeat_s = None
-        if request.HasField("heartbeat_interval"):
-            heartbeat_s = max(0.1, span(request.heartbeat_interval, "heartbeat_interval").total_seconds())
         messages = self._feed.messages(
             after=request.after_sequence if request.HasField("after_sequence") else None,
-            matches=matcher(where, {KIND.word(kind, JournalKind.DAEMON_STARTED, "kinds") for kind in request.kinds}),
-            heartbeat_s=heartbeat_s,
+            matches=matcher(where, kinds_of(request.kinds)),
+            heartbeat_s=_heartbeat_s(request),
         )
         async for message in messages:
             yield message
@@ -93,6 +92,16 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
 
     async def PurgeDeadLetters(self, request: pb.PurgeDeadLettersRequest, context: Context) -> pb.PurgeDeadLettersResponse:
         raise UnimplementedError(f"PurgeDeadLetters {_LATER}it will remove dead letters")
+
+
+def _heartbeat_s(request: pb.WatchExecutionsRequest) -> float | None:
+    """After how long without a message an empty one comes; None: never. Raises: InvalidError (heartbeat_interval)."""
+    if not request.HasField("heartbeat_interval"):
+        return None
+    interval = span(request.heartbeat_interval, "heartbeat_interval")
+    if not _HEARTBEAT_MIN <= interval <= _HEARTBEAT_MAX:
+        raise invalid("heartbeat_interval", "OUT_OF_RANGE", f"{interval} is not allowed; {_HEARTBEAT_MIN} to {_HEARTBEAT_MAX} is")
+    return interval.total_seconds()
 
 
 def _below(parent: str) -> Filter:

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from schedd.api.convert.basics import invalid
 from schedd.api.names import execution_parts
 from schedd.core.errors import InvalidError
-from schedd.core.model.execution import Cause, ExecutionState, Outcome, Reason, id_value
+from schedd.core.model.execution import Cause, ExecutionState, id_value
 from schedd.core.model.journal import JournalKind
 from schedd.core.model.query import Comparison, Filter, Operator, Order
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import ScheduleState
 
 _TOKEN = re.compile(

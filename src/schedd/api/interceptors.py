@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import inspect
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
@@ -29,7 +30,9 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             return handler
         coders = (handler.request_deserializer, handler.response_serializer)
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(_streaming(handler.unary_stream), *coders)
+            # A method that does not yield its messages writes them itself, as Health.Watch does: it is awaited like a unary one.
+            guard = _streaming if inspect.isasyncgenfunction(handler.unary_stream) else _answering
+            return grpc.unary_stream_rpc_method_handler(guard(handler.unary_stream), *coders)
         return grpc.unary_unary_rpc_method_handler(_answering(handler.unary_unary), *coders)
 
 

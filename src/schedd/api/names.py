@@ -11,6 +11,9 @@ from schedd.core.model.schedule import ScheduleName
 
 DEFAULT_GROUP = "default"
 
+STAND_IN = ScheduleName(group=DEFAULT_GROUP, schedule="unnamed")
+"""Stands in for a name that cannot be read."""
+
 _SCHEDULE = re.compile(r"groups/(?P<group>[^/]+)/schedules/(?P<schedule>[^/]+)")
 _EXECUTION = re.compile(r"(?P<schedule>groups/[^/]+/schedules/[^/]+)/executions/(?P<execution>[^/]+)")
 _CALENDAR = re.compile(r"calendars/(?P<calendar>[^/]+)")

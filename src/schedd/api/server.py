@@ -16,9 +16,10 @@ from schedd.api.calendars import CalendarServicer
 from schedd.api.executions import ExecutionServicer
 from schedd.api.interceptors import ErrorInterceptor, TokenInterceptor
 from schedd.api.schedules import ScheduleServicer
-from schedd.api.watch import Feed
+from schedd.api.watch import RING, Feed
 from schedd.core.ports import Clock
 from schedd.service.admin import Admin
+from schedd.service.batches import Batches
 from schedd.service.calendars import CalendarUseCases
 from schedd.service.executions import Executions
 from schedd.service.journal import Journal
@@ -57,6 +58,7 @@ class UseCases:
     """What the services call."""
 
     schedules: Schedules
+    batches: Batches
     executions: Executions
     calendars: CalendarUseCases
     journal: Journal
@@ -76,13 +78,21 @@ class TcpListener:
 class ApiServer:
     """One server for the unix socket, one for TCP if there is a listener; both speak for the same use cases."""
 
-    def __init__(self, use_cases: UseCases, *, socket: Path, tcp: TcpListener | None = None, with_reflection: bool = False) -> None:
-        self._feed = Feed(use_cases.journal)
+    def __init__(
+        self,
+        use_cases: UseCases,
+        *,
+        socket: Path,
+        tcp: TcpListener | None = None,
+        with_reflection: bool = False,
+        watch_ring: int = RING,
+    ) -> None:
+        self._feed = Feed(use_cases.journal, ring=watch_ring)
         self._health = health.aio.HealthServicer()
         addresses = (f"unix:{socket}", *([f"tcp:{tcp.address}"] if tcp is not None else []))
         admin = AdminServicer(use_cases.admin, use_cases.journal, self._feed, addresses)
         self._servicers = (
-            ScheduleServicer(use_cases.schedules, use_cases.clock),
+            ScheduleServicer(use_cases.schedules, use_cases.batches, use_cases.clock),
             ExecutionServicer(use_cases.executions, self._feed),
             admin,
         )

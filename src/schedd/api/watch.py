@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from schedd.api.convert.basics import invalid
 from schedd.api.convert.execution import entry as entry_message
-from schedd.core.errors import InvalidError, ResumableError
+from schedd.core.errors import ExpiredError, ResumableError
 from schedd.core.model.journal import JournalEntry
 from schedd.service.journal import Journal
 from schedd.v1 import execution_service_pb2 as pb
@@ -50,7 +50,7 @@ class Feed:
         """Encoded WatchExecutionsResponse messages of the entries after `after` (None: from now on) that match.
 
         A message without events comes at the start, and whenever nothing else did for `heartbeat_s`.
-        Raises: ResumableError (WATCHER_TOO_SLOW); InvalidError for a cursor that is not kept any more.
+        Raises: ResumableError (WATCHER_TOO_SLOW); ExpiredError (SEQUENCE_EXPIRED); InvalidError (after_sequence).
         """
         bell = asyncio.Event()
         self._bells.add(bell)
@@ -58,8 +58,7 @@ class Feed:
             oldest, newest = await self._journal.bounds()
             newest = max(newest, self._last)
             cursor = newest if after is None else after
-            if 0 < cursor < oldest - 1:
-                raise _too_old(cursor, oldest)
+            _check_cursor(cursor, oldest, newest)
             yield _message([], cursor)
             while cursor < newest:
                 entries = await self._journal.read(after=cursor, limit=EVENTS_A_MESSAGE, through=newest)
@@ -119,12 +118,16 @@ class Feed:
         return found
 
 
-def _too_old(cursor: int, oldest: int) -> InvalidError:
-    return invalid(
-        "after_sequence",
-        "CURSOR_TOO_OLD",
-        f"{cursor} is no longer kept: the journal begins at {oldest}; resume after {oldest - 1}, or list the executions anew",
-    )
+def _check_cursor(cursor: int, oldest: int, newest: int) -> None:
+    """Raises: ExpiredError for a cursor before what is kept; InvalidError for one that this journal never gave."""
+    if 0 < cursor < oldest - 1:
+        raise ExpiredError(
+            reason="SEQUENCE_EXPIRED",
+            description=f"{cursor} is no longer kept: the journal begins at {oldest}; resume after {oldest - 1}, or list executions anew",
+        )
+    if not 0 <= cursor <= newest:
+        description = f"{cursor} is no sequence of this journal, which ends at {newest}: it may have been restored from a backup"
+        raise invalid("after_sequence", "OUT_OF_RANGE", description)
 
 
 def _encoded(entry: JournalEntry) -> bytes:

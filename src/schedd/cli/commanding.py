@@ -37,7 +37,7 @@ def _shared(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         if ctx.resilient_parsing or value in (None, False):
             return
-        setattr(ctx.ensure_object(Session), name, value)
+        setattr(ctx.ensure_object(Session), name, Format(value) if name == "format" else value)
 
     return keep
 

@@ -63,6 +63,8 @@ class Step:
     before: Schedule | None = None
     after: Schedule | None = None
     differences: Sequence[Difference] = field(default_factory=tuple)
+    awaits: Sequence[str] = ()
+    """Calendars that it uses and that will be there before it is: until then nobody knows when it fires."""
 
 
 def plan(client: SyncClient, written: Sequence[Written], prune_filter: str, *, coming: Collection[str] = ()) -> list[Step]:
@@ -96,7 +98,7 @@ def _steps(client: SyncClient, written: Written, refused: list[str], coming: Col
     try:
         if before is None or before.state == ScheduleState.SCHEDULE_STATE_DELETED:
             after = _with_calendars(client.create_schedule(_without(schedule, coming), validate_only=True), schedule)
-            yield Step(action=Action.CREATE, name=schedule.name, schedule=schedule, after=after)
+            yield Step(action=Action.CREATE, name=schedule.name, schedule=schedule, after=after, awaits=_awaited(schedule, coming))
         else:
             yield _compared(client, schedule, before, coming)
     except InvalidError as error:
@@ -111,7 +113,15 @@ def _compared(client: SyncClient, schedule: Schedule, before: Schedule, coming: 
     after = _with_calendars(_normalised(client, _without(wanted, coming), before), wanted)
     found = differences(before, after)
     action = Action.UPDATE if found else Action.KEEP
-    return Step(action=action, name=schedule.name, schedule=wanted, before=before, after=after, differences=found)
+    return Step(
+        action=action,
+        name=schedule.name,
+        schedule=wanted,
+        before=before,
+        after=after,
+        differences=found,
+        awaits=_awaited(schedule, coming),
+    )
 
 
 def _normalised(client: SyncClient, wanted: Schedule, before: Schedule) -> Schedule:
@@ -135,6 +145,10 @@ def _normalised(client: SyncClient, wanted: Schedule, before: Schedule) -> Sched
     del after.triggers[:]
     after.triggers.extend(wanted.triggers)
     return after
+
+
+def _awaited(schedule: Schedule, coming: Collection[str]) -> list[str]:
+    return [name for name in (*schedule.exclude_calendars, *schedule.include_calendars) if name in coming]
 
 
 def _without(schedule: Schedule, calendars: Collection[str]) -> Schedule:

@@ -12,6 +12,7 @@ _LIST = "List schedules: what runs next, and how the last run went."
 _GET = "Show a schedule."
 _UPDATE = "Change some fields of a schedule."
 _DELETE = "Delete schedules."
+_UNDELETE = "Restore deleted schedules."
 _PAUSE = "Pause schedules, with a reason."
 _RESUME = "Resume paused schedules."
 _TRIGGER = "Run a schedule now."
@@ -36,6 +37,7 @@ schedule = _group(
         Late("list", f"{_ROOM}.schedules:list_schedules", _LIST),
         Late("update", f"{_ROOM}.update:update", _UPDATE),
         Late("delete", f"{_ROOM}.change:delete", _DELETE),
+        Late("undelete", f"{_ROOM}.change:undelete", _UNDELETE),
         Late("pause", f"{_ROOM}.change:pause", _PAUSE),
         Late("resume", f"{_ROOM}.change:resume", _RESUME),
         Late("trigger", f"{_ROOM}.trigger:trigger", _TRIGGER),
@@ -74,6 +76,15 @@ cron = _group(
     [
         Late("explain", f"{_ROOM}.cron:explain", "Say how an expression is read."),
         Late("next", f"{_ROOM}.cron:next_times", "Show when an expression fires."),
+    ],
+)
+
+importing = _group(
+    "import",
+    "Move in: write crontabs and systemd timers as schedules files.",
+    [
+        Late("crontab", f"{_ROOM}.importing:crontab", "Write a crontab's lines as a schedules file."),
+        Late("systemd", f"{_ROOM}.importing:systemd", "Write systemd timers as a schedules file."),
     ],
 )
 
@@ -120,6 +131,7 @@ schedctl = _group(
         Late("execution", "schedd.cli.tree:execution", "Executions: look, follow, cancel.", _SUBJECTS),
         Late("calendar", "schedd.cli.tree:calendar", "Calendars: create, change, look, import.", _SUBJECTS),
         Late("cron", "schedd.cli.tree:cron", "Expressions, read without a server.", _SUBJECTS),
+        Late("import", "schedd.cli.tree:importing", "Moving in from cron and systemd timers.", _SUBJECTS),
         Late("server", "schedd.cli.tree:server", "The daemon itself: status, health, journal, version.", _SUBJECTS),
         Late("context", "schedd.cli.tree:context", "Named servers.", _SUBJECTS),
         Late("completion", f"{_ROOM}.completion:completion", "Print a completion script for bash, zsh or fish.", _SUBJECTS),

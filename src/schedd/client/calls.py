@@ -55,9 +55,9 @@ from schedd.v1.schedule_service_pb2 import (
     PreviewScheduleRequest,
     PreviewScheduleResponse,
     ResumeScheduleRequest,
-    ScheduleOperation,
     TriggerScheduleRequest,
     TriggerScheduleResponse,
+    UndeleteScheduleRequest,
     UpdateScheduleRequest,
 )
 from schedd.v1.schedule_service_pb2_grpc import ScheduleServiceStub
@@ -109,6 +109,7 @@ GET = Method(ScheduleServiceStub, "GetSchedule", Schedule)
 LIST = Method(ScheduleServiceStub, "ListSchedules", ListSchedulesResponse)
 UPDATE = Method(ScheduleServiceStub, "UpdateSchedule", Schedule)
 DELETE = Method(ScheduleServiceStub, "DeleteSchedule", Schedule)
+UNDELETE = Method(ScheduleServiceStub, "UndeleteSchedule", Schedule)
 PAUSE = Method(ScheduleServiceStub, "PauseSchedule", Schedule)
 RESUME = Method(ScheduleServiceStub, "ResumeSchedule", Schedule)
 TRIGGER = Method(ScheduleServiceStub, "TriggerSchedule", TriggerScheduleResponse)
@@ -219,6 +220,12 @@ def delete_schedule(
     )
 
 
+def undelete_schedule(name: str, *, etag: str = "", validate_only: bool = False, request_id: str = "") -> Call[Schedule]:
+    """Restore a deleted schedule; it goes on from now."""
+    request = UndeleteScheduleRequest(name=name, etag=etag, validate_only=validate_only, request_id=request_id or new_request_id())
+    return Call(UNDELETE, request)
+
+
 def pause_schedule(
     name: str,
     reason: str = "",
@@ -300,12 +307,12 @@ def preview_schedule(
 def operate_schedules(request: BatchOperateSchedulesRequest) -> Call[BatchOperateSchedulesResponse]:
     """Pause, resume, delete, undelete or trigger many schedules; each has its own result. The request gets an id if it has none.
 
-    Triggering many is not repeated by itself: the call is no transaction, and half of it may have been done.
+    The call is no transaction, and safe to repeat all the same: what was done of it is not done again.
     """
     made = BatchOperateSchedulesRequest()
     made.CopyFrom(request)
     made.request_id = made.request_id or new_request_id()
-    return Call(OPERATE, made, repeatable=made.operation != ScheduleOperation.SCHEDULE_OPERATION_TRIGGER)
+    return Call(OPERATE, made)
 
 
 def get_execution(name: str, *, view: ExecutionView.ValueType = ExecutionView.EXECUTION_VIEW_UNSPECIFIED) -> Call[Execution]:

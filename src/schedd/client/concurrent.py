@@ -94,6 +94,7 @@ class Client:
     list_schedules = _listing(calls.list_schedules)
     update_schedule = _calling(calls.update_schedule)
     delete_schedule = _calling(calls.delete_schedule)
+    undelete_schedule = _calling(calls.undelete_schedule)
     pause_schedule = _calling(calls.pause_schedule)
     resume_schedule = _calling(calls.resume_schedule)
     trigger_schedule = _calling(calls.trigger_schedule)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from schedd.core.model.execution import Reason
 from schedd.core.model.policy import Overlap
+from schedd.core.model.reason import Reason
 
 BUFFER_CAP = 1000
 """The most executions that BUFFER_ALL keeps waiting."""
@@ -37,11 +37,11 @@ class Admission:
 _START = Admission(Verdict.START)
 
 
-def admit(policy: Overlap, *, unfinished: int, buffered: int) -> Admission:
+def admit(policy: Overlap, *, unfinished: int, buffered: int, buffer_limit: int = BUFFER_CAP) -> Admission:
     """Decide about one execution.
 
     `unfinished` counts the schedule's earlier executions that have come due and are not finished; `buffered` those among them that wait
-    because of this very policy.
+    because of this very policy; BUFFER_ALL keeps at most `buffer_limit` of them.
     """
     if unfinished == 0:
         return _START
@@ -53,7 +53,7 @@ def admit(policy: Overlap, *, unfinished: int, buffered: int) -> Admission:
         case Overlap.BUFFER_ONE:
             return _buffer(buffered, 1)
         case Overlap.BUFFER_ALL:
-            return _buffer(buffered, BUFFER_CAP)
+            return _buffer(buffered, buffer_limit)
         case Overlap.CANCEL_OTHER:
             return Admission(Verdict.CANCEL_OTHERS, Reason.OVERLAP_CANCELLED)
         case Overlap.TERMINATE_OTHER:

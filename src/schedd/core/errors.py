@@ -10,6 +10,7 @@ ScheddError
 ├── PreconditionError       the resource's state forbids it
 ├── QuotaError              a limit would be passed
 ├── UnimplementedError      designed, not built yet
+├── ExpiredError            it was there once, and is not kept any more
 ├── ResumableError          a stream ended early; it can be taken up again at `sequence`
 ├── UnavailableError        the daemon is draining, or the store refuses to write
 └── StoredDataError         a row cannot be read back
@@ -35,6 +36,10 @@ class FieldViolation:
     field: str
     reason: str
     description: str
+
+    def within(self, parent: str) -> FieldViolation:
+        """The same, with the path going through `parent`."""
+        return FieldViolation(field=f"{parent}.{self.field}", reason=self.reason, description=self.description)
 
 
 class InvalidError(ScheddError):
@@ -130,6 +135,14 @@ class QuotaError(ScheddError):
 
 class UnimplementedError(ScheddError):
     """Designed, not built yet; the message says what it will do."""
+
+
+class ExpiredError(ScheddError):
+    """What is asked for was there once, and is not kept any more. `reason` is UPPER_SNAKE."""
+
+    def __init__(self, *, reason: str, description: str) -> None:
+        super().__init__(description)
+        self.reason = reason
 
 
 class ResumableError(ScheddError):

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from schedd.core.model.execution import Reason
 from schedd.core.model.policy import CatchUp, CatchUpMode
+from schedd.core.model.reason import Reason
 
 FIRES_A_PLAN = 100
 """No plan fires more occurrences than this; the rest are undecided until the next plan."""

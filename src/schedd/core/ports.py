@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Protocol
 
 from schedd.core.errors import StoredDataError
 from schedd.core.model.batch import (
+    Answer,
     ArmBatch,
     CalendarChange,
     CalendarUse,
@@ -22,7 +23,7 @@ from schedd.core.model.batch import (
 )
 from schedd.core.model.calendar import Calendar, HolidaysEntry
 from schedd.core.model.execution import Attempt, AttemptResult, DeliveryRequest, Execution
-from schedd.core.model.journal import JournalEntry
+from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName
 
@@ -79,6 +80,9 @@ class Target(Protocol):
         CancelledError leaves it.
         """
 
+    def force(self, execution_id: int) -> None:
+        """End what was started for this execution without any grace; its call is being cancelled too."""
+
     async def aclose(self) -> None:
         """Release connections and helper processes."""
 
@@ -115,11 +119,12 @@ class Store(Protocol):
         Raises: AlreadyExistsError naming the first taken name; ConflictError (REQUEST_ID_REUSED); NotFoundError for a calendar.
         """
 
-    async def change_schedule(self, change: ScheduleChange) -> None:
-        """Replace a schedule by its next generation.
+    async def change_schedule(self, change: ScheduleChange) -> Schedule:
+        """Replace a schedule by its next generation, and give that back.
 
+        A request seen before changes nothing, and gives the schedule of its first answer as it stands now.
         Raises: NotFoundError, also for a calendar; ConflictError (ETAG_MISMATCH) if its generation is not the one before
-        `change.schedule.generation`.
+        `change.schedule.generation`, or (REQUEST_ID_REUSED); AlreadyExistsError when a deleted schedule is to stand again and another one has its name.
         """
 
     async def quarantine(self, row: int, entry: JournalEntry) -> None:
@@ -133,6 +138,9 @@ class Store(Protocol):
 
     async def schedules(self, rows: Sequence[int]) -> Mapping[int, Schedule | StoredDataError]:
         """The schedules in these rows; a row that cannot be read comes as its error; rows that are not there are left out."""
+
+    async def schedules_by_uid(self, uids: Sequence[int]) -> tuple[Schedule, ...]:
+        """The schedules of these uids in their order, deleted ones too; those that are gone are left out. Raises: StoredDataError."""
 
     async def find_schedules(self, where: Filter, order: Order, page: PageRequest, *, show_deleted: bool = False) -> Page[Schedule]:
         """A page of schedules.
@@ -179,6 +187,17 @@ class Store(Protocol):
     async def calendar_users(self, name: str, *, limit: int) -> Sequence[ScheduleName]:
         """Some of the schedules that use a calendar, by name."""
 
+    # Requests
+
+    async def answered(self, request: RequestMark) -> Answer | None:
+        """What an earlier call with this mark was answered; None if there was none. Raises: ConflictError (REQUEST_ID_REUSED)."""
+
+    async def keep_answer(self, request: RequestMark, answer: Answer, *, now_us: int) -> Answer:
+        """Keep the answer of a call that changes nothing by itself, and give it back; that of the first call if there was one before.
+
+        Raises: ConflictError (REQUEST_ID_REUSED).
+        """
+
     # Executions
 
     async def arm(self, batch: ArmBatch) -> frozenset[int]:
@@ -224,9 +243,18 @@ class Store(Protocol):
         """The mark: every nominal time up to it has been decided. 0 on a new store."""
 
     async def journal(
-        self, *, after: int, limit: int, where: Filter = (), through: int | None = None, descending: bool = False
+        self,
+        *,
+        after: int,
+        limit: int,
+        where: Filter = (),
+        kinds: Collection[JournalKind] = (),
+        through: int | None = None,
+        descending: bool = False,
     ) -> tuple[JournalEntry, ...]:
-        """Entries with `after` < sequence <= `through`, at most `limit`, oldest first; `descending`: newest first.
+        """Entries with `after` < sequence <= `through`, of one of `kinds` (empty: of any), at most `limit`.
+
+        Oldest first; `descending`: newest first.
 
         Fields: kind, actor, schedule (full name), group, execution, cause, outcome, reason, time, labels.KEY (the schedule's of now).
         """

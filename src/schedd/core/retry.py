@@ -5,8 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from schedd.core.model.execution import AttemptResult, Outcome, Reason
+from schedd.core.model.execution import AttemptResult
 from schedd.core.model.policy import Retry
+from schedd.core.model.reason import Outcome, Reason
+
+RETRYABLE = frozenset(
+    {
+        Reason.HTTP_STATUS,
+        Reason.RESPONSE_MISMATCH,
+        Reason.CONNECTION,
+        Reason.EXIT_CODE,
+        Reason.SIGNAL,
+        Reason.SPAWN,
+        Reason.TIMEOUT,
+        Reason.TARGET_ERROR,
+    }
+)
+"""The reasons of failures that another attempt may cure."""
 
 _MICROSECOND = timedelta(microseconds=1)
 

@@ -1,28 +1,50 @@
-"""What a schedule has to be: `check_schedule` names every wrong field at once, before anything is stored."""
+"""What a schedule has to be: `check_schedule` and `check_change` name every wrong field at once, before anything is stored."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
+from typing import assert_never
 
+from schedd.core.admission import BUFFER_CAP
 from schedd.core.errors import FieldViolation
-from schedd.core.model.policy import CatchUp, Overlap, Policies, Retry
+from schedd.core.model.policy import (
+    CatchUp,
+    CommandHolds,
+    Concurrency,
+    Condition,
+    DayFits,
+    FollowUp,
+    Notify,
+    Policies,
+    Retry,
+    RetryOn,
+    TriggerSchedule,
+)
 from schedd.core.model.schedule import NAME_PATTERN, Schedule, ScheduleName
 from schedd.core.model.when import AfterCompletion, AtStart, When
+from schedd.core.retry import RETRYABLE
 from schedd.core.target_rules import check_target
 from schedd.core.triggers import NO_CALENDARS, Calendars, check_when
 
 LABELS_MAX = 64
 LABEL_VALUE_MAX_CHARACTERS = 256
 DESCRIPTION_MAX_CHARACTERS = 4096
+PAUSE_REASON_MAX_CHARACTERS = 1024
 ATTEMPTS_MAX = 100
 DURATION_MAX = timedelta(days=366)
 CATCH_UP_RUNS_MAX = 1000
+FAILURES_MAX = 1000
+RUNS_MAX = 2**31
+KEY_MAX_CHARACTERS = 128
+CONCURRENCY_MAX = 10_000
+FOLLOW_UPS_MAX = 8
 
 _NAME = re.compile(NAME_PATTERN)
+_RESOURCE_NAME = re.compile(f"groups/{NAME_PATTERN}/schedules/{NAME_PATTERN}")
 _LABEL_KEY = re.compile(r"[a-z0-9](?:[a-z0-9._/-]{0,61}[a-z0-9])?")
-_BUILT_OVERLAPS = (Overlap.SKIP, Overlap.ALLOW_ALL)
 
 
 def check_schedule(draft: Schedule, *, now_us: int, calendars: Calendars = NO_CALENDARS) -> tuple[FieldViolation, ...]:
@@ -33,9 +55,17 @@ def check_schedule(draft: Schedule, *, now_us: int, calendars: Calendars = NO_CA
         *_description(draft.description),
         *check_when(draft.when, now_us=now_us, calendars=calendars),
         *_not_built(draft.when),
-        *(_within("target", violation) for violation in check_target(draft.target, draft.labels)),
+        *(violation.within("target") for violation in check_target(draft.target, draft.labels)),
         *_policies(draft.policies),
     )
+
+
+def check_change(before: Schedule, after: Schedule, *, now_us: int, calendars: Calendars = NO_CALENDARS) -> tuple[FieldViolation, ...]:
+    """All that is wrong with what a schedule is to become: a rule whose times are past may stay, so that the rest can be changed."""
+    violations = check_schedule(after, now_us=now_us, calendars=calendars)
+    if after.when == before.when:
+        return tuple(violation for violation in violations if violation.reason != "NEVER_FIRES")
+    return violations
 
 
 def check_name(name: ScheduleName) -> Iterator[FieldViolation]:
@@ -50,8 +80,16 @@ def check_name(name: ScheduleName) -> Iterator[FieldViolation]:
             )
 
 
-def _within(prefix: str, violation: FieldViolation) -> FieldViolation:
-    return FieldViolation(field=f"{prefix}.{violation.field}", reason=violation.reason, description=violation.description)
+def check_pause(reason: str, until_us: int | None, *, now_us: int) -> Iterator[FieldViolation]:
+    """What is wrong with a pause, by fields of the proto's PauseScheduleRequest."""
+    if len(reason) > PAUSE_REASON_MAX_CHARACTERS:
+        yield FieldViolation(
+            field="reason",
+            reason="TOO_LONG",
+            description=f"{len(reason)} characters; at most {PAUSE_REASON_MAX_CHARACTERS} are allowed",
+        )
+    if until_us is not None and until_us <= now_us:
+        yield FieldViolation(field="until_time", reason="OUT_OF_RANGE", description="lies in the past; a pause ends later than it begins")
 
 
 def check_labels(labels: Mapping[str, str]) -> Iterator[FieldViolation]:
@@ -90,15 +128,17 @@ def _not_built(when: When) -> Iterator[FieldViolation]:
 
 
 def _policies(policies: Policies) -> Iterator[FieldViolation]:
-    if policies.overlap not in _BUILT_OVERLAPS:
-        built = " and ".join(_BUILT_OVERLAPS)
-        yield _unbuilt("policies.overlap", f"{policies.overlap} comes with a later release; {built} are there")
     if policies.attempt_timeout is not None:
         yield from _duration("policies.attempt_timeout", policies.attempt_timeout, least=timedelta(milliseconds=1))
     if not 0 <= policies.priority <= 9:
         yield _out_of_range("policies.priority", policies.priority, "0 to 9")
     yield from _retry(policies.retry)
     yield from _catch_up(policies.catch_up)
+    yield from _counts(policies)
+    yield from _concurrency(policies.concurrency)
+    for name in ("on_success", "on_failure"):
+        yield from _follow_ups(f"policies.{name}", getattr(policies, name))
+    yield from _condition(policies.condition)
 
 
 def _retry(retry: Retry) -> Iterator[FieldViolation]:
@@ -116,6 +156,69 @@ def _retry(retry: Retry) -> Iterator[FieldViolation]:
         yield _out_of_range("policies.retry.multiplier", retry.multiplier, "1 to 100")
     if not 0 <= retry.jitter <= 1:
         yield _out_of_range("policies.retry.jitter", retry.jitter, "0 to 1")
+    yield from _retry_on(retry.retry_on)
+
+
+def _retry_on(retry_on: RetryOn) -> Iterator[FieldViolation]:
+    for index, codes in enumerate(retry_on.http_status):
+        if not 100 <= codes.first <= codes.last <= 599:
+            field = f"policies.retry.retry_on.http_status[{index}]"
+            yield _out_of_range(field, f"{codes.first} to {codes.last}", "a range within 100 to 599")
+    for index, code in enumerate(retry_on.exit_codes):
+        if not 1 <= code <= 255:
+            yield _out_of_range(f"policies.retry.retry_on.exit_codes[{index}]", code, "1 to 255")
+    for index, reason in enumerate(retry_on.reasons):
+        if reason not in RETRYABLE:
+            allowed = ", ".join(sorted(RETRYABLE))
+            yield _out_of_range(f"policies.retry.retry_on.reasons[{index}]", reason, f"one of {allowed}")
+
+
+def _counts(policies: Policies) -> Iterator[FieldViolation]:
+    for name, least, most in (("buffer_limit", 1, BUFFER_CAP), ("pause_after_failures", 0, FAILURES_MAX), ("max_runs", 0, RUNS_MAX)):
+        if not least <= getattr(policies, name) <= most:
+            yield _out_of_range(f"policies.{name}", getattr(policies, name), f"{least} to {most}")
+
+
+def _concurrency(concurrency: Concurrency | None) -> Iterator[FieldViolation]:
+    if concurrency is None:
+        return
+    if not 1 <= len(concurrency.key) <= KEY_MAX_CHARACTERS:
+        description = f"{len(concurrency.key)} characters; 1 to {KEY_MAX_CHARACTERS} are allowed"
+        yield FieldViolation(field="policies.concurrency.key", reason="OUT_OF_RANGE", description=description)
+    if not 1 <= concurrency.limit <= CONCURRENCY_MAX:
+        yield _out_of_range("policies.concurrency.limit", concurrency.limit, f"1 to {CONCURRENCY_MAX}")
+
+
+def _follow_ups(field: str, follow_ups: tuple[FollowUp, ...]) -> Iterator[FieldViolation]:
+    if len(follow_ups) > FOLLOW_UPS_MAX:
+        yield FieldViolation(field=field, reason="TOO_MANY", description=f"{len(follow_ups)}; at most {FOLLOW_UPS_MAX} are allowed")
+    for index, follow_up in enumerate(follow_ups):
+        match follow_up:
+            case TriggerSchedule(schedule=schedule):
+                if not _RESOURCE_NAME.fullmatch(schedule):
+                    description = f"{schedule!r} is not a schedule's name; groups/default/schedules/cleanup is"
+                    yield FieldViolation(field=f"{field}[{index}].schedule", reason="INVALID_NAME", description=description)
+            case Notify(target=target):
+                for violation in check_target(target, None):
+                    yield replace(violation, field=f"{field}[{index}].notify{violation.field.removeprefix('http')}")
+            case _:
+                assert_never(follow_up)
+
+
+def _condition(condition: Condition | None) -> Iterator[FieldViolation]:
+    match condition:
+        case None:
+            return
+        case CommandHolds():
+            for violation in check_target(condition.command, None):
+                yield replace(violation, field=f"policies.condition.command{violation.field.removeprefix('process')}")
+            if not timedelta(milliseconds=1) <= condition.timeout <= timedelta(hours=1):
+                yield _out_of_range("policies.condition.timeout", condition.timeout, "1 ms to 1 hour")
+        case DayFits(days=days):
+            for violation in check_when(When(triggers=(days,)), now_us=0):
+                yield replace(violation, field=violation.field.replace("triggers[0]", "policies.condition.days"))
+        case _:
+            assert_never(condition)
 
 
 def _catch_up(catch_up: CatchUp) -> Iterator[FieldViolation]:

@@ -45,6 +45,7 @@ from schedd.engine.ids import TimeIds
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.planner import Pace
 from schedd.service.admin import Admin
+from schedd.service.batches import Batches
 from schedd.service.calendars import CalendarUseCases
 from schedd.service.executions import Executions
 from schedd.service.journal import Journal
@@ -142,8 +143,10 @@ class Daemon:
             await processes.aclose()
 
     def _use_cases(self, store: SqliteStore, engine: Engine) -> UseCases:
+        schedules = Schedules(store=store, engine=engine, clock=self._clock, ids=engine.ids)
         return UseCases(
-            schedules=Schedules(store=store, engine=engine, clock=self._clock, ids=engine.ids),
+            schedules=schedules,
+            batches=Batches(store=store, schedules=schedules, clock=self._clock),
             executions=Executions(store=store, engine=engine),
             calendars=CalendarUseCases(store=store, engine=engine, clock=self._clock, ids=engine.ids),
             journal=Journal(store=store, engine=engine),

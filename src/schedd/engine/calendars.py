@@ -12,8 +12,8 @@ import structlog
 from schedd.core.errors import ConflictError, ExpressionError, NotFoundError, UnavailableError
 from schedd.core.model.batch import CalendarChange, Replanned, RequestMark
 from schedd.core.model.calendar import Calendar, calendar_resource
-from schedd.core.model.execution import Reason
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
+from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.ports import Clock, Store
 from schedd.core.triggers import Calendars, compile_when
@@ -65,7 +65,9 @@ class CalendarRegistry:
             days = self._almanac.read(after)
             following = replace(after, generation=seen + 1, updated_us=now_us)
             effects = await self._effects(after.name, self._almanac.proposed(days), now_us)
-            entries = [run.entry(JournalKind.EXECUTION_DISARMED, now_us, reason=Reason.SCHEDULE_CHANGED) for run in effects.takebacks]
+            entries = [
+                run.entry(JournalKind.EXECUTION_DISARMED, now_us)._replace(reason=Reason.SCHEDULE_CHANGED) for run in effects.takebacks
+            ]
             change = CalendarChange(
                 calendar=following,
                 seen=seen,

@@ -6,14 +6,17 @@ import asyncio
 import heapq
 import itertools
 import random
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import assert_never
 
 import structlog
 
-from schedd.core.admission import Admission, Verdict, admit
-from schedd.core.model.execution import AttemptResult, DeliveryRequest, ExecutionState, Outcome, Reason
-from schedd.core.model.journal import DAEMON
-from schedd.core.model.policy import Delivery
+from schedd.core.admission import Verdict, admit
+from schedd.core.model.execution import AttemptResult, DeliveryRequest, ExecutionState
+from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence
+from schedd.core.model.policy import Delivery, Overlap, Policies
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.ports import Clock, Target
 from schedd.core.retry import RetryAt, after_attempt
 from schedd.engine.keeper import Keeper
@@ -51,6 +54,7 @@ class Dispatcher:
         self._armed: list[tuple[int, int, Run]] = []
         self._order = itertools.count()
         self._ready: list[tuple[int, int, int, Run]] = []
+        self._buffered: dict[int, deque[Run]] = {}
         self._running = 0
         self._attempts: asyncio.TaskGroup | None = None
         self._draining = False
@@ -67,14 +71,19 @@ class Dispatcher:
         return self._running
 
     def add(self, run: Run) -> None:
-        """Take over a durable execution; it is started when it is due."""
+        """Take over a durable execution; it is started when it is due. One that an earlier daemon had queued is admitted anew."""
+        if run.state is ExecutionState.QUEUED:
+            run.state = ExecutionState.ARMED
         self._runs.add(run)
         self._push(run)
 
-    def cancel(self, run: Run, actor: str, reason: Reason = Reason.CANCELLED) -> None:
-        """End an execution: at once if it waits, else as soon as its target has let go of it."""
+    def cancel(self, run: Run, actor: str, reason: Reason = Reason.CANCELLED, *, by_force: bool = False) -> None:
+        """End an execution: at once if it waits, else as soon as its target has let go of it; `by_force`: without any grace."""
         run.cancelled_by = actor
+        run.cancel_reason = reason
         if run.task is not None:
+            if by_force:
+                self._targets[type(run.definition.schedule.target)].force(run.id)
             run.task.cancel()
         else:
             self._finish(run, Outcome.CANCELLED, reason, actor=actor)
@@ -114,18 +123,47 @@ class Dispatcher:
             self._alarm.ring()
 
     def _come_due(self, run: Run) -> None:
-        if run.state is ExecutionState.ARMED:
-            earlier = self._runs.come_due(run.row)
-            decision = admit(run.definition.schedule.policies.overlap, unfinished=len(earlier), buffered=0)
-            if decision.verdict is not Verdict.START:
-                self._turn_away(run, decision, earlier[0])
-                return
+        policies = run.definition.schedule.policies
+        if run.state is ExecutionState.ARMED and policies.overlap is not Overlap.ALLOW_ALL and (earlier := self._runs.come_due(run.row)):
+            self._admit(run, policies, earlier)
+        else:
+            self._make_ready(run)
+
+    def _admit(self, run: Run, policies: Policies, earlier: Sequence[Run]) -> None:
+        """Decide about an execution that comes due while earlier ones of its schedule are unfinished."""
+        buffered = len(self._buffered.get(run.row, ()))
+        decision = admit(policies.overlap, unfinished=len(earlier), buffered=buffered, buffer_limit=policies.buffer_limit)
+        match decision.verdict:
+            case Verdict.START:
+                self._make_ready(run)
+            case Verdict.SKIP:
+                self._finish(run, Outcome.SKIPPED, decision.reason, evidence=_blocked_by(earlier))
+            case Verdict.BUFFER:
+                self._buffer(run, decision.reason, earlier)
+            case Verdict.CANCEL_OTHERS | Verdict.TERMINATE_OTHERS:
+                self._buffer(run, decision.reason, earlier)
+                for other in earlier:
+                    self.cancel(other, DAEMON, decision.reason, by_force=decision.verdict is Verdict.TERMINATE_OTHERS)
+            case _:
+                assert_never(decision.verdict)
+
+    def _buffer(self, run: Run, reason: Reason, earlier: Sequence[Run]) -> None:
+        """Let it wait until the earlier ones have finished."""
+        self._recorder.queued(run, reason, now_us=self._clock.now_us(), evidence=_blocked_by(earlier))
+        self._buffered.setdefault(run.row, deque()).append(run)
+
+    def _next_buffered(self, row: int) -> None:
+        """Start the one that has waited longest, if nothing else of its schedule is under way."""
+        buffered = self._buffered[row]
+        if not buffered:
+            del self._buffered[row]
+        elif len(self._runs.come_due(row)) == len(buffered):
+            self._make_ready(buffered.popleft())
+            self._alarm.ring()
+
+    def _make_ready(self, run: Run) -> None:
         run.state = ExecutionState.QUEUED
         heapq.heappush(self._ready, (-run.definition.schedule.policies.priority, run.wake_us, next(self._order), run))
-
-    def _turn_away(self, run: Run, decision: Admission, blocking: Run) -> None:
-        evidence = {"blocking_execution": blocking.id}
-        self._finish(run, Outcome.SKIPPED, decision.reason, evidence=evidence)
 
     def _start_ready(self) -> None:
         """Start what is ready while there are free slots."""
@@ -220,11 +258,16 @@ class Dispatcher:
         reason: Reason,
         *,
         actor: str = DAEMON,
-        evidence: Mapping[str, str | int | float | bool] | None = None,
+        evidence: Evidence = NO_EVIDENCE,
     ) -> None:
         now_us = self._clock.now_us()
+        buffered = self._buffered.get(run.row)
+        if buffered is not None and run in buffered:
+            buffered.remove(run)
         self._recorder.finished(run, outcome, reason, now_us=now_us, actor=actor, evidence=evidence)
         self._keeper.execution_finished(run.row)
+        if buffered is not None:
+            self._next_buffered(run.row)
         if outcome is Outcome.FAILED:
             log.warning(
                 "execution_failed",
@@ -236,7 +279,11 @@ class Dispatcher:
             )
 
 
+def _blocked_by(earlier: Sequence[Run]) -> Evidence:
+    return {"blocking_execution": earlier[0].id}
+
+
 def _cut_off(run: Run) -> AttemptResult:
     if run.cancelled_by:
-        return AttemptResult(outcome=Outcome.CANCELLED, reason=Reason.CANCELLED, message=f"cancelled by {run.cancelled_by}")
+        return AttemptResult(outcome=Outcome.CANCELLED, reason=run.cancel_reason, message=f"cancelled by {run.cancelled_by}")
     return AttemptResult(outcome=Outcome.UNKNOWN, reason=Reason.INTERRUPTED, message="the daemon ended meanwhile")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 from schedd.core.errors import PreconditionError, UnavailableError
 from schedd.core.model.batch import ArmBatch, RequestMark, Retention
-from schedd.core.model.execution import Cause, Execution
+from schedd.core.model.execution import Cause, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.schedule import Schedule
 from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Target
@@ -44,14 +45,17 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStatus:
-    """The engine's own figures, as of now. `next_nominal_us` is None when nothing is planned."""
+    """The engine's own figures, as of now. `executions` counts the unfinished ones by state.
+
+    `next_nominal_us` is None when nothing is planned, `lateness_p99_us` before the first fire.
+    """
 
     scheduled: int
-    waiting: int
-    running: int
+    executions: Mapping[ExecutionState, int]
     recorder_backlog: int
     planned_through_us: int
     next_nominal_us: int | None
+    lateness_p99_us: int | None
     draining: bool
 
 
@@ -221,11 +225,11 @@ class Engine:
         first_us = self.timeline.peek_us()
         return EngineStatus(
             scheduled=len(self.timeline),
-            waiting=self.dispatcher.waiting,
-            running=self.dispatcher.running,
+            executions=Counter(run.state for run in self.runs),
             recorder_backlog=self.recorder.backlog,
             planned_through_us=self.planner.planned_through_us,
             next_nominal_us=None if first_us == NEVER else first_us,
+            lateness_p99_us=self.recorder.lateness.p99_us(),
             draining=self._draining,
         )
 

@@ -12,9 +12,9 @@ from functools import partial
 import structlog
 
 from schedd.core.errors import ConflictError, NotFoundError, StoredDataError, UnavailableError
-from schedd.core.model.execution import Reason
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.policy import AfterLastRun
+from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.ports import Clock, Store
 from schedd.engine.runs import Runs

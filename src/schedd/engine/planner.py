@@ -14,8 +14,9 @@ import structlog
 
 from schedd.core.errors import StoredDataError, UnavailableError
 from schedd.core.model.batch import ArmBatch
-from schedd.core.model.execution import Cause, Execution, Outcome, Reason
+from schedd.core.model.execution import Cause, Execution
 from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.planning import LeftOut, plan
 from schedd.core.ports import Clock, Ids, Store
@@ -30,6 +31,8 @@ from schedd.engine.runs import Run
 
 _REFUSED_WAIT = timedelta(seconds=1)
 _MICROSECOND = timedelta(microseconds=1)
+_NO_TIME = timedelta(0)
+_DECIDED_AT_ONCE = 16
 
 log = structlog.get_logger(__name__)
 
@@ -132,13 +135,15 @@ class Planner:
         self._in_hand = {row: nominal_us for nominal_us, row in due}
         definitions = await self._definitions.load(row for _, row in due)
         decided = _Round()
-        for nominal_us, row in due:
+        for index, (nominal_us, row) in enumerate(due, start=1):
             self._decide(decided, definitions, row, nominal_us, now_us)
+            if index % _DECIDED_AT_ONCE == 0:
+                await self._clock.sleep(_NO_TIME)  # What has come due meanwhile does not wait for the whole round.
         mark_us = self._mark(through_us, (next_us for _, next_us in decided.following))
         armed = await self._arm(
             ArmBatch(
                 executions=tuple(run.execution for run in decided.runs),
-                entries=(*decided.entries, *(run.entry(JournalKind.EXECUTION_ARMED, now_us) for run in decided.runs)),
+                entries=(*decided.entries, *[run.entry(JournalKind.EXECUTION_ARMED, now_us) for run in decided.runs]),
                 planned_through_us=mark_us,
             )
         )

@@ -9,9 +9,11 @@ import structlog
 
 from schedd.core.errors import UnavailableError
 from schedd.core.model.batch import ExecutionChange, RecordBatch
-from schedd.core.model.execution import Attempt, AttemptResult, Execution, ExecutionState, Outcome, Reason
-from schedd.core.model.journal import DAEMON, Evidence, ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.execution import Attempt, AttemptResult, Execution, ExecutionState
+from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.ports import Clock, Store
+from schedd.engine.lateness import Lateness
 from schedd.engine.runs import Run, Runs
 
 _REFUSED_WAIT = timedelta(seconds=1)
@@ -28,7 +30,9 @@ class Recorder:
         self._runs = runs
         self._clock = clock
         self._linger = linger
-        self._changes: dict[int, ExecutionChange] = {}
+        self.lateness = Lateness()
+        self._changed: dict[int, Run] = {}
+        self._abandoned: list[ExecutionChange] = []
         self._attempts: list[Attempt] = []
         self._entries: list[JournalEntry] = []
         self._disarmed: list[int] = []
@@ -39,32 +43,43 @@ class Recorder:
     @property
     def backlog(self) -> int:
         """How many changes wait to be committed."""
-        return len(self._changes)
+        return len(self._changed)
+
+    def queued(self, run: Run, reason: Reason, *, now_us: int, evidence: Evidence) -> None:
+        """It is due, and waits for something other than its time."""
+        run.state = ExecutionState.QUEUED
+        run.reason = reason
+        self._change(run, JournalKind.EXECUTION_QUEUED, now_us, evidence=evidence)
 
     def started(self, run: Run, now_us: int) -> None:
         """An attempt has started."""
         if run.started_us is None:
             run.started_us = now_us
-        self._change(run, ExecutionState.RUNNING)
-        self._entry(run, JournalKind.EXECUTION_STARTED, now_us, evidence={"lateness_us": now_us - run.wake_us})
+            self.lateness.add(now_us - run.wake_us)
+        run.state = ExecutionState.RUNNING
+        run.reason = Reason.NONE
+        self._change(run, JournalKind.EXECUTION_STARTED, now_us, evidence={"lateness_us": now_us - run.wake_us})
 
     def attempted(self, run: Run, result: AttemptResult, *, started_us: int, now_us: int) -> None:
         """An attempt has ended; what follows from it is recorded with `retrying` or `finished`."""
-        self._attempts.append(Attempt(execution_id=run.id, number=run.attempt, started_us=started_us, finished_us=now_us, result=result))
+        self._attempts.append(Attempt(run.id, run.attempt, started_us, now_us, result))
 
     def retrying(self, run: Run, result: AttemptResult, *, now_us: int, at_us: int) -> None:
         """Another attempt will be made at `at_us`."""
         run.wake_us = at_us
-        self._change(run, ExecutionState.WAITING_RETRY, reason=result.reason)
-        evidence = result_evidence(result) | {"next_attempt_us": at_us}
-        self._entry(run, JournalKind.EXECUTION_RETRYING, now_us, reason=result.reason, evidence=evidence)
+        run.state = ExecutionState.WAITING_RETRY
+        run.reason = result.reason
+        self._change(run, JournalKind.EXECUTION_RETRYING, now_us, evidence={**result_evidence(result), "next_attempt_us": at_us})
 
     def finished(
-        self, run: Run, outcome: Outcome, reason: Reason, *, now_us: int, actor: str = DAEMON, evidence: Evidence | None = None
+        self, run: Run, outcome: Outcome, reason: Reason, *, now_us: int, actor: str = DAEMON, evidence: Evidence = NO_EVIDENCE
     ) -> None:
         """The execution has ended; it leaves memory at once, and whoever waits for it is told after the commit."""
-        self._change(run, ExecutionState.FINISHED, outcome=outcome, reason=reason, finished_us=now_us)
-        self._entry(run, JournalKind.EXECUTION_FINISHED, now_us, actor=actor, outcome=outcome, reason=reason, evidence=evidence or {})
+        run.state = ExecutionState.FINISHED
+        run.outcome = outcome
+        run.reason = reason
+        run.finished_us = now_us
+        self._change(run, JournalKind.EXECUTION_FINISHED, now_us, actor=actor, evidence=evidence)
         self._runs.remove(run)
         if run.finished is not None:
             self._ended.append(run)
@@ -72,29 +87,26 @@ class Recorder:
     def disarmed(self, run: Run, reason: Reason, now_us: int) -> None:
         """The execution is taken back before it was due."""
         run.state = ExecutionState.FINISHED
+        run.reason = reason
         self._disarmed.append(run.id)
-        self._changes.pop(run.id, None)
-        self._entry(run, JournalKind.EXECUTION_DISARMED, now_us, reason=reason)
+        self._changed.pop(run.id, None)
+        self.note(run.entry(JournalKind.EXECUTION_DISARMED, now_us))
         self._runs.remove(run)
 
     def abandoned(self, execution: Execution, reason: Reason, now_us: int, detail: str) -> None:
         """An execution found at start ends, since its schedule cannot be read."""
-        self._changes[execution.id] = ExecutionChange(
-            execution_id=execution.id,
-            state=ExecutionState.FINISHED,
-            attempt=execution.attempt,
-            outcome=Outcome.UNKNOWN,
-            reason=reason,
-            started_us=execution.started_us,
-            finished_us=now_us,
+        self._abandoned.append(
+            ExecutionChange(
+                execution_id=execution.id,
+                state=ExecutionState.FINISHED,
+                outcome=Outcome.UNKNOWN,
+                reason=reason,
+                attempt=execution.attempt,
+                started_us=execution.started_us,
+                finished_us=now_us,
+            )
         )
-        facts = ExecutionFacts(
-            id=execution.id,
-            cause=execution.cause,
-            nominal_us=execution.nominal_us,
-            due_us=execution.due_us,
-            attempt=execution.attempt,
-        )
+        facts = ExecutionFacts(id=execution.id, cause=execution.cause, nominal_us=execution.nominal_us, due_us=execution.due_us)
         self.note(
             JournalEntry(
                 time_us=now_us,
@@ -103,6 +115,7 @@ class Recorder:
                 schedule_row=execution.schedule_row,
                 schedule_uid=execution.schedule_uid,
                 execution=facts,
+                attempt=execution.attempt,
                 outcome=Outcome.UNKNOWN,
                 reason=reason,
                 evidence={"detail": detail},
@@ -142,13 +155,13 @@ class Recorder:
 
     def _take(self) -> tuple[RecordBatch, list[Run], asyncio.Future[None] | None]:
         batch = RecordBatch(
-            changes=tuple(self._changes.values()),
+            changes=(*self._abandoned, *[run.change() for run in self._changed.values()]),
             attempts=tuple(self._attempts),
             entries=tuple(self._entries),
             disarmed=tuple(self._disarmed),
         )
         ended, gathered = self._ended, self._gathered
-        self._changes, self._attempts, self._entries, self._disarmed, self._ended = {}, [], [], [], []
+        self._changed, self._abandoned, self._attempts, self._entries, self._disarmed, self._ended = {}, [], [], [], [], []
         self._gathered = None
         self._something.clear()
         return batch, ended, gathered
@@ -163,40 +176,9 @@ class Recorder:
             else:
                 return
 
-    def _change(
-        self,
-        run: Run,
-        state: ExecutionState,
-        *,
-        outcome: Outcome | None = None,
-        reason: Reason = Reason.NONE,
-        finished_us: int | None = None,
-    ) -> None:
-        run.state = state
-        self._changes[run.id] = ExecutionChange(
-            execution_id=run.id,
-            state=state,
-            attempt=run.attempt,
-            outcome=outcome,
-            reason=reason,
-            started_us=run.started_us,
-            finished_us=finished_us,
-            next_attempt_us=run.wake_us if state is ExecutionState.WAITING_RETRY else None,
-        )
-        self._something.set()
-
-    def _entry(
-        self,
-        run: Run,
-        kind: JournalKind,
-        now_us: int,
-        *,
-        actor: str = DAEMON,
-        outcome: Outcome | None = None,
-        reason: Reason = Reason.NONE,
-        evidence: Evidence | None = None,
-    ) -> None:
-        self._entries.append(run.entry(kind, now_us, actor=actor, outcome=outcome, reason=reason, evidence=evidence or {}))
+    def _change(self, run: Run, kind: JournalKind, now_us: int, *, actor: str = DAEMON, evidence: Evidence) -> None:
+        self._changed[run.id] = run
+        self._entries.append(run.entry(kind, now_us, actor=actor, evidence=evidence))
         self._something.set()
 
 

@@ -11,8 +11,9 @@ import structlog
 
 from schedd.core.errors import StoredDataError
 from schedd.core.model.batch import NEVER_US
-from schedd.core.model.execution import AttemptResult, Cause, ExecutionState, Outcome, Reason
+from schedd.core.model.execution import AttemptResult, Cause, ExecutionState
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.planning import misfire_reason
 from schedd.core.ports import Clock, Store

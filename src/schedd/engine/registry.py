@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from schedd.core.model.batch import NewSchedule, RequestMark, ScheduleChange
-from schedd.core.model.execution import Cause, ExecutionState, Reason
+from schedd.core.model.execution import Cause, ExecutionState
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
+from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import NEVER, Timeline
@@ -59,11 +60,13 @@ class Registry:
         self._planner.wake()
         return stored
 
-    async def change(self, before: Schedule, after: Schedule, *entries: JournalEntry, skip_backlog: bool = False) -> Schedule:
+    async def change(
+        self, before: Schedule, after: Schedule, *entries: JournalEntry, skip_backlog: bool = False, request: RequestMark | None = None
+    ) -> Schedule:
         """Commit the next standing of a schedule, given as it was read and as it is to be, and let it take effect.
 
         What is armed is taken back and decided anew, also what is overdue if the rule stays the same; `skip_backlog`: from now on only.
-        Raises: as `Store.change_schedule`.
+        A request seen before changes nothing, and gives its schedule as it stands now. Raises: as `Store.change_schedule`.
         """
         now_us = self._clock.now_us()
         armed = self.armed(before.row)
@@ -74,21 +77,32 @@ class Registry:
             planned_from_us=now_us if skip_backlog else self._planned_from_us(before, after, armed, now_us),
         )
         next_us = first_nominal_us(following, self._almanac.calendars)
-        takebacks = [run.entry(JournalKind.EXECUTION_DISARMED, now_us, reason=Reason.SCHEDULE_CHANGED) for run in armed]
+        takebacks = [run.entry(JournalKind.EXECUTION_DISARMED, now_us)._replace(reason=Reason.SCHEDULE_CHANGED) for run in armed]
         change = ScheduleChange(
-            schedule=following, next_us=next_us, entries=(*entries, *takebacks), disarmed=tuple(run.id for run in armed)
+            schedule=following,
+            next_us=next_us,
+            entries=(*entries, *takebacks),
+            disarmed=tuple(run.id for run in armed),
+            request=request,
         )
+        stored = await self._commit(change, armed)
+        if stored is following:  # Not so when the request was a repetition, and this its first answer.
+            self._take_effect(following, next_us)
+            self._planner.wake()
+        return stored
+
+    async def _commit(self, change: ScheduleChange, armed: Sequence[Run]) -> Schedule:
+        """Commit a change, and give the schedule as it stands; what is armed is held back meanwhile, and let go if it stays."""
         for run in armed:
             self._runs.remove(run)
+        stored: Schedule | None = None
         try:
-            await self._store.change_schedule(change)
-        except BaseException:
-            for run in armed:
-                self._dispatcher.add(run)
-            raise
-        self._take_effect(following, next_us)
-        self._planner.wake()
-        return following
+            stored = await self._store.change_schedule(change)
+        finally:
+            if stored is not change.schedule:
+                for run in armed:
+                    self._dispatcher.add(run)
+        return stored
 
     def replan(self, schedule: Schedule) -> None:
         """A calendar of an enabled schedule has changed: what is not decided yet, and all that is to come, goes by the new one."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 
-from schedd.core.model.execution import Execution, ExecutionState, Outcome, Reason
-from schedd.core.model.journal import DAEMON, Evidence, ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.batch import ExecutionChange
+from schedd.core.model.execution import Execution, ExecutionState
+from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.reason import Reason
 from schedd.engine.definitions import Definition
-
-_NO_EVIDENCE: Mapping[str, str | int | float | bool] = {}
 
 
 class Run:
@@ -18,55 +18,76 @@ class Run:
     `wake_us` is when it next wants attention: its due time, or the time of its next attempt.
     """
 
-    __slots__ = ("attempt", "cancelled_by", "definition", "execution", "finished", "started_us", "state", "task", "wake_us")
+    __slots__ = (
+        "attempt",
+        "cancel_reason",
+        "cancelled_by",
+        "definition",
+        "execution",
+        "facts",
+        "finished",
+        "finished_us",
+        "id",
+        "outcome",
+        "reason",
+        "row",
+        "started_us",
+        "state",
+        "task",
+        "wake_us",
+    )
 
     def __init__(self, execution: Execution, definition: Definition) -> None:
         self.execution = execution
         self.definition = definition
+        self.id = execution.id
+        self.row = execution.schedule_row
+        self.facts = ExecutionFacts(execution.id, execution.cause, execution.nominal_us, execution.due_us)
         self.state = execution.state
+        self.outcome = execution.outcome
+        self.reason = execution.reason
         self.attempt = execution.attempt
         self.started_us = execution.started_us
+        self.finished_us = execution.finished_us
         self.wake_us = execution.due_us if execution.next_attempt_us is None else execution.next_attempt_us
         self.task: asyncio.Task[None] | None = None
         self.cancelled_by = ""
+        self.cancel_reason = Reason.CANCELLED
         self.finished: asyncio.Future[None] | None = None
 
-    @property
-    def id(self) -> int:
-        """The execution's id."""
-        return self.execution.id
-
-    @property
-    def row(self) -> int:
-        """The schedule's row."""
-        return self.execution.schedule_row
-
-    def entry(
-        self,
-        kind: JournalKind,
-        time_us: int,
-        *,
-        actor: str = DAEMON,
-        outcome: Outcome | None = None,
-        reason: Reason = Reason.NONE,
-        evidence: Evidence = _NO_EVIDENCE,
-    ) -> JournalEntry:
-        """A journal entry about this execution, with its attempt as it is now."""
-        facts = self.execution
-        return JournalEntry(
-            time_us=time_us,
-            kind=kind,
-            actor=actor,
-            schedule=facts.schedule,
-            schedule_row=facts.schedule_row,
-            schedule_uid=facts.schedule_uid,
-            execution=ExecutionFacts(
-                id=facts.id, cause=facts.cause, nominal_us=facts.nominal_us, due_us=facts.due_us, attempt=self.attempt
-            ),
-            outcome=outcome,
-            reason=reason,
-            evidence=evidence,
+    def change(self) -> ExecutionChange:
+        """Its standing as it is now."""
+        waits = self.state is ExecutionState.WAITING_RETRY
+        return ExecutionChange(
+            self.id,
+            self.state,
+            self.outcome,
+            self.reason,
+            self.attempt,
+            self.started_us,
+            self.finished_us,
+            self.wake_us if waits else None,
         )
+
+    def entry(self, kind: JournalKind, time_us: int, *, actor: str = DAEMON, evidence: Evidence = NO_EVIDENCE) -> JournalEntry:
+        """A journal entry about this execution, with its attempt, outcome and reason as they are now."""
+        execution = self.execution
+        return JournalEntry(
+            time_us,
+            kind,
+            actor,
+            execution.schedule,
+            execution.schedule_row,
+            execution.schedule_uid,
+            self.facts,
+            self.attempt,
+            self.outcome,
+            self.reason,
+            evidence,
+        )
+
+
+_NONE: Mapping[int, Run] = {}
 
 
 class Runs:
@@ -74,7 +95,7 @@ class Runs:
 
     def __init__(self) -> None:
         self._by_id: dict[int, Run] = {}
-        self._by_row: dict[int, list[Run]] = {}
+        self._by_row: dict[int, dict[int, Run]] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -83,16 +104,16 @@ class Runs:
         return iter(self._by_id.values())
 
     def add(self, run: Run) -> None:
-        """Take in a run."""
+        """Take in a run; nothing happens if it is there."""
         self._by_id[run.id] = run
-        self._by_row.setdefault(run.row, []).append(run)
+        self._by_row.setdefault(run.row, {})[run.id] = run
 
     def remove(self, run: Run) -> None:
-        """Let go of a run; whoever waits for its end is told."""
+        """Let go of a run; nothing happens if it is not there."""
         if self._by_id.pop(run.id, None) is None:
             return
         siblings = self._by_row[run.row]
-        siblings.remove(run)
+        del siblings[run.id]
         if not siblings:
             del self._by_row[run.row]
 
@@ -106,8 +127,8 @@ class Runs:
 
     def of_schedule(self, row: int) -> tuple[Run, ...]:
         """The schedule's unfinished runs, in the order in which they were armed."""
-        return tuple(self._by_row.get(row, ()))
+        return tuple(self._by_row.get(row, _NONE).values())
 
     def come_due(self, row: int) -> list[Run]:
         """The schedule's unfinished runs that are no longer waiting for their due time."""
-        return [run for run in self._by_row.get(row, ()) if run.state is not ExecutionState.ARMED]
+        return [run for run in self._by_row.get(row, _NONE).values() if run.state is not ExecutionState.ARMED]

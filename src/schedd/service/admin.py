@@ -5,19 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from schedd.core.model.batch import StoreStatus
+from schedd.core.model.schedule import ScheduleState
 from schedd.core.ports import Clock, Store
+from schedd.core.triggers import zone_data_version
 from schedd.engine.engine import Engine, EngineStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """The daemon's figures as of `now_us`; it was started at `started_us`."""
+    """The daemon's figures as of `now_us`; it was started at `started_us`. `warnings` are for people."""
 
     version: str
     started_us: int
     now_us: int
+    zone_data_version: str
     engine: EngineStatus
     store: StoreStatus
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What wants an operator's attention."""
+        disabled = self.store.schedules.get(ScheduleState.DISABLED, 0)
+        if not disabled:
+            return ()
+        verb = "schedule was" if disabled == 1 else "schedules were"
+        return (f"{disabled} {verb} taken out of service; state = DISABLED finds what, and state_reason says why",)
 
 
 class Admin:
@@ -36,6 +48,7 @@ class Admin:
             version=self._version,
             started_us=self._started_us,
             now_us=self._clock.now_us(),
+            zone_data_version=zone_data_version(),
             engine=self._engine.status(),
             store=await self._store.status(),
         )

@@ -21,10 +21,13 @@ class Executions:
 
     async def get(self, schedule: ScheduleName, execution_id: int) -> tuple[Execution, tuple[Attempt, ...]]:
         """An execution and its stored attempts; `-` in `schedule` stands for any group or schedule. Raises: NotFoundError."""
-        execution = await self._store.execution(execution_id)
+        try:
+            execution = await self._store.execution(execution_id)
+        except NotFoundError as error:
+            raise NotFoundError("execution", _name(schedule, execution_id)) from error
         found = execution.schedule
         if schedule.group not in ("-", found.group) or schedule.schedule not in ("-", found.schedule):
-            raise NotFoundError("execution", f"{schedule}/executions/{id_text(execution_id)}")
+            raise NotFoundError("execution", _name(schedule, execution_id))
         return execution, await self._store.attempts(execution_id)
 
     async def find(self, where: Filter, order: Order, page: PageRequest) -> Page[Execution]:
@@ -44,8 +47,12 @@ class Executions:
         if not await self._engine.cancel(execution_id, actor=actor):
             raise PreconditionError(
                 "execution",
-                f"{schedule}/executions/{id_text(execution_id)}",
+                _name(schedule, execution_id),
                 reason="FINISHED",
                 description="is finished already, and cannot be cancelled",
             )
         return await self._store.execution(execution_id)
+
+
+def _name(schedule: ScheduleName, execution_id: int) -> str:
+    return f"{schedule}/executions/{id_text(execution_id)}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from schedd.core.model.journal import JournalEntry
+from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Filter
 from schedd.core.ports import CommitListener, Store
 from schedd.engine.engine import Engine
@@ -30,10 +30,17 @@ class Journal:
         return self._engine.listen(listener)
 
     async def read(
-        self, *, after: int, limit: int, where: Filter = (), through: int | None = None, descending: bool = False
+        self,
+        *,
+        after: int,
+        limit: int,
+        where: Filter = (),
+        kinds: Collection[JournalKind] = (),
+        through: int | None = None,
+        descending: bool = False,
     ) -> tuple[JournalEntry, ...]:
         """Stored entries; parameters and fields are those of `Store.journal`."""
-        return await self._store.journal(after=after, limit=limit, where=where, through=through, descending=descending)
+        return await self._store.journal(after=after, limit=limit, where=where, kinds=kinds, through=through, descending=descending)
 
     async def bounds(self) -> tuple[int, int]:
         """The oldest and the newest kept sequence numbers; (0, 0) when there is none."""

@@ -1,31 +1,34 @@
-"""The use cases of schedules: create, read, change, pause, trigger, preview."""
+"""The use cases of single schedules: create, read, change, delete and restore, pause, trigger, preview."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from schedd.core.errors import (
+    AlreadyExistsError,
     ConflictError,
     FieldViolation,
     InvalidError,
     NotFoundError,
     PreconditionError,
-    ScheddError,
+    UnimplementedError,
 )
-from schedd.core.model.batch import LastRun, RequestMark
-from schedd.core.model.execution import Execution, Outcome, Reason
+from schedd.core.model.batch import LastRun
+from schedd.core.model.execution import Execution
 from schedd.core.model.journal import Evidence, JournalEntry, JournalKind
 from schedd.core.model.query import Filter, Order, Page, PageRequest
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
 from schedd.core.model.when import When
 from schedd.core.planning import left_out
 from schedd.core.ports import Clock, Ids, Store
-from schedd.core.schedule_rules import check_schedule
-from schedd.core.triggers import Instant, check_when, compile_when, preview
+from schedd.core.schedule_rules import check_change, check_pause, check_schedule
+from schedd.core.triggers import Calendars, Instant, check_when, compile_when, preview
 from schedd.engine.engine import Engine
 from schedd.engine.planner import missed_entry
+from schedd.service.asking import Asking
 
 BATCH_MAX = 1000
 """The most schedules in one batch."""
@@ -44,15 +47,6 @@ class Backlog(StrEnum):
     """They are misfires, and go by the schedule's catch-up policy."""
 
 
-class Operation(StrEnum):
-    """What can be done to many schedules at once."""
-
-    PAUSE = "PAUSE"
-    RESUME = "RESUME"
-    DELETE = "DELETE"
-    TRIGGER = "TRIGGER"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleView:
     """A schedule with what is known beside its definition: its next nominal time, its unfinished executions, its last run."""
@@ -63,18 +57,11 @@ class ScheduleView:
     last: LastRun | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationResult:
-    """What an operation did to one of many schedules: its new standing, and the execution if one was triggered, or the error."""
-
-    name: ScheduleName
-    schedule: Schedule | None = None
-    execution: Execution | None = None
-    error: ScheddError | None = None
-
-
 class Schedules:
-    """The use cases of schedules. `actor` is who asks; every change is journaled with it."""
+    """The use cases of schedules.
+
+    A change that was asked for before, with the same request id, gives its first answer's schedule as it stands now.
+    """
 
     def __init__(self, *, store: Store, engine: Engine, clock: Clock, ids: Ids) -> None:
         self._store = store
@@ -82,24 +69,23 @@ class Schedules:
         self._clock = clock
         self._ids = ids
 
-    async def create(self, draft: Schedule, *, actor: str, request: RequestMark | None = None, validate_only: bool = False) -> Schedule:
-        """Create one schedule. Raises: InvalidError; AlreadyExistsError; ConflictError (REQUEST_ID_REUSED); UnavailableError."""
-        created = await self._create([draft], [""], actor=actor, request=request, validate_only=validate_only)
-        return created[0]
+    @property
+    def calendars(self) -> Calendars:
+        """The calendars that schedules may name, as they stand."""
+        return self._engine.almanac.calendars
 
-    async def create_many(
-        self,
-        drafts: Sequence[Schedule],
-        *,
-        actor: str,
-        request: RequestMark | None = None,
-        validate_only: bool = False,
-    ) -> tuple[Schedule, ...]:
+    async def create(self, draft: Schedule, asking: Asking) -> Schedule:
+        """Create one schedule. Violations name `schedule.…`.
+
+        Raises: InvalidError; AlreadyExistsError; ConflictError (REQUEST_ID_REUSED); UnavailableError.
+        """
+        return (await self._create([draft], ["schedule"], asking))[0]
+
+    async def create_many(self, drafts: Sequence[Schedule], asking: Asking) -> tuple[Schedule, ...]:
         """Create 1..1000 schedules, all or none. Violations name `requests[i].schedule.…`. Raises: as `create`."""
         if not 1 <= len(drafts) <= BATCH_MAX:
             raise InvalidError((_violation("requests", f"{len(drafts)} requests; 1 to {BATCH_MAX} are allowed"),))
-        prefixes = [f"requests[{index}].schedule." for index in range(len(drafts))]
-        return await self._create(drafts, prefixes, actor=actor, request=request, validate_only=validate_only)
+        return await self._create(drafts, [f"requests[{index}].schedule" for index in range(len(drafts))], asking)
 
     async def get(self, name: ScheduleName) -> ScheduleView:
         """One schedule. Raises: NotFoundError."""
@@ -111,68 +97,82 @@ class Schedules:
         found = await self._store.find_schedules(where, order, page, show_deleted=show_deleted)
         return Page(items=await self._views(found.items), after=found.after, total=found.total)
 
-    async def update(
-        self,
-        name: ScheduleName,
-        edit: Callable[[Schedule], Schedule],
-        *,
-        actor: str,
-        generation: int | None = None,
-        validate_only: bool = False,
-    ) -> Schedule:
+    async def update(self, name: ScheduleName, edit: Callable[[Schedule], Schedule], asking: Asking) -> Schedule:
         """Replace a schedule's definition by `edit` of it; what is the same afterwards is left alone.
 
-        `generation` is the one that the caller has seen (its etag). Raises: NotFoundError; ConflictError; InvalidError; UnavailableError.
+        Violations name `schedule.…`. Raises: NotFoundError; ConflictError; InvalidError; UnavailableError.
         """
         self._engine.must_be_open()
-        before = await self._read(name, generation)
+        before = await self._stored(name)
+        if (first := await self._answered(name, asking)) is not None:
+            return first
+        before = _live(before, name, asking)
         after = edit(before)
-        violations = check_schedule(after, now_us=self._clock.now_us(), calendars=self._engine.almanac.calendars)
-        if after.when == before.when:
-            # A rule whose times are past may stay; the rest of its schedule can still be changed.
-            violations = tuple(violation for violation in violations if violation.reason != "NEVER_FIRES")
-        if violations:
-            raise InvalidError(violations)
-        if after == before or validate_only:
-            return after
+        if violations := check_change(before, after, now_us=self._clock.now_us(), calendars=self.calendars):
+            raise InvalidError(tuple(violation.within("schedule") for violation in violations))
+        if after == before:
+            return await self._unchanged(before, asking)
         if before.state in (ScheduleState.COMPLETED, ScheduleState.DISABLED):
             after = replace(after, state=ScheduleState.ENABLED, state_reason="")
-        return await self._engine.registry.change(before, after, self._entry(after, JournalKind.SCHEDULE_UPDATED, actor))
+        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UPDATED, asking))
 
-    async def delete(self, name: ScheduleName, *, actor: str, generation: int | None = None) -> Schedule:
-        """Delete a schedule; what of it runs may end, what waits is cancelled. Raises: NotFoundError; ConflictError; UnavailableError."""
+    async def delete(self, name: ScheduleName, asking: Asking, *, allow_missing: bool = False) -> Schedule | None:
+        """Delete a schedule; what of it runs may end, what waits is cancelled. None: there was none, and that is allowed.
+
+        Raises: NotFoundError; ConflictError; UnavailableError.
+        """
         self._engine.must_be_open()
-        before = await self._read(name, generation)
-        after = replace(before, state=ScheduleState.DELETED, deleted_us=self._clock.now_us())
-        return await self._engine.registry.change(before, after, self._entry(after, JournalKind.SCHEDULE_DELETED, actor))
+        before = await self._stored(name)
+        try:
+            if (first := await self._answered(name, asking)) is not None:
+                return first
+            live = _live(before, name, asking)
+        except NotFoundError:
+            if not allow_missing:
+                raise
+            await self._keep((), asking)
+            return None
+        after = replace(live, state=ScheduleState.DELETED, deleted_us=self._clock.now_us())
+        return await self._change(live, after, asking, self._entry(after, JournalKind.SCHEDULE_DELETED, asking))
 
-    async def pause(
-        self,
-        name: ScheduleName,
-        *,
-        actor: str,
-        reason: str = "",
-        until_us: int | None = None,
-        generation: int | None = None,
-    ) -> Schedule:
+    async def undelete(self, name: ScheduleName, asking: Asking) -> Schedule:
+        """Let a deleted schedule stand again, as it was; it goes on from now.
+
+        Raises: NotFoundError; AlreadyExistsError if a schedule has the name that is not deleted; ConflictError; UnavailableError.
+        """
+        self._engine.must_be_open()
+        before = await self._stored(name)
+        if (first := await self._answered(name, asking)) is not None:
+            return first
+        if before is None:
+            raise NotFoundError("schedule", str(name))
+        if before.state is not ScheduleState.DELETED:
+            raise AlreadyExistsError("schedule", str(name), "is not deleted, or another one has taken the name since")
+        _must_be_seen(before, asking)
+        after = replace(before, state=self._state_restored(before), deleted_us=None)
+        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UNDELETED, asking))
+
+    async def pause(self, name: ScheduleName, asking: Asking, *, reason: str = "", until_us: int | None = None) -> Schedule:
         """Hold a schedule's occurrences back, until somebody resumes it or the wall clock reaches `until_us`.
 
         Raises: NotFoundError; ConflictError; InvalidError; PreconditionError (NOT_ENABLED); UnavailableError.
         """
         self._engine.must_be_open()
+        before = await self._stored(name)
+        if (first := await self._answered(name, asking)) is not None:
+            return first
         now_us = self._clock.now_us()
-        if until_us is not None and until_us <= now_us:
-            raise InvalidError((_violation("until", "lies in the past; a pause ends later than it begins"),))
-        before = await self._read(name, generation)
+        if violations := tuple(check_pause(reason, until_us, now_us=now_us)):
+            raise InvalidError(violations)
+        before = _live(before, name, asking)
         if before.state not in (ScheduleState.ENABLED, ScheduleState.PAUSED):
             raise _not_in_state(before, "NOT_ENABLED", "only an enabled schedule can be paused")
-        pause = Pause(actor=actor, since_us=now_us, reason=reason, until_us=until_us)
+        pause = Pause(actor=asking.actor, since_us=now_us, reason=reason, until_us=until_us)
         after = replace(before, state=ScheduleState.PAUSED, pause=pause)
         evidence = {"detail": reason} if reason else {}
-        entry = self._entry(after, JournalKind.SCHEDULE_PAUSED, actor, evidence)
-        return await self._engine.registry.change(before, after, entry)
+        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_PAUSED, asking, evidence))
 
-    async def resume(self, name: ScheduleName, *, actor: str, backlog: Backlog = Backlog.SKIP, generation: int | None = None) -> Schedule:
+    async def resume(self, name: ScheduleName, asking: Asking, *, backlog: Backlog = Backlog.SKIP) -> Schedule:
         """End a pause, or a quarantine; an enabled schedule stays as it is.
 
         What was held back is skipped, with its reason in the journal, or caught up.
@@ -180,33 +180,50 @@ class Schedules:
         Raises: NotFoundError; ConflictError; PreconditionError (NOT_PAUSED); UnavailableError.
         """
         self._engine.must_be_open()
-        before = await self._read(name, generation)
+        before = await self._stored(name)
+        if (first := await self._answered(name, asking)) is not None:
+            return first
+        before = _live(before, name, asking)
         if before.state is ScheduleState.ENABLED:
-            return before
+            return await self._unchanged(before, asking)
         if before.state not in (ScheduleState.PAUSED, ScheduleState.DISABLED):
             raise _not_in_state(before, "NOT_PAUSED", "only a paused or disabled schedule can be resumed")
         after = replace(before, state=ScheduleState.ENABLED, pause=None, state_reason="")
-        entries = [self._entry(after, JournalKind.SCHEDULE_RESUMED, actor)]
+        entries = [self._entry(after, JournalKind.SCHEDULE_RESUMED, asking)]
         skip = backlog is Backlog.SKIP
         if skip and before.state is ScheduleState.PAUSED:
             entries += self._held_back(before)
-        return await self._engine.registry.change(before, after, *entries, skip_backlog=skip)
+        return await self._change(before, after, asking, *entries, skip_backlog=skip)
 
-    async def trigger(self, name: ScheduleName, *, actor: str, request: RequestMark | None = None) -> Execution:
+    async def trigger(self, name: ScheduleName, asking: Asking) -> Execution:
         """Run a schedule now, in whatever state it is but deleted; the execution is durable when this returns.
 
         Raises: NotFoundError; ConflictError (REQUEST_ID_REUSED); UnavailableError.
         """
-        schedule = await self._read(name, None)
-        return await self._engine.trigger(schedule, actor=actor, request=request)
+        if asking.validate_only:
+            raise UnimplementedError("a dry run of a trigger will render what would be sent, and send nothing")
+        before = await self._stored(name)
+        answer = None if asking.request is None else await self._store.answered(asking.request)
+        if answer is not None:
+            return await self._store.execution(int(answer[0]))
+        schedule = _live(before, name, asking)
+        return await self._engine.trigger(schedule, actor=asking.actor, request=asking.request)
 
-    async def preview(self, when: When, *, after_us: int | None, count: int, show_excluded: bool = False) -> tuple[Instant, ...]:
-        """The next fire times of a rule that is not stored; `show_excluded`: also what is left out, marked. Raises: InvalidError."""
+    async def preview(
+        self, when: When, *, stored: ScheduleName | None = None, after_us: int | None, count: int, show_excluded: bool = False
+    ) -> tuple[Instant, ...]:
+        """The next fire times of a rule that is not stored: of a new schedule, or of the schedule `stored` if there is one of that name.
+
+        The stored one's creation time and uid then count, so that an interval's phase, H and spread are as an update would have them.
+
+        With `show_excluded` come those that an exclusion or a calendar leaves out, marked.
+        Violations name `schedule.…`. Raises: InvalidError.
+        """
         now_us = self._clock.now_us()
-        violations = check_when(when, now_us=now_us, calendars=self._engine.almanac.calendars)
-        if violations:
-            raise InvalidError(violations)
-        return self._preview(when, now_us, 0, now_us if after_us is None else after_us, count, show_excluded)
+        if violations := check_when(when, now_us=now_us, calendars=self.calendars):
+            raise InvalidError(tuple(violation.within("schedule") for violation in violations))
+        created_us, seed = await self._origin(stored, now_us)
+        return self._preview(when, created_us, seed, now_us if after_us is None else after_us, count, show_excluded)
 
     async def preview_stored(
         self, name: ScheduleName, *, after_us: int | None, count: int, show_excluded: bool = False
@@ -216,71 +233,85 @@ class Schedules:
         from_us = self._clock.now_us() if after_us is None else after_us
         return self._preview(schedule.when, schedule.created_us, schedule.uid, from_us, count, show_excluded)
 
-    async def operate(
-        self, names: Sequence[ScheduleName], operation: Operation, *, actor: str, reason: str = ""
-    ) -> tuple[OperationResult, ...]:
-        """Do one thing to many schedules; each has a result of its own, in the order of `names`."""
-        return tuple([await self._operate(name, operation, actor, reason) for name in names])
-
-    async def names(self, where: Filter) -> AsyncIterator[ScheduleName]:
-        """The names of all schedules that match, as they are now."""
-        after: tuple[str | int, ...] = ()
-        while True:
-            page = await self._store.find_schedules(where, Order(field="name"), PageRequest(size=1000, after=after))
-            for schedule in page.items:
-                yield schedule.name
-            after = page.after
-            if not after:
-                return
-
-    async def _create(
-        self,
-        drafts: Sequence[Schedule],
-        prefixes: Sequence[str],
-        *,
-        actor: str,
-        request: RequestMark | None,
-        validate_only: bool,
-    ) -> tuple[Schedule, ...]:
+    async def _create(self, drafts: Sequence[Schedule], parents: Sequence[str], asking: Asking) -> tuple[Schedule, ...]:
         self._engine.must_be_open()
         now_us = self._clock.now_us()
         violations = tuple(
-            replace(violation, field=prefix + violation.field)
-            for draft, prefix in zip(drafts, prefixes, strict=True)
-            for violation in check_schedule(draft, now_us=now_us, calendars=self._engine.almanac.calendars)
+            violation.within(parent)
+            for draft, parent in zip(drafts, parents, strict=True)
+            for violation in check_schedule(draft, now_us=now_us, calendars=self.calendars)
         )
         if violations:
+            # What was right at the first call may be wrong at its repetition: a time that has passed meanwhile, say.
+            if first := await self._standing(asking):
+                return first
             raise InvalidError(violations)
-        new = [
-            replace(
-                draft,
-                uid=self._ids.new_id(),
-                creator=actor,
-                generation=1,
-                created_us=now_us,
-                updated_us=now_us,
-                planned_from_us=now_us,
-            )
-            for draft in drafts
-        ]
-        if validate_only:
+        new = [self._begun(draft, asking.actor, now_us) for draft in drafts]
+        if asking.validate_only:
             return tuple(new)
-        entries = [self._entry(schedule, JournalKind.SCHEDULE_CREATED, actor) for schedule in new]
-        return await self._engine.registry.create(new, entries, request=request)
+        entries = [self._entry(schedule, JournalKind.SCHEDULE_CREATED, asking) for schedule in new]
+        return await self._engine.registry.create(new, entries, request=asking.request)
 
-    async def _read(self, name: ScheduleName, generation: int | None) -> Schedule:
-        """The schedule as it stands, if it is not deleted, and is what the caller has seen."""
-        schedule = await self._store.schedule(name)
-        if schedule.state is ScheduleState.DELETED:
-            raise NotFoundError("schedule", str(name))
-        if generation is not None and generation != schedule.generation:
-            raise ConflictError(
-                "schedule",
-                str(name),
-                reason="ETAG_MISMATCH",
-                description=f'has changed since it was read: its etag is "{schedule.generation}" now',
-            )
+    def _begun(self, draft: Schedule, creator: str, now_us: int) -> Schedule:
+        """A draft with what the server sets."""
+        return replace(
+            draft,
+            uid=self._ids.new_id(),
+            creator=creator,
+            generation=1,
+            created_us=now_us,
+            updated_us=now_us,
+            planned_from_us=now_us,
+        )
+
+    async def _change(
+        self, before: Schedule, after: Schedule, asking: Asking, *entries: JournalEntry, skip_backlog: bool = False
+    ) -> Schedule:
+        if asking.validate_only:
+            return after
+        return await self._engine.registry.change(before, after, *entries, skip_backlog=skip_backlog, request=asking.request)
+
+    async def _unchanged(self, schedule: Schedule, asking: Asking) -> Schedule:
+        """The answer of a call that finds everything as it is to be: it is kept too, for what happens until a repetition."""
+        await self._keep((schedule.uid,), asking)
         return schedule
+
+    async def _keep(self, answer: tuple[int, ...], asking: Asking) -> None:
+        if asking.request is not None:
+            await self._store.keep_answer(asking.request, answer, now_us=self._clock.now_us())
+
+    async def _answered(self, name: ScheduleName, asking: Asking) -> Schedule | None:
+        """The schedule of an earlier call with this mark as it stands now, None for a first call. Raises: NotFoundError if it is gone."""
+        first = await self._standing(asking)
+        if first is None:
+            return None
+        if not first:
+            raise NotFoundError("schedule", str(name))
+        return first[0]
+
+    async def _standing(self, asking: Asking) -> tuple[Schedule, ...] | None:
+        """The schedules that an earlier call with this mark was answered, as they stand now."""
+        answer = None if asking.request is None else await self._store.answered(asking.request)
+        return None if answer is None else await self._store.schedules_by_uid([int(uid) for uid in answer])
+
+    async def _stored(self, name: ScheduleName) -> Schedule | None:
+        """The schedule of that name, deleted or not; None: there is none.
+
+        It is read before an earlier answer is looked for: what an earlier call has made of it then finds that call's answer too.
+        """
+        try:
+            return await self._store.schedule(name)
+        except NotFoundError:
+            return None
+
+    def _state_restored(self, deleted: Schedule) -> ScheduleState:
+        """Where a schedule stands once it is restored. One that has ended stays so: else its own policy might delete it again."""
+        if deleted.pause is not None:
+            return ScheduleState.PAUSED
+        if deleted.state_reason:
+            return ScheduleState.DISABLED
+        rule = compile_when(deleted.when, created_us=deleted.created_us, seed=deleted.uid, calendars=self.calendars)
+        return ScheduleState.COMPLETED if rule.next_after(self._clock.now_us()) is None else ScheduleState.ENABLED
 
     async def _views(self, schedules: Sequence[Schedule]) -> tuple[ScheduleView, ...]:
         last: dict[int, LastRun] = {}
@@ -297,6 +328,11 @@ class Schedules:
             for schedule in schedules
         )
 
+    async def _origin(self, stored: ScheduleName | None, now_us: int) -> tuple[int, int]:
+        """The creation time and the uid of a schedule; of a new one now and 0."""
+        schedule = None if stored is None else await self._stored(stored)
+        return (now_us, 0) if schedule is None else (schedule.created_us, schedule.uid)
+
     def _preview(self, when: When, created_us: int, seed: int, after_us: int, count: int, show_excluded: bool) -> tuple[Instant, ...]:
         if not 1 <= count <= PREVIEW_MAX:
             raise InvalidError((_violation("count", f"{count} is not allowed; 1 to {PREVIEW_MAX} is"),))
@@ -306,14 +342,14 @@ class Schedules:
             seed=seed,
             after_us=after_us,
             count=count,
-            calendars=self._engine.almanac.calendars,
+            calendars=self.calendars,
             show_excluded=show_excluded,
         )
 
     def _held_back(self, paused: Schedule) -> list[JournalEntry]:
         """The journal's row for the occurrences that a pause held back until now."""
         now_us = self._clock.now_us()
-        rule = compile_when(paused.when, created_us=paused.created_us, seed=paused.uid, calendars=self._engine.almanac.calendars)
+        rule = compile_when(paused.when, created_us=paused.created_us, seed=paused.uid, calendars=self.calendars)
         first_us = rule.next_after(paused.planned_from_us)
         if first_us is None:
             return []
@@ -322,25 +358,11 @@ class Schedules:
             for range_ in left_out(rule, first_us, now_us + 1, Reason.PAUSED)
         ]
 
-    async def _operate(self, name: ScheduleName, operation: Operation, actor: str, reason: str) -> OperationResult:
-        try:
-            match operation:
-                case Operation.PAUSE:
-                    return OperationResult(name=name, schedule=await self.pause(name, actor=actor, reason=reason))
-                case Operation.RESUME:
-                    return OperationResult(name=name, schedule=await self.resume(name, actor=actor))
-                case Operation.DELETE:
-                    return OperationResult(name=name, schedule=await self.delete(name, actor=actor))
-                case Operation.TRIGGER:
-                    return OperationResult(name=name, execution=await self.trigger(name, actor=actor))
-        except ScheddError as error:
-            return OperationResult(name=name, error=error)
-
-    def _entry(self, schedule: Schedule, kind: JournalKind, actor: str, evidence: Evidence | None = None) -> JournalEntry:
+    def _entry(self, schedule: Schedule, kind: JournalKind, asking: Asking, evidence: Evidence | None = None) -> JournalEntry:
         return JournalEntry(
             time_us=self._clock.now_us(),
             kind=kind,
-            actor=actor,
+            actor=asking.actor,
             schedule=schedule.name,
             schedule_row=schedule.row,
             schedule_uid=schedule.uid,
@@ -351,6 +373,25 @@ class Schedules:
 
 def _violation(field: str, description: str) -> FieldViolation:
     return FieldViolation(field=field, reason="OUT_OF_RANGE", description=description)
+
+
+def _live(schedule: Schedule | None, name: ScheduleName, asking: Asking) -> Schedule:
+    """A stored schedule, if it is there and what the caller has seen. Raises: NotFoundError; ConflictError."""
+    if schedule is None or schedule.state is ScheduleState.DELETED:
+        raise NotFoundError("schedule", str(name))
+    _must_be_seen(schedule, asking)
+    return schedule
+
+
+def _must_be_seen(schedule: Schedule, asking: Asking) -> None:
+    """Raises: ConflictError when the caller has seen another generation."""
+    if asking.generation not in (None, schedule.generation):
+        raise ConflictError(
+            "schedule",
+            str(schedule.name),
+            reason="ETAG_MISMATCH",
+            description=f'has changed since it was read: its etag is "{schedule.generation}" now',
+        )
 
 
 def _not_in_state(schedule: Schedule, reason: str, description: str) -> PreconditionError:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from schedd.core.errors import AlreadyExistsError, ConflictError, NotFoundError, ScheddError
-from schedd.core.model.batch import ScheduleChange
+from schedd.core.model.batch import Answer, ScheduleChange
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.store import calendars, codec, rows, timers
 from schedd.store.creation import INSERT_LABELS, taken_names
 from schedd.store.executions import delete_executions
+from schedd.store.requests import Requests
 from schedd.store.statements import Row, update
 from schedd.store.transaction import Transaction
 from schedd.store.writer import Operation
@@ -52,10 +53,11 @@ class _Standing:
 
 @dataclass(slots=True, kw_only=True)
 class _Pending:
-    """The schedules that changes are waiting for, the names that are taken, and by row what is about to be written."""
+    """The schedules that changes are waiting for, the names and requests that are known, and by row what is about to be written."""
 
     standing: dict[int, _Standing]
     names: set[ScheduleName]
+    requests: Requests
     schedules: dict[int, Row] = field(default_factory=dict)
     timers: dict[int, Row] = field(default_factory=dict)
     no_timers: set[int] = field(default_factory=set)
@@ -65,16 +67,21 @@ class _Pending:
     changed: dict[int, Schedule] = field(default_factory=dict)
 
 
-def _change(transaction: Transaction, changes: Sequence[ScheduleChange]) -> Sequence[ScheddError | None]:
+def _change(transaction: Transaction, changes: Sequence[ScheduleChange]) -> Sequence[Answer | ScheddError | None]:
     standing = _standing(transaction, changes)
     revived = [found.name for found in standing.values() if found.deleted]
-    pending = _Pending(standing=standing, names=taken_names(transaction, revived) if revived else set())
+    pending = _Pending(
+        standing=standing,
+        names=taken_names(transaction, revived) if revived else set(),
+        requests=Requests.of(transaction, (change.request for change in changes)),
+    )
     answers = [_settle(transaction, pending, change) for change in changes]
     _write(transaction, pending)
     return answers
 
 
-CHANGE: Operation[ScheduleChange, None] = Operation(run=_change)
+CHANGE: Operation[ScheduleChange, Answer | None] = Operation(run=_change)
+"""Gives the answer of an earlier call with the change's mark, if there was one: nothing is changed then."""
 
 
 def _standing(transaction: Transaction, changes: Sequence[ScheduleChange]) -> dict[int, _Standing]:
@@ -91,18 +98,33 @@ def _standing(transaction: Transaction, changes: Sequence[ScheduleChange]) -> di
     }
 
 
-def _settle(transaction: Transaction, pending: _Pending, change: ScheduleChange) -> ScheddError | None:
+def _settle(transaction: Transaction, pending: _Pending, change: ScheduleChange) -> Answer | ScheddError | None:
+    if (first := pending.requests.answer(change.request)) is not None:
+        return first
+    if (refusal := _refusal(transaction, pending, change)) is not None:
+        return refusal
+    _apply(transaction, pending, change)
+    return None
+
+
+def _refusal(transaction: Transaction, pending: _Pending, change: ScheduleChange) -> ScheddError | None:
     schedule = change.schedule
     standing = pending.standing.get(schedule.row)
     if standing is None or standing.uid != schedule.uid:
         return NotFoundError("schedule", str(schedule.name))
     if standing.generation != schedule.generation - 1:
         return ConflictError("schedule", str(schedule.name), reason="ETAG_MISMATCH", description="changed meanwhile; read it again")
-    deleted = schedule.state is ScheduleState.DELETED
-    if standing.deleted and not deleted and standing.name in pending.names:
+    if standing.deleted and schedule.state is not ScheduleState.DELETED and standing.name in pending.names:
         return AlreadyExistsError("schedule", str(schedule.name), "another schedule has taken the name")
-    if not deleted and (missing := calendars.missing(transaction, [schedule])) is not None:
-        return missing
+    if schedule.state is not ScheduleState.DELETED:
+        return calendars.missing(transaction, [schedule])
+    return None
+
+
+def _apply(transaction: Transaction, pending: _Pending, change: ScheduleChange) -> None:
+    schedule = change.schedule
+    standing = pending.standing[schedule.row]
+    deleted = schedule.state is ScheduleState.DELETED
     pending.changed[schedule.row] = schedule
     pending.schedules[schedule.row] = (schedule.row, *rows.schedule_content(schedule))
     (pending.names.discard if deleted else pending.names.add)(standing.name)
@@ -112,7 +134,7 @@ def _settle(transaction: Transaction, pending: _Pending, change: ScheduleChange)
     pending.disarmed += change.disarmed
     for entry in change.entries:
         transaction.journal(entry, schedule.row)
-    return None
+    pending.requests.add(change.request, (schedule.uid,), time_us=schedule.updated_us)
 
 
 def _add_timer(pending: _Pending, change: ScheduleChange) -> None:
@@ -135,6 +157,7 @@ def _add_labels(pending: _Pending, schedule: Schedule, standing: _Standing) -> N
 
 def _write(transaction: Transaction, pending: _Pending) -> None:
     connection = transaction.connection
+    pending.requests.write(transaction)
     _UPDATE_SCHEDULES.run(connection, list(pending.schedules.values()))
     timers.REPLACE.run(connection, list(pending.timers.values()))
     if pending.no_timers:
@@ -173,4 +196,4 @@ def _disable(transaction: Transaction, quarantine: Quarantine) -> None:
     found: Any = transaction.connection.execute(_DISABLE, (why, entry.time_us, row)).fetchall()
     for uid, group, schedule in found:
         transaction.connection.execute(timers.DELETE, (codec.encode([row]),))
-        transaction.journal(replace(entry, schedule=ScheduleName(group=group, schedule=schedule), schedule_uid=uid), row)
+        transaction.journal(entry._replace(schedule=ScheduleName(group=group, schedule=schedule), schedule_uid=uid), row)

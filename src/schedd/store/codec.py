@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +12,23 @@ import msgspec
 
 from schedd.core.model.calendar import CalendarEntry, DateEntry, HolidaysEntry, ICalendarEntry, RangeEntry, WeeklyEntry
 from schedd.core.model.journal import Evidence
-from schedd.core.model.policy import Policies
+from schedd.core.model.policy import (
+    AfterLastRun,
+    CatchUp,
+    CommandHolds,
+    Concurrency,
+    Condition,
+    DayFits,
+    Delivery,
+    FollowUp,
+    Hold,
+    Notify,
+    Overlap,
+    Policies,
+    Recovery,
+    Retry,
+    TriggerSchedule,
+)
 from schedd.core.model.schedule import Pause
 from schedd.core.model.target import HttpTarget, ProcessTarget, Target
 from schedd.core.model.when import (
@@ -49,8 +66,11 @@ CALENDAR_ENTRY_KINDS: Mapping[str, type[CalendarEntry]] = {
     "HOLIDAYS": HolidaysEntry,
     "ICALENDAR": ICalendarEntry,
 }
+FOLLOW_UP_KINDS: Mapping[str, type[FollowUp]] = {"SCHEDULE": TriggerSchedule, "NOTIFY": Notify}
 
-_KIND_OF: Mapping[type, str] = {kind: name for kinds in (TRIGGER_KINDS, TARGET_KINDS, CALENDAR_ENTRY_KINDS) for name, kind in kinds.items()}
+_KIND_OF: Mapping[type, str] = {
+    kind: name for kinds in (TRIGGER_KINDS, TARGET_KINDS, FOLLOW_UP_KINDS, CALENDAR_ENTRY_KINDS) for name, kind in kinds.items()
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +92,52 @@ class _StoredWhen:
 
 _PLAIN_FIELDS = tuple(f.name for f in fields(When) if f.name not in ("triggers", "exclusions"))
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredPolicies:
+    """`Policies` whose unions carry their kinds. What an older schedd stored lacks the later fields, which have their defaults."""
+
+    overlap: Overlap = Overlap.SKIP
+    catch_up: CatchUp = CatchUp()
+    retry: Retry = Retry()
+    attempt_timeout: timedelta | None = None
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
+    priority: int = 5
+    after_last_run: AfterLastRun = AfterLastRun.KEEP
+    buffer_limit: int = 1000
+    concurrency: Concurrency | None = None
+    pause_after_failures: int = 0
+    max_runs: int = 0
+    on_success: tuple[tuple[str, msgspec.Raw], ...] = ()
+    on_failure: tuple[tuple[str, msgspec.Raw], ...] = ()
+    condition: tuple[str, msgspec.Raw] | None = None
+    circuit_open: Hold = Hold.WAIT
+    recovery: Recovery = Recovery.ADOPT
+
+
+_POLICY_UNIONS = ("on_success", "on_failure", "condition")
+_PLAIN_POLICIES = tuple(f.name for f in fields(Policies) if f.name not in _POLICY_UNIONS)
+_COMMAND = "COMMAND"
+_DAYS = "DAYS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredDays:
+    kind: str
+    rule: msgspec.Raw
+
+
 _encoder = msgspec.json.Encoder()
 _when_decoder = msgspec.json.Decoder(_StoredWhen)
-_policies_decoder = msgspec.json.Decoder(Policies)
+_policies_decoder = msgspec.json.Decoder(_StoredPolicies)
+_command_decoder = msgspec.json.Decoder(CommandHolds)
+_days_decoder = msgspec.json.Decoder(_StoredDays)
+_follow_up_decoders = {name: msgspec.json.Decoder(kind) for name, kind in FOLLOW_UP_KINDS.items()}
 _pause_decoder = msgspec.json.Decoder(Pause)
 _labels_decoder = msgspec.json.Decoder(dict[str, str])
 _evidence_decoder = msgspec.json.Decoder(dict[str, str | int | float | bool])
-_integers_decoder = msgspec.json.Decoder(list[int])
+_counts_decoder = msgspec.json.Decoder(dict[str, int])
+_answer_decoder = msgspec.json.Decoder(list[int | str])
 _trigger_decoders = {name: msgspec.json.Decoder(kind) for name, kind in TRIGGER_KINDS.items()}
 _entries_decoder = msgspec.json.Decoder(list[tuple[str, msgspec.Raw]])
 _entry_decoders = {name: msgspec.json.Decoder(kind) for name, kind in CALENDAR_ENTRY_KINDS.items()}
@@ -150,10 +209,46 @@ def decode_target(kind: str, text: str) -> Target:
     return decoder.decode(text)
 
 
+def encode_policies(policies: Policies) -> str:
+    """JSON text of policies; unions that are not used are left out."""
+    stored: dict[str, Any] = {name: getattr(policies, name) for name in _PLAIN_POLICIES}
+    for name in ("on_success", "on_failure"):
+        if follow_ups := getattr(policies, name):
+            stored[name] = [(_KIND_OF[type(each)], each) for each in follow_ups]
+    match policies.condition:
+        case CommandHolds() as command:
+            stored["condition"] = (_COMMAND, command)
+        case DayFits(days=days):
+            stored["condition"] = (_DAYS, {"kind": _KIND_OF[type(days)], "rule": days})
+    return encode(stored)
+
+
 @lru_cache(maxsize=1024)
 def decode_policies(text: str) -> Policies:
-    """The policies that `encode` wrote; equal texts give one object."""
-    return _policies_decoder.decode(text)
+    """The policies that `encode_policies` wrote; equal texts give one object."""
+    stored = _policies_decoder.decode(text)
+    return Policies(
+        **{name: getattr(stored, name) for name in _PLAIN_POLICIES},
+        on_success=tuple(_follow_up(*each) for each in stored.on_success),
+        on_failure=tuple(_follow_up(*each) for each in stored.on_failure),
+        condition=None if stored.condition is None else _condition(*stored.condition),
+    )
+
+
+def _follow_up(kind: str, raw: msgspec.Raw) -> FollowUp:
+    decoder = _follow_up_decoders.get(kind)
+    if decoder is None:
+        raise msgspec.ValidationError(f"{kind!r} is no kind of follow-up")
+    return decoder.decode(raw)
+
+
+def _condition(kind: str, raw: msgspec.Raw) -> Condition:
+    if kind == _COMMAND:
+        return _command_decoder.decode(raw)
+    if kind != _DAYS:
+        raise msgspec.ValidationError(f"{kind!r} is no kind of condition")
+    days = _days_decoder.decode(raw)
+    return DayFits(days=_trigger(days.kind, days.rule))
 
 
 def decode_pause(text: str) -> Pause:
@@ -171,6 +266,11 @@ def decode_evidence(text: str) -> Evidence:
     return _evidence_decoder.decode(text)
 
 
-def decode_integers(text: str) -> list[int]:
-    """The list of integers that `encode` wrote."""
-    return _integers_decoder.decode(text)
+def decode_counts(text: str) -> dict[str, int]:
+    """The object of integers that SQLite wrote."""
+    return _counts_decoder.decode(text)
+
+
+def decode_answer(text: str) -> list[int | str]:
+    """The list of integers and texts that `encode` wrote."""
+    return _answer_decoder.decode(text)

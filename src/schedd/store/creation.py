@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from schedd.core.errors import AlreadyExistsError, ConflictError, ScheddError
-from schedd.core.model.batch import NewSchedule, RequestMark
+from schedd.core.model.batch import Answer, NewSchedule, RequestMark
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.schedule import ScheduleName
 from schedd.store import calendars, codec, rows, timers
@@ -37,10 +37,10 @@ class Creation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Created:
-    """The rows of a call's schedules, in the order of its drafts; `repeated` if an earlier call with its mark stored them."""
+    """The rows of a call's schedules, in the order of its drafts; or, if an earlier call with its mark stored them, its answer."""
 
-    rows: Sequence[int]
-    repeated: bool = False
+    rows: Sequence[int] = ()
+    first: Answer | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,7 +84,7 @@ def _settle(transaction: Transaction, pending: _Pending, creation: Creation) -> 
     if isinstance(answer, ConflictError):
         return answer
     if answer is not None:
-        return Created(rows=answer, repeated=True)
+        return Created(first=answer)
     if (missing := calendars.missing(transaction, (draft.schedule for draft in creation.drafts))) is not None:
         return missing
     if (taken := _first_taken(pending, creation.drafts)) is not None:
@@ -93,7 +93,8 @@ def _settle(transaction: Transaction, pending: _Pending, creation: Creation) -> 
     for row, draft, entry in zip(places, creation.drafts, creation.entries, strict=True):
         _add(pending, row, draft)
         transaction.journal(entry, row)
-    pending.requests.add(creation.request, places, time_us=max((entry.time_us for entry in creation.entries), default=0))
+    uids = [draft.schedule.uid for draft in creation.drafts]
+    pending.requests.add(creation.request, uids, time_us=max((entry.time_us for entry in creation.entries), default=0))
     return Created(rows=places)
 
 

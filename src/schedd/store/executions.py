@@ -47,7 +47,7 @@ def _arm_requested(transaction: Transaction, requests: Requests, batch: ArmBatch
     if isinstance(answer, ConflictError):
         return answer
     if answer is not None:
-        return frozenset(answer)
+        return frozenset(map(int, answer))
     (armed,) = _insert(transaction, [batch])
     if armed:
         requests.add(batch.request, sorted(armed), time_us=batch.executions[0].armed_us)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from schedd.core.errors import ScheddError
-from schedd.core.model.journal import JournalEntry
+from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Filter
-from schedd.store import rows, search
+from schedd.store import codec, rows, search
 from schedd.store.reader import Reader
 from schedd.store.transaction import Transaction
 from schedd.store.writer import Operation
@@ -31,13 +31,18 @@ APPEND: Operation[Sequence[JournalEntry], None] = Operation(run=_append)
 
 
 async def entries(
-    reader: Reader, *, after: int, through: int | None, limit: int, where: Filter, descending: bool
+    reader: Reader, *, after: int, through: int | None, limit: int, where: Filter, kinds: Collection[JournalKind], descending: bool
 ) -> tuple[JournalEntry, ...]:
     """See `Store.journal`. Raises: InvalidError."""
-    matching = search.conditions(where, search.JOURNAL_FIELDS, labels=True)
-    matching = search.joined([matching, search.Condition(text="j.sequence > ?", values=(after,))])
+    conditions = [
+        search.conditions(where, search.JOURNAL_FIELDS, labels=True),
+        search.Condition(text="j.sequence > ?", values=(after,)),
+    ]
     if through is not None:
-        matching = search.joined([matching, search.Condition(text="j.sequence <= ?", values=(through,))])
+        conditions.append(search.Condition(text="j.sequence <= ?", values=(through,)))
+    if kinds:
+        conditions.append(search.Condition(text="j.kind IN (SELECT value FROM json_each(?))", values=(codec.encode(list(kinds)),)))
+    matching = search.joined(conditions)
     direction = "DESC" if descending else "ASC"
     statement = f"{_FOUND} WHERE {matching.text} ORDER BY j.sequence {direction} LIMIT ?"
     return tuple(await reader.readable(statement, (*matching.values, limit), rows.journal_entry_of))

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from schedd.core.errors import StoredDataError
 from schedd.core.model.batch import ExecutionChange
 from schedd.core.model.calendar import Calendar
-from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState, Outcome, Reason
-from schedd.core.model.journal import ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
+from schedd.core.model.journal import NO_EVIDENCE, ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.store import codec
 from schedd.store.statements import Row
@@ -59,7 +60,7 @@ EXECUTION_COLUMNS = (
     "finished_us",
     "next_attempt_us",
 )
-EXECUTION_STANDING = ("state", "outcome", "reason", "attempt", "started_us", "finished_us", "next_attempt_us")
+EXECUTION_STANDING = ExecutionChange._fields[1:]
 
 ATTEMPT_COLUMNS = (
     "execution_id",
@@ -108,7 +109,7 @@ def schedule_content(schedule: Schedule) -> Row:
         codec.encode_when(schedule.when),
         codec.target_kind(schedule.target),
         codec.encode(schedule.target),
-        codec.encode(schedule.policies),
+        codec.encode_policies(schedule.policies),
         codec.encode(schedule.labels),
         schedule.description,
         schedule.creator,
@@ -192,13 +193,13 @@ def execution_values(execution: Execution) -> Row:
         execution.schedule_row,
         execution.schedule_uid,
         execution.generation,
-        execution.cause,
+        execution.cause.value,
         execution.nominal_us,
         execution.due_us,
         execution.armed_us,
-        execution.state,
-        execution.outcome,
-        execution.reason,
+        execution.state.value,
+        _value(execution.outcome),
+        execution.reason.value,
         execution.attempt,
         execution.started_us,
         execution.finished_us,
@@ -236,16 +237,8 @@ def _execution(row: Any) -> Execution:
 
 def change_values(change: ExecutionChange) -> Row:
     """The execution's id and the values of EXECUTION_STANDING."""
-    return (
-        change.execution_id,
-        change.state,
-        change.outcome,
-        change.reason,
-        change.attempt,
-        change.started_us,
-        change.finished_us,
-        change.next_attempt_us,
-    )
+    execution_id, state, outcome, reason, *rest = change
+    return (execution_id, state.value, _value(outcome), reason.value, *rest)
 
 
 def attempt_values(attempt: Attempt) -> Row:
@@ -256,8 +249,8 @@ def attempt_values(attempt: Attempt) -> Row:
         attempt.number,
         attempt.started_us,
         attempt.finished_us,
-        result.outcome,
-        result.reason,
+        result.outcome.value,
+        result.reason.value,
         result.code,
         result.message,
         result.output,
@@ -297,13 +290,13 @@ def journal_values(entry: JournalEntry) -> Row:
     return (
         entry.sequence,
         entry.time_us,
-        entry.kind,
+        entry.kind.value,
         entry.actor,
         entry.schedule_uid,
         entry.schedule_row,
-        *((None,) * 5 if facts is None else (facts.id, facts.cause, facts.nominal_us, facts.due_us, facts.attempt)),
-        entry.outcome,
-        entry.reason,
+        *((None,) * 5 if facts is None else (facts.id, facts.cause.value, facts.nominal_us, facts.due_us, entry.attempt)),
+        _value(entry.outcome),
+        entry.reason.value,
         codec.encode(entry.evidence) if entry.evidence else None,
     )
 
@@ -323,31 +316,20 @@ def _journal_entry(row: Any) -> JournalEntry:
         schedule_uid=row[4],
         schedule_row=row[5],
         execution=None if row[6] is None else _facts(row),
+        attempt=row[10] or 0,
         outcome=None if row[11] is None else Outcome(row[11]),
         reason=Reason(row[12]),
-        evidence={} if row[13] is None else codec.decode_evidence(row[13]),
+        evidence=NO_EVIDENCE if row[13] is None else codec.decode_evidence(row[13]),
     )
 
 
 def _facts(row: Any) -> ExecutionFacts:
-    return ExecutionFacts(id=row[6], cause=Cause(row[7]), nominal_us=row[8], due_us=row[9], attempt=row[10])
+    return ExecutionFacts(id=row[6], cause=Cause(row[7]), nominal_us=row[8], due_us=row[9])
 
 
-def numbered(entry: JournalEntry, sequence: int, schedule_row: int) -> JournalEntry:
-    """The entry with its sequence number and its schedule's row; `dataclasses.replace` would take twice as long."""
-    return JournalEntry(
-        time_us=entry.time_us,
-        kind=entry.kind,
-        actor=entry.actor,
-        schedule=entry.schedule,
-        schedule_row=schedule_row,
-        schedule_uid=entry.schedule_uid,
-        execution=entry.execution,
-        outcome=entry.outcome,
-        reason=entry.reason,
-        evidence=entry.evidence,
-        sequence=sequence,
-    )
+def _value(outcome: Outcome | None) -> str | None:
+    """A plain string: SQLite's adapters take ten times as long over a subclass of it."""
+    return None if outcome is None else outcome.value
 
 
 def _read(table: str, row: Any, decode: Callable[[Any], T]) -> T:

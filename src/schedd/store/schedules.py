@@ -16,6 +16,7 @@ _COLUMNS = ", ".join("s." + column for column in rows.SCHEDULE_COLUMNS)
 _SOURCE = "FROM schedules AS s"
 _BY_NAME = f"SELECT {_COLUMNS} {_SOURCE} WHERE s.group_name = ? AND s.name = ? ORDER BY s.tombstone <> 0, s.deleted_us DESC LIMIT 1"
 _BY_ROW = f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN schedules AS s ON s.row = wanted.value"
+_BY_UID = f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN schedules AS s ON s.uid = wanted.value ORDER BY wanted.key"
 _LAST_RUNS = f"""
     SELECT {", ".join("e." + column for column in rows.EXECUTION_COLUMNS)}, s.group_name, s.name, (
         SELECT nominal_us FROM executions WHERE schedule_uid = s.uid AND outcome = 'SUCCEEDED' ORDER BY nominal_us DESC LIMIT 1
@@ -41,6 +42,11 @@ async def by_name(reader: Reader, name: ScheduleName) -> Schedule:
 async def by_row(reader: Reader, wanted: Sequence[int]) -> Mapping[int, Schedule | StoredDataError]:
     """The schedules in these rows; an error stands for a row that cannot be read."""
     return dict(await reader.decoded(_BY_ROW, (codec.encode(wanted),), _by_row))
+
+
+async def by_uid(reader: Reader, wanted: Sequence[int]) -> tuple[Schedule, ...]:
+    """The schedules of these uids, in that order; those that are gone are left out. Raises: StoredDataError."""
+    return tuple(await reader.decoded(_BY_UID, (codec.encode(wanted),), rows.schedule_of))
 
 
 def _by_row(row: Row) -> tuple[int, Schedule | StoredDataError]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from schedd.core.errors import StoredDataError
+from schedd.core.errors import NotFoundError, StoredDataError
 from schedd.core.model.batch import (
+    Answer,
     ArmBatch,
     CalendarChange,
     CalendarUse,
@@ -23,11 +24,11 @@ from schedd.core.model.batch import (
 )
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, Execution
-from schedd.core.model.journal import JournalEntry
+from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Filter, Order, Page, PageRequest
-from schedd.core.model.schedule import Schedule, ScheduleName
+from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.ports import CommitListener
-from schedd.store import backup, calendars, database, executions, journal, schedules, timers, upkeep
+from schedd.store import backup, calendars, codec, database, executions, journal, requests, schedules, timers, upkeep
 from schedd.store.change import CHANGE, QUARANTINE, Quarantine
 from schedd.store.creation import CREATE, Creation
 from schedd.store.reader import Reader
@@ -45,7 +46,10 @@ _STATUS = """
             (SELECT coalesce(max(uid), 0) FROM calendars),
             (SELECT coalesce(max(id), 0) FROM executions)
         ),
-        (SELECT count(*) FROM schedules) - (SELECT count(*) FROM schedules WHERE deleted_us IS NOT NULL),
+        (SELECT count(*) FROM schedules),
+        (SELECT json_group_object(state, counted) FROM (
+            SELECT state, count(*) AS counted FROM schedules WHERE state <> 'ENABLED' GROUP BY state
+        )),
         (SELECT count(*) FROM executions),
         (SELECT count(*) FROM executions WHERE state <> 'FINISHED')
 """
@@ -101,24 +105,19 @@ class SqliteStore:
         """Store new schedules, all or none. Raises: AlreadyExistsError; ConflictError."""
         creation = Creation(drafts=drafts, entries=entries, request=request)
         created = await self._writer.submit(CREATE, creation, rows=3 * len(drafts))
-        if created.repeated:
-            return await self._standing(created.rows)
+        if created.first is not None:
+            return await self.schedules_by_uid([int(uid) for uid in created.first])
         return tuple(replace(draft.schedule, row=row) for draft, row in zip(drafts, created.rows, strict=True))
 
-    async def _standing(self, rows: Sequence[int]) -> tuple[Schedule, ...]:
-        found = await self.schedules(rows)
-        standing = []
-        for row in rows:
-            schedule = found.get(row)
-            if isinstance(schedule, StoredDataError):
-                raise schedule
-            if schedule is not None:
-                standing.append(schedule)
-        return tuple(standing)
-
-    async def change_schedule(self, change: ScheduleChange) -> None:
+    async def change_schedule(self, change: ScheduleChange) -> Schedule:
         """Replace a schedule by its next generation. Raises: NotFoundError; ConflictError; AlreadyExistsError for a revived name."""
-        await self._writer.submit(CHANGE, change, rows=3)
+        first = await self._writer.submit(CHANGE, change, rows=3)
+        if first is None:
+            return change.schedule
+        found = await self.schedules_by_uid([int(uid) for uid in first])
+        if not found:
+            raise NotFoundError("schedule", str(change.schedule.name))
+        return found[0]
 
     async def quarantine(self, row: int, entry: JournalEntry) -> None:
         """Make the schedule in this row DISABLED without reading its definition."""
@@ -134,6 +133,13 @@ class SqliteStore:
         for start in range(0, len(rows), LOOKUP_ROWS):
             found |= await schedules.by_row(self._lookups, rows[start : start + LOOKUP_ROWS])
         return found
+
+    async def schedules_by_uid(self, uids: Sequence[int]) -> tuple[Schedule, ...]:
+        """The schedules of these uids, in that order. Raises: StoredDataError."""
+        found: list[Schedule] = []
+        for start in range(0, len(uids), LOOKUP_ROWS):
+            found += await schedules.by_uid(self._lookups, uids[start : start + LOOKUP_ROWS])
+        return tuple(found)
 
     async def find_schedules(self, where: Filter, order: Order, page: PageRequest, *, show_deleted: bool = False) -> Page[Schedule]:
         """A page of schedules. Raises: InvalidError."""
@@ -183,6 +189,16 @@ class SqliteStore:
     async def calendar_users(self, name: str, *, limit: int) -> Sequence[ScheduleName]:
         """Some of the schedules that use a calendar, by name."""
         return await calendars.users(self._lookups, name, limit)
+
+    # Requests
+
+    async def answered(self, request: RequestMark) -> Answer | None:
+        """The answer of an earlier call with this mark; None if there was none. Raises: ConflictError."""
+        return await requests.answered(self._lookups, request)
+
+    async def keep_answer(self, request: RequestMark, answer: Answer, *, now_us: int) -> Answer:
+        """Keep the answer of a call, and give it back; that of the first call if there was one before. Raises: ConflictError."""
+        return await self._writer.submit(requests.KEEP, requests.Keeping(request=request, answer=answer, time_us=now_us), rows=1)
 
     # Executions
 
@@ -237,10 +253,19 @@ class SqliteStore:
         return int(mark)
 
     async def journal(
-        self, *, after: int, limit: int, where: Filter = (), through: int | None = None, descending: bool = False
+        self,
+        *,
+        after: int,
+        limit: int,
+        where: Filter = (),
+        kinds: Collection[JournalKind] = (),
+        through: int | None = None,
+        descending: bool = False,
     ) -> tuple[JournalEntry, ...]:
         """Entries with `after` < sequence <= `through`. Raises: InvalidError."""
-        return await journal.entries(self._scans, after=after, limit=limit, where=where, through=through, descending=descending)
+        return await journal.entries(
+            self._scans, after=after, limit=limit, where=where, kinds=kinds, through=through, descending=descending
+        )
 
     async def journal_bounds(self) -> tuple[int, int]:
         """The oldest and the newest kept sequence numbers."""
@@ -248,14 +273,18 @@ class SqliteStore:
 
     async def status(self) -> StoreStatus:
         """The store's own figures."""
-        version, sequence, newest, stored, executed, unfinished = await self._scans.one(_STATUS)
+        version, sequence, newest, stored, unusual, executed, unfinished = await self._scans.one(_STATUS)
+        counted = codec.decode_counts(unusual)
         return StoreStatus(
             path=str(self._path),
             schema_version=version,
             size_bytes=await asyncio.to_thread(database.size_bytes, self._path),
             last_sequence=sequence,
             newest_id=newest,
-            schedules=stored,
+            schedules={
+                ScheduleState.ENABLED: stored - sum(counted.values()),
+                **{state: counted[state] for state in ScheduleState if state in counted},
+            },
             executions=executed,
             unfinished=unfinished,
         )

@@ -10,8 +10,12 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from schedd.core.errors import FieldViolation, InvalidError
+from schedd.core.triggers import LAST_US
 
 _SECOND_US = 1_000_000
+_FIRST_SECOND = -62_135_596_800
+"""The year 1 begins: the first that google.protobuf.Timestamp has."""
+
 E = TypeVar("E", bound=StrEnum)
 
 
@@ -21,8 +25,11 @@ def timestamp(t_us: int) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=micros * 1000)
 
 
-def micros(stamp: Timestamp) -> int:
-    """The UTC microseconds of a Timestamp; finer digits are cut off."""
+def micros(stamp: Timestamp, field: str) -> int:
+    """The UTC microseconds of a Timestamp; finer digits are cut off. Raises: InvalidError naming `field` outside the years 1 to 9990."""
+    if not (_FIRST_SECOND <= stamp.seconds < LAST_US // _SECOND_US and 0 <= stamp.nanos < 1_000_000_000):
+        description = f"{stamp.seconds} s and {stamp.nanos} ns after 1970 is no instant in the years 1 to 9990, where rules have answers"
+        raise invalid(field, "OUT_OF_RANGE", description)
     return stamp.seconds * _SECOND_US + stamp.nanos // 1000
 
 
@@ -56,8 +63,10 @@ class Words(Generic[E]):
 
     def word(self, number: int, default: E, field: str) -> E:
         """The model's word; 0 means the default. Raises: InvalidError naming `field` for a number that is not built."""
-        if number == 0:
-            return default
+        return default if number == 0 else self.known(number, field)
+
+    def known(self, number: int, field: str) -> E:
+        """The model's word. Raises: InvalidError naming `field` for 0, and for a number that is not built."""
         found = self._word.get(number)
         if found is None:
             allowed = ", ".join(f"{self._prefix}_{word.value}" for word in self._number)

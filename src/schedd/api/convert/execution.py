@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from schedd.api.convert.basics import Words, duration, timestamp
 from schedd.api.names import execution_name
-from schedd.core.model.execution import Attempt, Cause, Execution, ExecutionState, Outcome, Reason, id_text
+from schedd.core.model.execution import Attempt, Cause, Execution, ExecutionState, id_text
 from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.reason import Outcome, Reason
 from schedd.v1 import execution_pb2, journal_pb2, reason_pb2
 
 CAUSE = Words(Cause, execution_pb2.Cause, "CAUSE")
@@ -93,9 +94,14 @@ def entry(entry: JournalEntry) -> journal_pb2.JournalEntry:
         message.cause = CAUSE.number(facts.cause)
         message.nominal_time.CopyFrom(timestamp(facts.nominal_us))
         message.due_time.CopyFrom(timestamp(facts.due_us))
-        message.attempt = facts.attempt
+        message.attempt = entry.attempt
         message.state = STATE.number(_STATE_AFTER.get(entry.kind))
     return message
+
+
+def kinds_of(numbers: Iterable[int]) -> frozenset[JournalKind]:
+    """The journal kinds that a request asks for. Raises: InvalidError (kinds)."""
+    return frozenset(KIND.known(number, "kinds") for number in numbers)
 
 
 def _evidence_text(value: str | float | bool) -> str:

@@ -12,13 +12,14 @@ from schedd.api.convert.policy import policies, policies_of
 from schedd.api.convert.target import target, target_of
 from schedd.api.convert.when import fill_when, when_of
 from schedd.api.names import execution_name
-from schedd.core.errors import FieldViolation, InvalidError
+from schedd.api.reading import Reading
+from schedd.core.errors import FieldViolation
 from schedd.core.model.batch import LastRun
 from schedd.core.model.execution import id_text
 from schedd.core.model.policy import Policies
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.service.schedules import ScheduleView
-from schedd.v1 import schedule_pb2
+from schedd.v1 import policy_pb2, schedule_pb2
 
 STATE = Words(ScheduleState, schedule_pb2.ScheduleState, "SCHEDULE_STATE")
 
@@ -43,7 +44,6 @@ DEFINITION_FIELDS = (
 
 _UNBUILT = {
     ("policies",): (
-        "buffer_limit",
         "concurrency",
         "pause_after_failures",
         "max_runs",
@@ -58,17 +58,18 @@ _UNBUILT = {
     ("target", "process"): ("resource_limits",),
 }
 
+_SPELLED_OUT = {"circuit_open": (policy_pb2.HOLD_WAIT,), "recovery": (policy_pb2.RECOVERY_ADOPT,)}
+"""What answers say of fields that are not built yet, and so may be said again."""
 
-def schedule_of(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int) -> Schedule:
-    """A new schedule from what a client sent. Raises: InvalidError, also for fields that are not built yet."""
-    violations = tuple(_not_built(message))
-    if violations:
-        raise InvalidError(violations)
+
+def schedule_of(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int, reading: Reading) -> Schedule:
+    """A new schedule from what a client sent; `reading` notes its faults, also fields that are not built yet."""
+    reading.faults += _not_built(message)
     return Schedule(
         name=name,
-        when=when_of(message, now_us),
-        target=target_of(message.target),
-        policies=policies_of(message.policies) if message.HasField("policies") else Policies(),
+        when=when_of(message, now_us, reading),
+        target=target_of(message.target, reading),
+        policies=policies_of(message.policies, now_us, reading) if message.HasField("policies") else Policies(),
         description=message.description,
         labels=dict(message.labels),
     )
@@ -145,5 +146,5 @@ def _not_built(message: schedule_pb2.Schedule) -> Iterator[FieldViolation]:
                 break
             part = getattr(part, step)
         else:
-            present = {field.name for field, _ in part.ListFields()}
+            present = {field.name for field, value in part.ListFields() if value not in _SPELLED_OUT.get(field.name, ())}
             yield from (unbuilt(".".join((*path, name))) for name in names if name in present)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
-from schedd.api.convert.basics import duration, invalid, span
+from schedd.api.convert.basics import duration
+from schedd.api.reading import Reading
 from schedd.core.model.target import (
     OUTPUT_LIMIT_BYTES,
     SUCCESS_STATUS,
@@ -17,57 +19,75 @@ from schedd.core.model.target import (
 from schedd.v1 import target_pb2
 
 _STDIN_TYPE = "application/octet-stream"
+_KILL_GRACE = timedelta(seconds=10)
+_NOBODY = HttpTarget(url="http://localhost/")
+"""Stands in for a target that is empty."""
 
 
-def target_of(message: target_pb2.Target) -> Target:
-    """The target that a message describes. Raises: InvalidError."""
+def target_of(message: target_pb2.Target, reading: Reading) -> Target:
+    """The target that a message describes."""
     match message.WhichOneof("kind"):
         case "http":
-            return _http_of(message.http)
+            return http_of(message.http)
         case "process":
-            return _process_of(message.process)
+            return process_of(message.process, reading)
         case _:
-            raise invalid("target", "REQUIRED", 'is empty: say what to fire at, such as {http: {url: "https://…"}}')
+            reading.note("target", "REQUIRED", 'is empty: say what to fire at, such as {http: {url: "https://…"}}')
+            return _NOBODY
 
 
 def target(target: Target) -> target_pb2.Target:
     """The message of a target."""
     match target:
         case HttpTarget():
-            return target_pb2.Target(http=_http(target))
+            return target_pb2.Target(http=http(target))
         case ProcessTarget():
-            return target_pb2.Target(process=_process(target))
+            return target_pb2.Target(process=process(target))
 
 
-def _http_of(message: target_pb2.HttpTarget) -> HttpTarget:
+def status_ranges_of(messages: Iterable[target_pb2.StatusRange]) -> tuple[StatusRange, ...]:
+    """The ranges of status codes that messages describe; one without a last code has one code."""
+    return tuple(StatusRange(first=codes.first, last=codes.last or codes.first) for codes in messages)
+
+
+def status_ranges(ranges: Iterable[StatusRange]) -> list[target_pb2.StatusRange]:
+    """The messages of ranges of status codes."""
+    return [target_pb2.StatusRange(first=codes.first, last=codes.last) for codes in ranges]
+
+
+def http_of(message: target_pb2.HttpTarget) -> HttpTarget:
+    """The HTTP target that a message describes."""
     return HttpTarget(
         url=message.url,
         method=message.method or "POST",
         headers=tuple((header.name, header.value) for header in message.headers),
         payload=_payload_of(message.payload, "application/json"),
-        expected_status=tuple(StatusRange(first=codes.first, last=codes.last or codes.first) for codes in message.expected_status)
-        or SUCCESS_STATUS,
+        expected_status=status_ranges_of(message.expected_status) or SUCCESS_STATUS,
         body_match=message.body_match,
         follow_redirects=message.follow_redirects,
         output_limit_bytes=message.output_limit_bytes if message.HasField("output_limit_bytes") else OUTPUT_LIMIT_BYTES,
     )
 
 
-def _http(target: HttpTarget) -> target_pb2.HttpTarget:
+def http(target: HttpTarget) -> target_pb2.HttpTarget:
+    """The message of an HTTP target."""
     return target_pb2.HttpTarget(
         url=target.url,
         method=target.method,
         headers=[target_pb2.HttpHeader(name=name, value=value) for name, value in target.headers],
         payload=_payload(target.payload),
-        expected_status=[target_pb2.StatusRange(first=codes.first, last=codes.last) for codes in target.expected_status],
+        expected_status=status_ranges(target.expected_status),
         body_match=target.body_match,
         follow_redirects=target.follow_redirects,
         output_limit_bytes=target.output_limit_bytes,
     )
 
 
-def _process_of(message: target_pb2.ProcessTarget) -> ProcessTarget:
-    grace = span(message.kill_grace, "target.process.kill_grace") if message.HasField("kill_grace") else timedelta(seconds=10)
+def process_of(message: target_pb2.ProcessTarget, reading: Reading, field: str = "target.process") -> ProcessTarget:
+    """The process target that a message, at that field, describes."""
+    grace = _KILL_GRACE
+    if message.HasField("kill_grace"):
+        grace = reading.span(message.kill_grace, f"{field}.kill_grace", _KILL_GRACE)
     return ProcessTarget(
         argv=tuple(message.argv),
         env=dict(message.env),
@@ -83,7 +103,8 @@ def _process_of(message: target_pb2.ProcessTarget) -> ProcessTarget:
     )
 
 
-def _process(target: ProcessTarget) -> target_pb2.ProcessTarget:
+def process(target: ProcessTarget) -> target_pb2.ProcessTarget:
+    """The message of a process target."""
     return target_pb2.ProcessTarget(
         argv=target.argv,
         env=target.env,

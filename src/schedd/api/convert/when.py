@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 
-from schedd.api.convert.basics import Words, duration, invalid, micros, span, timestamp
+from schedd.api.convert.basics import Words, duration, micros, timestamp
 from schedd.api.names import calendar_name
+from schedd.api.reading import Reading
 from schedd.core.model.calendar import calendar_resource
 from schedd.core.model.when import (
     AfterCompletion,
@@ -36,29 +38,32 @@ _NOW_US = 100_000
 """How far ahead "now" is: far enough to lie after the schedule's creation."""
 
 SPREAD = Words(SpreadMode, when_pb2.SpreadMode, "SPREAD_MODE")
+_ZERO = timedelta(0)
+_HOURLY = Expression(text="@hourly")
+"""Stands in for a trigger that is empty."""
 
 
-def when_of(message: schedule_pb2.Schedule, now_us: int) -> When:
-    """The rule that a message describes; `now_us` is what a delay is counted from. Raises: InvalidError."""
+def when_of(message: schedule_pb2.Schedule, now_us: int, reading: Reading) -> When:
+    """The rule that a message describes; `now_us` is what a delay is counted from."""
     return When(
-        triggers=tuple(_trigger_of(trigger, f"triggers[{at}]", now_us) for at, trigger in enumerate(message.triggers)),
-        exclusions=tuple(_trigger_of(out, f"exclusions[{at}]", now_us) for at, out in enumerate(message.exclusions)),
-        exclude_calendars=_calendars_of(message.exclude_calendars, "exclude_calendars"),
-        include_calendars=_calendars_of(message.include_calendars, "include_calendars"),
-        calendar_shift=SHIFT.word(message.calendar_shift, CalendarShift.SKIP, "calendar_shift"),
+        triggers=tuple(trigger_of(trigger, f"triggers[{at}]", now_us, reading) for at, trigger in enumerate(message.triggers)),
+        exclusions=tuple(trigger_of(out, f"exclusions[{at}]", now_us, reading) for at, out in enumerate(message.exclusions)),
+        exclude_calendars=_calendars_of(message.exclude_calendars, "exclude_calendars", reading),
+        include_calendars=_calendars_of(message.include_calendars, "include_calendars", reading),
+        calendar_shift=reading.word(SHIFT, message.calendar_shift, CalendarShift.SKIP, "calendar_shift"),
         time_zone=message.time_zone or "UTC",
-        start_us=micros(message.start_time) if message.HasField("start_time") else None,
-        end_us=micros(message.end_time) if message.HasField("end_time") else None,
-        gap=GAP.word(message.gap_policy, GapPolicy.DIALECT, "gap_policy"),
-        fold=FOLD.word(message.fold_policy, FoldPolicy.DIALECT, "fold_policy"),
-        spread=_spread_of(message.spread) if message.HasField("spread") else Spread(),
+        start_us=reading.of(lambda: micros(message.start_time, "start_time"), None) if message.HasField("start_time") else None,
+        end_us=reading.of(lambda: micros(message.end_time, "end_time"), None) if message.HasField("end_time") else None,
+        gap=reading.word(GAP, message.gap_policy, GapPolicy.DIALECT, "gap_policy"),
+        fold=reading.word(FOLD, message.fold_policy, FoldPolicy.DIALECT, "fold_policy"),
+        spread=_spread_of(message.spread, reading) if message.HasField("spread") else Spread(),
     )
 
 
 def fill_when(message: schedule_pb2.Schedule, when: When) -> None:
     """Put a rule into a message."""
-    message.triggers.extend(_trigger(trigger) for trigger in when.triggers)
-    message.exclusions.extend(_trigger(trigger) for trigger in when.exclusions)
+    message.triggers.extend(trigger_message(trigger) for trigger in when.triggers)
+    message.exclusions.extend(trigger_message(trigger) for trigger in when.exclusions)
     message.exclude_calendars.extend(map(calendar_resource, when.exclude_calendars))
     message.include_calendars.extend(map(calendar_resource, when.include_calendars))
     message.calendar_shift = SHIFT.number(when.calendar_shift)
@@ -74,30 +79,32 @@ def fill_when(message: schedule_pb2.Schedule, when: When) -> None:
         message.spread.window.CopyFrom(duration(when.spread.window))
 
 
-def _calendars_of(names: Iterable[str], field: str) -> tuple[str, ...]:
-    return tuple(calendar_name(name, f"{field}[{index}]") for index, name in enumerate(names))
+def _calendars_of(names: Iterable[str], field: str, reading: Reading) -> tuple[str, ...]:
+    """The calendars' own names; of a wrong one the text stands in."""
+    return tuple(reading.of(partial(calendar_name, name, f"{field}[{index}]"), name) for index, name in enumerate(names))
 
 
-def _spread_of(message: when_pb2.Spread) -> Spread:
-    window = span(message.window, "spread.window") if message.HasField("window") else timedelta(0)
+def _spread_of(message: when_pb2.Spread, reading: Reading) -> Spread:
+    window = reading.span(message.window, "spread.window", _ZERO) if message.HasField("window") else _ZERO
     default = SpreadMode.STABLE if window else SpreadMode.NONE
-    return Spread(mode=SPREAD.word(message.mode, default, "spread.mode"), window=window)
+    return Spread(mode=reading.word(SPREAD, message.mode, default, "spread.mode"), window=window)
 
 
-def _trigger_of(message: when_pb2.Trigger, field: str, now_us: int) -> Trigger:
+def trigger_of(message: when_pb2.Trigger, field: str, now_us: int, reading: Reading) -> Trigger:
+    """The trigger that a message, at that field, describes."""
     match message.WhichOneof("rule"):
         case "expression":
             return Expression(text=message.expression)
         case "cron":
-            day_match = DAY_MATCH.word(message.cron.day_match, DayMatch.OR, f"{field}.cron.day_match")
+            day_match = reading.word(DAY_MATCH, message.cron.day_match, DayMatch.OR, f"{field}.cron.day_match")
             return Cron(text=message.cron.expression, day_match=day_match)
         case "interval":
-            anchor_us = micros(message.interval.anchor_time) if message.interval.HasField("anchor_time") else None
-            return Interval(every=span(message.interval.every, f"{field}.interval.every"), anchor_us=anchor_us)
+            return _interval_of(message.interval, f"{field}.interval", reading)
         case "after_completion":
-            return AfterCompletion(delay=span(message.after_completion.delay, f"{field}.after_completion.delay"))
+            delay = reading.span(message.after_completion.delay, f"{field}.after_completion.delay", _ZERO)
+            return AfterCompletion(delay=delay)
         case "once":
-            return _once_of(message.once, f"{field}.once", now_us)
+            return _once_of(message.once, f"{field}.once", now_us, reading)
         case "on_calendar":
             return OnCalendar(text=message.on_calendar.expression)
         case "recurrence":
@@ -105,18 +112,25 @@ def _trigger_of(message: when_pb2.Trigger, field: str, now_us: int) -> Trigger:
         case "at_start":
             return AtStart()
         case _:
-            raise invalid(field, "REQUIRED", 'is empty: say when, such as {expression: "0 9 * * 1-5"}')
+            reading.note(field, "REQUIRED", 'is empty: say when, such as {expression: "0 9 * * 1-5"}')
+            return _HOURLY
 
 
-def _once_of(message: when_pb2.OnceTrigger, field: str, now_us: int) -> Once:
-    times = [micros(stamp) for stamp in message.times]
+def _interval_of(message: when_pb2.IntervalTrigger, field: str, reading: Reading) -> Interval:
+    anchor_us = reading.instant(message.anchor_time, f"{field}.anchor_time", 0) if message.HasField("anchor_time") else None
+    return Interval(every=reading.span(message.every, f"{field}.every", timedelta(hours=1)), anchor_us=anchor_us)
+
+
+def _once_of(message: when_pb2.OnceTrigger, field: str, now_us: int, reading: Reading) -> Once:
+    times = [reading.instant(stamp, f"{field}.times[{at}]", now_us + _NOW_US) for at, stamp in enumerate(message.times)]
     if message.HasField("delay") or not times:
-        delay_us = span(message.delay, f"{field}.delay") // timedelta(microseconds=1)
+        delay_us = reading.span(message.delay, f"{field}.delay", _ZERO) // timedelta(microseconds=1)
         times.append(now_us + max(delay_us, _NOW_US))
     return Once(times_us=tuple(sorted(set(times))))
 
 
-def _trigger(trigger: Trigger) -> when_pb2.Trigger:
+def trigger_message(trigger: Trigger) -> when_pb2.Trigger:
+    """The message of a trigger."""
     match trigger:
         case Expression():
             return when_pb2.Trigger(expression=trigger.text)

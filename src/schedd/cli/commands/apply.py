@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from schedd.client import SyncClient
 
 _COLOURS = {"created": "green", "updated": "cyan", "deleted": "red", "unchanged": "dim"}
-_PREVIEWED = 3
-_UNKNOWN_CALENDAR = "UNKNOWN_CALENDAR"
 
 
 @command(
@@ -38,7 +36,7 @@ generate-schedules | schedctl apply -f -
 @click.option("-f", "--file", "files", multiple=True, required=True, metavar="FILE|DIR|-", help="Where they are; may be given again.")
 @click.option("--prune", is_flag=True, help="Delete what has the labels of -l and is in no file.")
 @click.option("-l", "--selector", metavar="LABELS", help="What --prune may delete: app=demo.")
-@click.option("--dry-run", is_flag=True, help="Show the fields that differ and the next fire times; change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the fields that differ and the occurrences that change within 30 days; change nothing.")
 @click.pass_obj
 def apply(session: Session, files: tuple[str, ...], prune: bool, selector: str | None, dry_run: bool) -> None:
     """Create and update schedules from files.
@@ -93,9 +91,10 @@ def _summary(steps: Iterable[Step | CalendarStep]) -> str:
 
 
 def _show_plan(session: Session, client: SyncClient, calendars: Sequence[CalendarStep], steps: Sequence[Step]) -> None:
+    start = datetime.now(UTC)
     both: list[Step | CalendarStep] = [*calendars, *steps]
     if session.format in (Format.JSON, Format.YAML):
-        session.out.data(_as_data(both))
+        session.out.data([*_as_data(calendars), *_with_moves(client, steps, start)])
         return
     for calendar in calendars:
         _show_step(session, calendar, planned=True)
@@ -104,37 +103,28 @@ def _show_plan(session: Session, client: SyncClient, calendars: Sequence[Calenda
     for step in steps:
         _show_step(session, step, planned=True)
         if session.format is Format.TABLE:
-            session.out.lines(f"    {line}" for line in _plan_lines(client, step))
+            session.out.lines(f"    {line}" for line in _plan_lines(client, step, start))
     session.out.note(f"a dry run, nothing was changed; would be: {_summary(both) or 'no schedules'}")
 
 
-def _plan_lines(client: SyncClient, step: Step) -> list[str]:
+def _plan_lines(client: SyncClient, step: Step, start: datetime) -> list[str]:
+    from schedd.cli.moves import move_lines, moves
     from schedd.cli.plans import Action
 
     lines = [str(difference) for difference in step.differences]
-    if step.action in (Action.UPDATE, Action.DELETE):
-        lines += _times(client, "fires now at" if step.action is Action.DELETE else "before: fires at", step.name)
-    if step.action is Action.CREATE and step.after is not None:
-        lines += _times(client, "fires at", step.after)
-    if step.action is Action.UPDATE and step.after is not None:
-        lines += _times(client, "after: fires at", step.after)
-    return lines
+    if step.awaits:
+        return [*lines, f"fires when its new calendars leave it to: {', '.join(step.awaits)}"]
+    return lines if step.action is Action.KEEP else [*lines, *move_lines(moves(client, step, start))]
 
 
-def _times(client: SyncClient, title: str, subject: object) -> list[str]:
-    from schedd.cli.previews import occurrence_lines
-    from schedd.client.errors import InvalidError
-    from schedd.v1.schedule_pb2 import Schedule
+def _with_moves(client: SyncClient, steps: Sequence[Step], start: datetime) -> list[dict[str, object]]:
+    from schedd.cli.moves import move_data, moves
+    from schedd.cli.plans import Action
 
-    chosen = subject if isinstance(subject, Schedule) else str(subject)
-    try:
-        occurrences = client.preview_schedule(chosen, count=_PREVIEWED).occurrences
-    except InvalidError as error:
-        if {violation.reason for violation in error.violations} != {_UNKNOWN_CALENDAR}:
-            raise
-        return [f"{title:<16}  what its calendars leave, once they are there"]
-    found = occurrence_lines(occurrences, datetime.now(UTC)) or ["never again"]
-    return [f"{title if index == 0 else '':<16}  {line}" for index, line in enumerate(found)]
+    return [
+        data if step.action is Action.KEEP or step.awaits else {**data, "occurrences": move_data(moves(client, step, start))}
+        for step, data in zip(steps, _as_data(steps), strict=True)
+    ]
 
 
 def _as_data(steps: Iterable[Step | CalendarStep]) -> list[dict[str, object]]:

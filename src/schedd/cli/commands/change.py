@@ -1,4 +1,4 @@
-"""Deleting, pausing and resuming schedules."""
+"""Deleting, restoring, pausing and resuming schedules."""
 
 from __future__ import annotations
 
@@ -46,6 +46,26 @@ def delete(session: Session, names: tuple[str, ...], selector: str | None, dry_r
         if not dry_run and chosen:
             session.confirm(f"Delete {_count(chosen)}?")
         _each(session, chosen, "deleted", dry_run, lambda name: client.delete_schedule(name, validate_only=dry_run))
+
+
+@command(
+    "undelete",
+    examples="""
+schedctl schedule undelete old-report
+schedctl schedule undelete old-report --dry-run
+""",
+)
+@click.argument("names", nargs=-1, required=True)
+@DRY_RUN
+@click.pass_obj
+def undelete(session: Session, names: tuple[str, ...], dry_run: bool) -> None:
+    """Restore deleted schedules.
+
+    They go on from now, as they were: a paused one stays paused. A name that another schedule has taken since is not given back.
+    """
+    with session.client() as client:
+        chosen = _chosen(client, names, None)
+        _each(session, chosen, "restored", dry_run, lambda name: client.undelete_schedule(name, validate_only=dry_run))
 
 
 @command(

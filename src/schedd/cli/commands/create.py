@@ -18,13 +18,14 @@ from schedd.cli.session import Session
     "create",
     examples="""
 schedctl schedule create tee-time --cron '0 6 * * *' --tz America/New_York --http https://example.com/check
+schedctl schedule create report --schedule 'Mon..Fri *-*-* 09:00' -- /usr/bin/true
 schedctl schedule create heartbeat --every 30s -- /usr/bin/true
 schedctl schedule create reminder --at 2026-12-24T09:00:00 --tz Europe/Berlin --http https://example.com/hook --body 'Lunch!'
 """,
 )
 @click.argument("name")
 @click.argument("argv", nargs=-1, metavar="[-- COMMAND [ARGUMENT]...]")
-@click.option("--cron", metavar="EXPR", help="A cron expression, a macro, cron(…), rate(…) or at(…).")
+@click.option("--schedule", "--cron", "cron", metavar="EXPR", help="An expression: cron, a macro, cron(…), rate(…), at(…) or OnCalendar.")
 @click.option("--every", metavar="TIME", help="An interval, such as 30s.")
 @click.option("--at", metavar="TIME", help="Once, at this time; in the zone, unless it has an offset.")
 @click.option("-z", "--tz", metavar="ZONE", help="The IANA zone of local times; UTC if not given.")
@@ -41,7 +42,7 @@ schedctl schedule create reminder --at 2026-12-24T09:00:00 --tz Europe/Berlin --
 def create(session: Session, /, name: str, argv: tuple[str, ...], dry_run: bool, attempt_timeout: timedelta | None, **given: Any) -> None:
     """Create one schedule from the command line.
 
-    Say when with --cron, --every or --at, and what with --http or, after --, a command that runs without a shell.
+    Say when with --schedule, --every or --at, and what with --http or, after --, a command that runs without a shell.
     """
     from schedd.cli.manifest import read_one
     from schedd.cli.previews import occurrence_lines
@@ -72,7 +73,7 @@ def _document(name: str, argv: tuple[str, ...], given: dict[str, Any]) -> dict[s
     """What was given, as a schedule of a schedules file."""
     times = {key: given[key] for key in ("cron", "every", "at") if given[key]}
     if len(times) != 1:
-        raise UsageFault("say when, in one way: --cron EXPR, --every TIME or --at TIME")
+        raise UsageFault("say when, in one way: --schedule EXPR or --cron EXPR, --every TIME or --at TIME")
     if bool(given["url"]) == bool(argv):
         raise UsageFault("say what, in one way: --http URL, or -- COMMAND")
     document: dict[str, Any] = {"name": schedule_name(name), **_when(times)}
@@ -85,7 +86,7 @@ def _document(name: str, argv: tuple[str, ...], given: dict[str, Any]) -> dict[s
 
 
 def _when(times: dict[str, str]) -> dict[str, str]:
-    # --cron takes whatever the language has, so it is an expression, not a cron trigger alone.
+    # --schedule, also as --cron, takes whatever the language has, so it is an expression, not a cron trigger alone.
     return {"schedule" if key == "cron" else key: value for key, value in times.items()}
 
 

@@ -2,67 +2,90 @@
 
 from __future__ import annotations
 
+import sys
+import textwrap
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from schedd.cli.commanding import command
 from schedd.cli.failures import CommandError, UsageFault
-from schedd.cli.output import Format
+from schedd.cli.output import Format, terminal_width
 from schedd.cli.session import Session
-from schedd.cli.spans import parse_instant, relative_text
+from schedd.cli.spans import parse_instant
 
 if TYPE_CHECKING:
     from schedd.core.model.when import When
     from schedd.core.triggers import Instant
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIELDS = ("second", "minute", "hour", "day of month", "month", "day of week", "year")
 _FIELDS_BY_COUNT = {5: _FIELDS[1:6], 6: _FIELDS[:6], 7: _FIELDS}
-_EFFECTS = {
-    "MOVED_AFTER_GAP": "its local time does not exist that day; runs right after the gap",
-    "FIRST_OF_REPEATED": "its local time comes twice that day; this is the first",
-    "SECOND_OF_REPEATED": "its local time comes twice that day; this is the second",
-    "OFFSET_CHANGED": "the zone's offset has changed since the one before",
-}
+_LABEL = 12
+"""How wide the labels before the facts are."""
+_NARROW = 76
+"""What a terminal has to have so that instants stand beside their label."""
 
 _ZONE = click.option("-z", "--tz", default="UTC", show_default=True, metavar="ZONE", help="The IANA zone, such as Europe/Berlin.")
-_EXPRESSION = click.argument("expression")
+_AFTER = click.option("--after", metavar="TIME", help="Later than this (UTC, unless it has an offset); now if not given.")
+
+
+def _count(default: int) -> Callable[[F], F]:
+    return click.option("-n", "--count", type=click.IntRange(1, 10_000), default=default, show_default=True, help="How many times.")
 
 
 @command(
     "explain",
     examples="""
 schedctl cron explain '30 2 * * MON-FRI'
-schedctl cron explain '@daily' --tz Europe/Berlin
+schedctl cron explain '@daily' --tz Europe/Berlin -n 20
 schedctl cron explain 'rate(5 minutes)'
 """,
 )
-@_EXPRESSION
+@click.argument("expression")
 @_ZONE
+@_count(3)
+@_AFTER
 @click.pass_obj
-def explain(session: Session, expression: str, tz: str) -> None:
+def explain(session: Session, expression: str, tz: str, count: int, after: str | None) -> None:
     """Say how an expression is read.
 
-    Names its dialect, its fields, and the next three times. Without a server.
+    Names its dialect, says in a sentence what it means and what is easily overlooked, and shows its fields and the next times, with a mark
+    at each effect of daylight saving. Without a server.
     """
-    instants = _preview(_checked(expression, tz), _now_us(), 3)
-    data = {
-        "expression": expression,
-        "time_zone": tz,
-        "dialect": _dialect(expression),
-        "fields": _field_texts(expression),
-        "next": [_as_data(item) for item in instants],
-    }
+    from schedd.core.model.when import Expression
+    from schedd.core.triggers import dialect_of, notes, sentence
+
+    start_us = _after_us(after)
+    when = _checked(expression, tz, start_us)
+    instants = _preview(when, start_us, count)
+    trigger = Expression(text=expression)
+    dialect, meaning, remarks = dialect_of(trigger), sentence(trigger, tz), notes(trigger)
     if session.format in (Format.JSON, Format.YAML):
-        session.out.data(data)
+        session.out.data(
+            {
+                "expression": expression,
+                "time_zone": tz,
+                "dialect": str(dialect),
+                "meaning": meaning,
+                "notes": list(remarks),
+                "fields": _field_texts(expression),
+                "next": [_as_data(item) for item in instants],
+            }
+        )
         return
-    lines = [f"dialect       {data['dialect']}", *(f"{name:<12}  {text}" for name, text in _field_texts(expression).items())]
-    lines += [f"{'next' if index == 0 else '':<12}  {line}" for index, line in enumerate(_lines(instants, tz))]
-    session.out.lines(lines)
+    if session.format is Format.NAME:
+        session.out.lines([str(dialect)])
+        return
+    facts = [("dialect", dialect.words), ("means", meaning), *(("note", remark) for remark in remarks), *_field_texts(expression).items()]
+    width = terminal_width()
+    session.out.lines(line for label, text in facts for line in _fact(session, label, text, width))
+    session.out.lines(_next_lines(session, instants, width))
 
 
 @command(
@@ -71,35 +94,53 @@ def explain(session: Session, expression: str, tz: str) -> None:
 schedctl cron next '0 6 * * *' --tz America/New_York
 schedctl cron next '30 2 * * *' --tz America/New_York --after 2026-03-07 -n 3
 schedctl cron next 'at(2026-12-24T09:00:00)' -o json
+schedctl cron next --batch < expressions.jsonl
 """,
 )
-@_EXPRESSION
+@click.argument("expression", required=False)
 @_ZONE
-@click.option("-n", "--count", type=click.IntRange(1, 10_000), default=5, show_default=True, help="How many times.")
-@click.option("--after", metavar="TIME", help="Later than this (UTC, unless it has an offset); now if not given.")
+@_count(5)
+@_AFTER
+@click.option("--batch", is_flag=True, help='Read JSON lines {"expr", "dialect", "tz", "after", "n"} from stdin, answer a line each.')
 @click.pass_obj
-def next_times(session: Session, expression: str, tz: str, count: int, after: str | None) -> None:
+def next_times(session: Session, expression: str | None, tz: str, count: int, after: str | None, batch: bool) -> None:
     """Show when an expression fires.
 
-    Local time, UTC, and a mark at each effect of daylight saving. Without a server.
+    Local time, UTC, and a mark at each effect of daylight saving. Without a server. With --batch, each line of stdin is answered by
+    {"next": [TIME, ...]} or {"error": "..."}; what a line leaves out is as the options say.
     """
     start_us = _after_us(after)
+    if batch:
+        if expression is not None:
+            raise UsageFault("--batch reads its expressions from stdin, so there is none on the command line")
+        _answer_batch(tz, start_us, count)
+        return
+    if expression is None:
+        raise UsageFault("say which expression, or --batch for those on stdin")
     instants = _preview(_checked(expression, tz, start_us), start_us, count)
     if session.format in (Format.JSON, Format.YAML):
         session.out.data([_as_data(item) for item in instants])
     elif session.format is Format.NAME:
-        session.out.lines(_utc_text(item.nominal_us) for item in instants)
+        session.out.lines(_as_data(item)["utc"] for item in instants)
     else:
-        session.out.lines(_lines(instants, tz))
+        session.out.lines(_lines(instants, terminal_width()))
 
 
-def _checked(expression: str, tz: str, after_us: int | None = None) -> When:
+def _answer_batch(tz: str, after_us: int, count: int) -> None:
+    from schedd.cli.batches import Defaults, answers
+
+    for gathered in answers(sys.stdin.buffer, Defaults(time_zone=tz, after_us=after_us, count=count)):
+        sys.stdout.buffer.write(gathered)
+        sys.stdout.buffer.flush()
+
+
+def _checked(expression: str, tz: str, after_us: int) -> When:
     """The description of that schedule. Raises: CommandError with all that is wrong."""
     from schedd.core.model.when import Expression, When
     from schedd.core.triggers import check_when
 
     when = When(triggers=(Expression(text=expression),), time_zone=tz)
-    violations = check_when(when, now_us=_now_us() if after_us is None else after_us)
+    violations = check_when(when, now_us=after_us)
     if violations:
         raise CommandError("the expression cannot be used", [line for item in violations for line in item.description.splitlines()])
     return when
@@ -108,64 +149,58 @@ def _checked(expression: str, tz: str, after_us: int | None = None) -> When:
 def _preview(when: When, after_us: int, count: int) -> tuple[Instant, ...]:
     from schedd.core.triggers import preview
 
-    return preview(when, created_us=_now_us(), seed=0, after_us=after_us, count=count)
-
-
-def _dialect(expression: str) -> str:
-    from schedd.core.triggers import recognise
-
-    kind = type(recognise(expression)).__name__
-    names = {
-        "Cron": "cron",
-        "Interval": "interval",
-        "LocalOnce": "at(…), EventBridge Scheduler's one-time form",
-        "EventBridgeCron": "cron(…), EventBridge Scheduler's",
-        "AtStart": "@reboot: once at each start of the daemon",
-    }
-    return names.get(kind, kind)
+    return preview(when, created_us=after_us, seed=0, after_us=after_us, count=count)
 
 
 def _field_texts(expression: str) -> dict[str, str]:
+    from schedd.core.model.when import OnCalendar
+    from schedd.core.triggers import normal_form, recognise
+
+    if isinstance(recognise(expression), OnCalendar):
+        return {"normal form": normal_form(expression)}
     if "(" in expression:
         return {}
     parts = expression.split()
     return dict(zip(_FIELDS_BY_COUNT.get(len(parts), ()), parts, strict=False))
 
 
-def _lines(instants: tuple[Instant, ...], tz: str) -> list[str]:
-    now, zone = datetime.now(UTC), ZoneInfo(tz)
-    return [_line(item, zone, now) for item in instants]
+def _fact(session: Session, label: str, text: str, width: int | None) -> list[str]:
+    return _beside(session, label, textwrap.wrap(text, max(20, (width or 10_000) - _LABEL - 2)))
 
 
-def _line(item: Instant, zone: ZoneInfo, now: datetime) -> str:
-    moment = _moment(item.nominal_us)
-    local = moment.astimezone(zone)
-    note = "; ".join(_EFFECTS[effect] for effect in item.effects)
-    return f"{local:%a %Y-%m-%d %H:%M:%S%z}  {_utc_text(item.nominal_us)}  {relative_text(moment, now)}" + (f"  ({note})" if note else "")
+def _beside(session: Session, label: str, lines: list[str]) -> list[str]:
+    return [f"{session.out.paint(f'{label if index == 0 else str():<{_LABEL}}', 'dim')}  {line}" for index, line in enumerate(lines)]
+
+
+def _next_lines(session: Session, instants: tuple[Instant, ...], width: int | None) -> list[str]:
+    """The next times beside their label; below it on a narrow terminal, which has no room for both and UTC."""
+    if not instants:
+        return _beside(session, "next", ["never by the clock"])
+    if width is None or width >= _NARROW:
+        return _beside(session, "next", _lines(instants, None if width is None else width - _LABEL - 2))
+    return [session.out.paint("next", "dim"), *(f"  {line}" for line in _lines(instants, width - 2))]
+
+
+def _lines(instants: tuple[Instant, ...], width: int | None) -> list[str]:
+    from schedd.cli.instants import instant_lines
+
+    return instant_lines(instants, datetime.now(UTC), width)
 
 
 def _as_data(item: Instant) -> dict[str, Any]:
-    offset = timedelta(seconds=item.utc_offset_s)
-    local = (_moment(item.nominal_us) + offset).replace(tzinfo=None)
-    return {"utc": _utc_text(item.nominal_us), "local": local.isoformat(), "effects": [str(effect) for effect in item.effects]}
+    from schedd.cli.instants import effect_meaning, local_of, utc_text
 
-
-def _utc_text(instant_us: int) -> str:
-    return _moment(instant_us).replace(tzinfo=None).isoformat() + "Z"
-
-
-def _moment(instant_us: int) -> datetime:
-    return _EPOCH + instant_us * _MICROSECOND
-
-
-def _now_us() -> int:
-    return (datetime.now(UTC) - _EPOCH) // _MICROSECOND
+    return {
+        "utc": utc_text(item.nominal_us),
+        "local": local_of(item).isoformat(),
+        "effects": [str(effect) for effect in item.effects],
+        "note": "; ".join(effect_meaning(effect) for effect in item.effects),
+    }
 
 
 def _after_us(text: str | None) -> int:
-    if text is None:
-        return _now_us()
     try:
-        return (parse_instant(text) - _EPOCH) // _MICROSECOND
+        moment = datetime.now(UTC) if text is None else parse_instant(text)
     except ValueError as error:
         raise UsageFault(str(error)) from error
+    return (moment - _EPOCH) // _MICROSECOND

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 from schedd.core.model.calendar import Calendar
-from schedd.core.model.execution import Attempt, Execution, ExecutionState, Outcome, Reason
+from schedd.core.model.execution import Attempt, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry
-from schedd.core.model.schedule import Schedule
+from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.schedule import Schedule, ScheduleState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,10 @@ class RequestMark:
     request_id: str
     scope: str
     fingerprint: str
+
+
+Answer = Sequence[int | str]
+"""What a call with a mark was answered: uids of schedules, the id of an execution, or texts that the caller alone understands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +44,14 @@ class ScheduleChange:
     """A schedule's next generation: `schedule.generation` is the one that it replaces plus one.
 
     `entries` are journaled with it. `next_us` is the first nominal time after `schedule.planned_from_us`, None if there is none.
-    `disarmed` are executions that are taken back: their rows go, the journal keeps them.
+    `disarmed` are executions that are taken back: their rows go, the journal keeps them. `request` marks a change that somebody asked for.
     """
 
     schedule: Schedule
     next_us: int | None
     entries: tuple[JournalEntry, ...]
     disarmed: tuple[int, ...] = ()
+    request: RequestMark | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,15 +101,14 @@ class ArmBatch:
     request: RequestMark | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutionChange:
+class ExecutionChange(NamedTuple):
     """An execution's new standing."""
 
     execution_id: int
     state: ExecutionState
-    attempt: int
     outcome: Outcome | None = None
     reason: Reason = Reason.NONE
+    attempt: int = 0
     started_us: int | None = None
     finished_us: int | None = None
     next_attempt_us: int | None = None
@@ -157,14 +164,15 @@ class LastRun:
 class StoreStatus:
     """The store's own figures.
 
-    `size_bytes` counts the database and its write-ahead log. `newest_id` is the highest uid or execution id that is stored, 0 for none.
+    `size_bytes` counts the database and its write-ahead log. `schedules` counts them by state, deleted ones too. `newest_id` is the
+    highest uid or execution id that is stored, 0 for none.
     """
 
     path: str
     schema_version: int
     size_bytes: int
     last_sequence: int
-    schedules: int
+    schedules: Mapping[ScheduleState, int]
     executions: int
     unfinished: int
     newest_id: int = 0

@@ -1,16 +1,20 @@
 """An execution: the life of one fire, and its attempts.
 
 ARMED -> (QUEUED ->) RUNNING -> (WAITING_RETRY -> RUNNING ->)* FINISHED; `Outcome` and `Reason` say how and why it finished.
+
+The values that are made at every fire are named tuples: as immutable as frozen dataclasses, and made in a quarter of the time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import ScheduleName
 from schedd.core.model.target import Target
 
@@ -36,64 +40,7 @@ class ExecutionState(StrEnum):
     FINISHED = "FINISHED"
 
 
-class Outcome(StrEnum):
-    """How an occurrence ended."""
-
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
-    SKIPPED = "SKIPPED"
-    """A policy decided against running it."""
-    MISSED = "MISSED"
-    """schedd was not there to run it, and catch-up did not either."""
-    CANCELLED = "CANCELLED"
-    UNKNOWN = "UNKNOWN"
-    """A crash cut it off and its delivery policy forbids another attempt."""
-
-
-class Reason(StrEnum):
-    """Why something happened: the code that every decision carries. Stable; new ones may come."""
-
-    COMPLETED = "COMPLETED"
-    HTTP_STATUS = "HTTP_STATUS"
-    RESPONSE_MISMATCH = "RESPONSE_MISMATCH"
-    CONNECTION = "CONNECTION"
-    EXIT_CODE = "EXIT_CODE"
-    SIGNAL = "SIGNAL"
-    SPAWN = "SPAWN"
-    TIMEOUT = "TIMEOUT"
-    TEMPLATE = "TEMPLATE"
-    TARGET_ERROR = "TARGET_ERROR"
-    """Something unforeseen in the delivery itself."""
-    RETRY_MAX_AGE = "RETRY_MAX_AGE"
-    OVERLAP = "OVERLAP"
-    BUFFER_FULL = "BUFFER_FULL"
-    OVERLAP_CANCELLED = "OVERLAP_CANCELLED"
-    CANCELLED = "CANCELLED"
-    INTERRUPTED = "INTERRUPTED"
-    """The daemon ended while the attempt ran."""
-    PAUSED = "PAUSED"
-    DISABLED = "DISABLED"
-    DELETED = "DELETED"
-    SCHEDULE_CHANGED = "SCHEDULE_CHANGED"
-    MISFIRE = "MISFIRE"
-    """Met too late, and the catch-up mode is NONE."""
-    CATCH_UP_WINDOW = "CATCH_UP_WINDOW"
-    """Met too late, and older than the catch-up window."""
-    CATCH_UP_SUPERSEDED = "CATCH_UP_SUPERSEDED"
-    """Met too late, and catch-up ran another occurrence in its stead."""
-    CATCH_UP_MAX_RUNS = "CATCH_UP_MAX_RUNS"
-    STORED_DATA = "STORED_DATA"
-    UNFORESEEN = "UNFORESEEN"
-    REQUESTED = "REQUESTED"
-    ENDED = "ENDED"
-    """The rule yields no further occurrence."""
-    CLOCK_STEP = "CLOCK_STEP"
-    SUSPEND = "SUSPEND"
-    NONE = "NONE"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
+class Execution(NamedTuple):
     """One execution as it stands. Instants are UTC microseconds; None: has not come to be.
 
     `id` is unique for ever and ascends with time. `attempt` counts from 1 once the first has started. `generation` is the schedule's
@@ -123,8 +70,7 @@ class Execution:
         return delivery_key(self.schedule_uid, self.nominal_us)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptResult:
+class AttemptResult(NamedTuple):
     """What one delivery came to: a value, never an exception.
 
     `code` is the HTTP status or the exit code (negative: the signal's number), None where there was neither. `message` is for
@@ -142,8 +88,7 @@ class AttemptResult:
     retry_after: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One stored attempt of an execution, numbered from 1. Instants are UTC microseconds."""
 
     execution_id: int
@@ -153,8 +98,10 @@ class Attempt:
     result: AttemptResult
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryRequest:
+_NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class DeliveryRequest(NamedTuple):
     """All that a target needs to make one attempt.
 
     The facts go out as headers or environment variables and fill the templates. `timeout` bounds the attempt (None: no bound); the target
@@ -172,7 +119,7 @@ class DeliveryRequest:
     time_zone: str = "UTC"
     timeout: timedelta | None = None
     previous_success_us: int | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = _NO_LABELS
 
 
 @lru_cache(maxsize=1024)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
-from schedd.core.model.execution import Cause, Outcome, Reason
+from schedd.core.model.execution import Cause
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import ScheduleName
 
 Evidence = Mapping[str, str | int | float | bool]
 """The facts behind a decision, by snake_case name."""
+
+NO_EVIDENCE: Final[Evidence] = MappingProxyType({})
 
 DAEMON = "schedd"
 """The actor of what the daemon decides by itself."""
@@ -52,23 +56,20 @@ class JournalKind(StrEnum):
     CALENDAR_DELETED = "CALENDAR_DELETED"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutionFacts:
-    """What never changes about an execution, and its attempt's number at the time of the entry."""
+class ExecutionFacts(NamedTuple):
+    """What never changes about an execution."""
 
     id: int
     cause: Cause
     nominal_us: int
     due_us: int
-    attempt: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalEntry:
+class JournalEntry(NamedTuple):
     """One row of the journal. `sequence` is 0 until it is committed, then ascends without bound; gaps are possible.
 
     `schedule` and `schedule_row` are absent (None, 0) for what concerns the daemon alone. `outcome` is there in EXECUTION_FINISHED, and
-    for ranges of occurrences. `time_us` is UTC microseconds.
+    for ranges of occurrences. `attempt` is the execution's at the time of the entry. `time_us` is UTC microseconds.
     """
 
     time_us: int
@@ -78,7 +79,8 @@ class JournalEntry:
     schedule_row: int = 0
     schedule_uid: int = 0
     execution: ExecutionFacts | None = None
+    attempt: int = 0
     outcome: Outcome | None = None
     reason: Reason = Reason.NONE
-    evidence: Evidence = field(default_factory=dict)
+    evidence: Evidence = NO_EVIDENCE
     sequence: int = 0

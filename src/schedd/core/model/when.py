@@ -32,7 +32,7 @@ class FoldPolicy(StrEnum):
     """What becomes of a fixed local time that a zone transition repeats."""
 
     DIALECT = "DIALECT"
-    """As the expression's dialect has it; in all of them a fixed time runs once, at its first instant."""
+    """As the expression's dialect has it; in all of them a fixed time runs once, at its first instant; OnCalendar's stars do, too."""
     FIRST = "FIRST"
     BOTH = "BOTH"
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from schedd.core.triggers.calendars import NO_CALENDARS, CalendarDays, Calendars, calendar_days, used_calendars
-from schedd.core.triggers.checking import check_when, described, pointed
+from schedd.core.triggers.checking import check_when
+from schedd.core.triggers.civil import LAST_US
 from schedd.core.triggers.compilation import compile_when
+from schedd.core.triggers.dialect import Dialect, dialect_of
+from schedd.core.triggers.notes import notes
+from schedd.core.triggers.oncalendar import normal_form
+from schedd.core.triggers.pointing import described, pointed
 from schedd.core.triggers.preview import Effect, Instant, preview
 from schedd.core.triggers.recognition import recognise
 from schedd.core.triggers.rule import Rule
+from schedd.core.triggers.sentence import sentence
 from schedd.core.triggers.spread import due_us
+from schedd.core.triggers.zonename import zone_data_version
 
 __all__ = [
+    "LAST_US",
     "NO_CALENDARS",
     "CalendarDays",
     "Calendars",
+    "Dialect",
     "Effect",
     "Instant",
     "Rule",
@@ -21,9 +30,14 @@ __all__ = [
     "check_when",
     "compile_when",
     "described",
+    "dialect_of",
     "due_us",
+    "normal_form",
+    "notes",
     "pointed",
     "preview",
     "recognise",
+    "sentence",
     "used_calendars",
+    "zone_data_version",
 ]

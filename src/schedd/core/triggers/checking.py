@@ -9,6 +9,7 @@ from schedd.core.errors import ExpressionError, FieldViolation
 from schedd.core.model.when import AfterCompletion, AtStart, Expression, SpreadMode, Trigger, When
 from schedd.core.triggers.calendars import NO_CALENDARS, Calendars
 from schedd.core.triggers.compilation import Setting, compile_when, rule_of
+from schedd.core.triggers.pointing import described
 from schedd.core.triggers.recognition import recognise
 from schedd.core.triggers.zonename import zone_named
 
@@ -24,19 +25,6 @@ SPREAD_MAX = timedelta(days=7)
 def check_when(when: When, *, now_us: int, calendars: Calendars = NO_CALENDARS) -> tuple[FieldViolation, ...]:
     """All that is wrong, also a rule that can never fire again after `now_us`; empty if nothing is. `calendars` are those it may name."""
     return tuple(_check(when, now_us, calendars))
-
-
-def pointed(error: ExpressionError) -> str:
-    """The expression with a caret under what is at fault, on two lines; just the expression when it has several lines."""
-    if "\n" in error.text:
-        return error.text
-    return f"{error.text}\n{' ' * error.position}{'^' * max(1, error.length)}"
-
-
-def described(error: ExpressionError) -> str:
-    """The whole message: what is wrong, the expression with a caret, and what would be right."""
-    suggestion = f"\n{error.suggestion}" if error.suggestion else ""
-    return f"{error.reason}\n{pointed(error)}{suggestion}"
 
 
 def _check(when: When, now_us: int, calendars: Calendars) -> Iterator[FieldViolation]:
@@ -69,7 +57,7 @@ def _zone(when: When) -> Iterator[FieldViolation]:
     try:
         zone_named(when.time_zone)
     except ExpressionError as error:
-        yield FieldViolation(field="time_zone", reason="UNKNOWN_ZONE", description=f"{error.reason}; {error.suggestion}")
+        yield FieldViolation(field="time_zone", reason="UNKNOWN_ZONE", description=f"{error.reason}: {error.suggestion}")
 
 
 def _bounds(when: When) -> Iterator[FieldViolation]:
@@ -116,6 +104,4 @@ def _expressions(field: str, triggers: tuple[Trigger, ...], when: When, now_us: 
             rule_of(trigger, setting)
         except ExpressionError as error:
             inner = ".expression" if isinstance(trigger, Expression) else ""
-            yield FieldViolation(
-                field=f"{field}[{index}]{inner}", reason="INVALID_EXPRESSION", description=f"{error.part}: {described(error)}"
-            )
+            yield FieldViolation(field=f"{field}[{index}]{inner}", reason="INVALID_EXPRESSION", description=described(error))

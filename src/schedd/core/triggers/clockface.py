@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from schedd.core.triggers.civil import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from schedd.core.triggers.civil import HOUR_US, MINUTE_US, SECOND_US
 
 _NONE: Final = 255
 
@@ -56,10 +56,32 @@ class Seconds:
         second = self._previous[us // SECOND_US + 1]
         return None if second == _NONE else second * SECOND_US
 
+
+class SubSeconds:
+    """The seconds of a minute down to the microsecond, as arithmetic progressions: what a bitmask of 60 cannot hold."""
+
+    __slots__ = ("_steps", "first_us", "last_us")
+
+    def __init__(self, steps: tuple[range, ...]) -> None:
+        """`steps`: each range holds microseconds within [0, one minute); none is empty, and there is at least one."""
+        self._steps = steps
+        self.first_us = min(step[0] for step in steps)
+        self.last_us = max(step[-1] for step in steps)
+
     @property
-    def is_every(self) -> bool:
-        """Whether no second is left out."""
-        return self.mask == (1 << 60) - 1
+    def steps(self) -> tuple[range, ...]:
+        """The members as microseconds into the minute."""
+        return self._steps
+
+    def first_from(self, us: int) -> int | None:
+        """The first member at or after `us` microseconds into the minute."""
+        found = (max(step[0], us + (step[0] - us) % step.step) for step in self._steps if us <= step[-1])
+        return min(found, default=None)
+
+    def last_until(self, us: int) -> int | None:
+        """The last member at or before `us` microseconds into the minute."""
+        found = (min(step[-1], us - (us - step[0]) % step.step) for step in self._steps if us >= step[0])
+        return max(found, default=None)
 
 
 class ClockFace:
@@ -67,7 +89,7 @@ class ClockFace:
 
     __slots__ = ("_hour_after", "_hour_before", "_minute_after", "_minute_before", "first_us", "hours", "last_us", "minutes", "seconds")
 
-    def __init__(self, hours: int, minutes: int, seconds: Seconds) -> None:
+    def __init__(self, hours: int, minutes: int, seconds: Seconds | SubSeconds) -> None:
         self.hours = hours
         self.minutes = minutes
         self.seconds = seconds
@@ -125,8 +147,3 @@ class ClockFace:
     def is_whole_day(self) -> bool:
         """Whether the times stand for the day as a whole: midnight alone, or every minute."""
         return self.is_midnight or (self.hours == (1 << 24) - 1 and self.minutes == (1 << 60) - 1)
-
-    @property
-    def span_us(self) -> int:
-        """From the first time of the day to the last."""
-        return min(self.last_us - self.first_us, DAY_US)

@@ -28,10 +28,12 @@ from schedd.core.model.when import (
     When,
 )
 from schedd.core.triggers.calendars import NO_CALENDARS, CalendarDays, Calendars, left_out_by
+from schedd.core.triggers.civil import FIRST_US, FIRST_YEAR, LAST_US, LAST_YEAR
 from schedd.core.triggers.cron import parse_cron, uses_seed
 from schedd.core.triggers.eventbridge import parse_eventbridge_cron
 from schedd.core.triggers.fields import ExcludedDays, FieldRule, Fields
 from schedd.core.triggers.interval import LONGEST, SHORTEST, IntervalRule
+from schedd.core.triggers.oncalendar import parse_oncalendar
 from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, Recognised, recognise
 from schedd.core.triggers.rule import NEVER, Bounded, ExcludedInstants, Excluding, Exclusion, Instants, Rule, Union
 from schedd.core.triggers.shift import Shifted
@@ -63,7 +65,10 @@ def compile_when(when: When, *, created_us: int, seed: int, calendars: Calendars
 
     Raises: ExpressionError; its `part` begins with the trigger at fault, such as `triggers[0]`.
     """
-    both = tuple(_known(trigger) for trigger in when.triggers + when.exclusions)
+    try:
+        both = tuple(_known(trigger) for trigger in when.triggers + when.exclusions)
+    except ExpressionError:
+        return _compile(when, 0, 0)  # Meets the same fault, and names the trigger that has it.
     return _compile(
         when,
         created_us if any(isinstance(trigger, Interval) and trigger.anchor_us is None for trigger in both) else 0,
@@ -88,15 +93,16 @@ def rule_of(trigger: Trigger, setting: Setting) -> Rule:
         case Interval():
             return _interval_rule(known, setting)
         case Once():
-            return Instants(tuple(sorted(set(known.times_us))))
+            return _once(known)
         case LocalOnce():
             return _local_once(known, setting)
-        case OnCalendar() | Recurrence():
-            name = "OnCalendar expressions come" if isinstance(known, OnCalendar) else "RFC 5545 recurrences come"
+        case OnCalendar():
+            return _calendar_rule(known, setting)
+        case Recurrence():
             raise ExpressionError(
                 text=known.text,
                 part="expression",
-                reason=f"{name} with a later release",
+                reason="RFC 5545 recurrences come with a later release",
                 length=max(1, len(known.text)),
                 suggestion="a cron expression, such as `30 4 * * 1-5`, says much of it",
             )
@@ -165,6 +171,17 @@ def _field_rule(fields: Fields, setting: Setting, *, run_after_gap: bool) -> Fie
     )
 
 
+def _calendar_rule(trigger: OnCalendar, setting: Setting) -> FieldRule:
+    """As systemd has it: a gap is skipped, and in a fold each local time fires once, those of `*` too."""
+    read = parse_oncalendar(trigger.text)
+    return FieldRule(
+        read.fields,
+        zone_named(read.zones[0] if read.zones else setting.time_zone),
+        run_after_gap=setting.gap is GapPolicy.RUN_AFTER and not read.fields.follows_clock,
+        fold_twice=setting.fold is FoldPolicy.BOTH,
+    )
+
+
 def _interval_rule(interval: Interval, setting: Setting) -> IntervalRule:
     if not SHORTEST <= interval.every <= LONGEST:
         text = str(interval.every)
@@ -180,8 +197,27 @@ def _interval_rule(interval: Interval, setting: Setting) -> IntervalRule:
     return IntervalRule(interval.every // _MICROSECOND, setting.created_us)
 
 
+def _once(once: Once) -> Rule:
+    for at_us in once.times_us:
+        _check_reach(f"{at_us} µs", at_us)
+    return Instants(tuple(sorted(set(once.times_us))))
+
+
+def _check_reach(text: str, at_us: int) -> None:
+    """Raises: ExpressionError for a time before FIRST_YEAR or after LAST_YEAR, where rules do not answer."""
+    if not FIRST_US <= at_us < LAST_US:
+        raise ExpressionError(
+            text=text,
+            part="expression",
+            reason=f"its year is not within {FIRST_YEAR} to {LAST_YEAR}",
+            length=len(text),
+            suggestion="an earlier year" if at_us >= LAST_US else "a time to come",
+        )
+
+
 def _local_once(once: LocalOnce, setting: Setting) -> Rule:
     """One local time: skipped in a gap unless the policy runs it after it, and its first instant in a fold."""
+    _check_reach(once.text, once.local_us)
     zone = zone_named(setting.time_zone)
     instant_us = zone.first_instant(once.local_us)
     if zone.local_at(instant_us) != once.local_us and setting.gap is not GapPolicy.RUN_AFTER:

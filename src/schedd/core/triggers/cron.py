@@ -31,6 +31,7 @@ from schedd.core.triggers.fieldsets import (
     tokens_of,
     years_of,
 )
+from schedd.core.triggers.hints import macro, missing_field
 
 MACROS: Final = {
     "@yearly": "0 0 1 1 *",
@@ -91,14 +92,13 @@ def cron_tokens(text: str) -> dict[str, Token]:
 
 def _macro(text: str, name: str) -> str:
     if name.lower() not in MACROS:
-        known = ", ".join(MACROS)
         raise ExpressionError(
             text=text,
             part="macro",
             reason=f"`{name}` is not a macro",
             position=text.index("@"),
             length=len(name),
-            suggestion=f"one of {known}",
+            suggestion=macro(name, tuple(MACROS)),
         )
     return MACROS[name.lower()]
 
@@ -116,7 +116,7 @@ def _wrong_count(text: str, tokens: list[Token]) -> ExpressionError:
     at = tokens[7] if count > 7 else tokens[-1] if tokens else Token(text, "", 0, "expression")
     noun = "field" if count == 1 else "fields"
     reason = f"{count} {noun}; cron has 5 (minute hour day month weekday), 6 with seconds before them, 7 with a year after them"
-    return Token(text, at.value, at.position, "expression").fault(reason, "`30 4 * * 1-5` is 04:30 from Monday to Friday")
+    return Token(text, at.value, at.position, "expression").fault(reason, missing_field(text, count))
 
 
 def _is_star(token: Token) -> bool:

@@ -112,6 +112,16 @@ class DaySet:
             day = end
         return None
 
+    def last_outside(self, day: int) -> int | None:
+        """The last day that is not a member and not after `day`."""
+        while day >= FIRST_DAY and not self._is_everything:
+            start, _, mask = self._load(day)
+            rest = ~mask & ((2 << (day - start)) - 1)
+            if rest:
+                return start + rest.bit_length() - 1
+            day = start - 1
+        return None
+
     def __contains__(self, day: int) -> bool:
         start, _, mask = self._load(day)
         return bool(mask >> (day - start) & 1)
@@ -120,6 +130,21 @@ class DaySet:
     def is_empty(self) -> bool:
         """Whether no day of any year matches."""
         return self.first_from(FIRST_DAY) is None
+
+    @property
+    def pattern(self) -> DayPattern:
+        """Which days of a month are members."""
+        return self._pattern
+
+    @property
+    def months(self) -> int:
+        """The months that have members: bit m-1 for the month m."""
+        return self._months
+
+    @property
+    def years(self) -> tuple[int, ...]:
+        """The years that have members, ascending; none given means that any year may."""
+        return self._years
 
     @property
     def _is_everything(self) -> bool:

@@ -30,13 +30,20 @@ from schedd.core.triggers.fieldsets import (
     tokens_of,
     years_of,
 )
+from schedd.core.triggers.hints import eventbridge_count, eventbridge_days
 from schedd.core.triggers.localtime import parse_local_time
 
+_BEGINNING: Final = re.compile(r"\s*(?:cron|rate|at)\(", re.IGNORECASE)
 _FORM: Final = re.compile(r"\s*(?P<name>cron|rate|at)\((?P<body>[^()]*)\)\s*")
 _RATE: Final = re.compile(r"(?P<value>[0-9]{1,9}) +(?P<unit>minutes?|hours?|days?)")
 _UNITS: Final = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 _FIELDS: Final = (MINUTE, HOUR, DAY_OF_MONTH, MONTH, DAY_OF_WEEK_FROM_1, YEAR)
 _EXAMPLE: Final = "`cron(0 10 ? * MON-FRI *)` is 10:00 from Monday to Friday"
+
+
+def begins_like(text: str) -> bool:
+    """Whether a text begins like one of the three forms."""
+    return _BEGINNING.match(text) is not None
 
 
 def form_of(text: str) -> str:
@@ -45,15 +52,19 @@ def form_of(text: str) -> str:
     Raises: ExpressionError, when it begins like one of them and is none.
     """
     match = _FORM.fullmatch(text)
-    if match is None:
-        raise ExpressionError(
-            text=text,
-            part="expression",
-            reason="the parentheses are not closed, or something follows them",
-            length=len(text),
-            suggestion=_EXAMPLE,
-        )
-    return match["name"]
+    if match is not None:
+        return match["name"]
+    lower = re.sub(r"^\s*[A-Za-z]+", lambda name: name[0].lower(), text)
+    if lower != text and _FORM.fullmatch(lower) is not None:
+        start = len(text) - len(text.lstrip())
+        raise Token(text, text[start : text.index("(")], start, "expression").fault("it is written in small letters", f"`{lower.strip()}`")
+    raise ExpressionError(
+        text=text,
+        part="expression",
+        reason="the parentheses are not closed, or something follows them",
+        length=len(text),
+        suggestion=_EXAMPLE,
+    )
 
 
 def _body(text: str, part: str) -> Token:
@@ -70,7 +81,8 @@ def parse_rate(text: str) -> timedelta:
     body = _body(text, "rate")
     match = _RATE.fullmatch(body.value.strip(" "))
     if match is None:
-        raise body.fault("a rate is a whole number and minutes, hours or days", "`rate(5 minutes)`")
+        hint = "`rate(5 minutes)`; shorter periods are intervals: `@every 30s`"
+        raise body.fault("a rate is a whole number and minutes, hours or days", hint)
     value = int(match["value"])
     unit = match["unit"].removesuffix("s")
     if value == 0:
@@ -101,12 +113,13 @@ def parse_eventbridge_cron(text: str) -> Fields:
     body = _body(text, "expression")
     tokens = tokens_of(text, "expression", body.position, body.position + len(body.value))
     if len(tokens) != len(_FIELDS):
-        raise body.fault(f"{len(tokens)} fields; EventBridge has 6: minutes, hours, day of month, month, day of week, year", _EXAMPLE)
+        reason = f"{len(tokens)} fields; EventBridge has 6: minutes, hours, day of month, month, day of week, year"
+        raise body.fault(reason, eventbridge_count(tuple(token.value for token in tokens)))
     minute, hour, day, month, week, year = (
         Token(text, token.value, token.position, field.name) for field, token in zip(_FIELDS, tokens, strict=True)
     )
     if (day.value == "?") == (week.value == "?"):
-        raise week.fault("exactly one of the day fields has to be `?`", _EXAMPLE)
+        raise week.fault("exactly one of the day fields has to be `?`", eventbridge_days(tuple(token.value for token in tokens)))
     read = DayFields(by_number=read_days_of_month(day, 0), by_weekday=read_days_of_week(week, DAY_OF_WEEK_FROM_1, 0))
     months = read_set(month, MONTH, 0)
     return Fields(

@@ -45,7 +45,7 @@ class FieldRule:
     def next_after(self, t_us: int) -> int | None:
         start = t_us + 1 if t_us >= FIRST_US else FIRST_US
         segment_at = self.zone.segment_at
-        if self.moved_from(start) is not None:
+        if start < LAST_US and self.moved_from(start) is not None:
             return start
         while start < LAST_US:
             begin, end, offset, before = segment_at(start)
@@ -140,4 +140,7 @@ class ExcludedDays:
 
     def skip_back(self, t_us: int) -> int | None:
         day = self._rule.zone.local_at(t_us) // DAY_US
-        return self._rule.zone.first_instant(day * DAY_US) - 1 if day in self._rule.days else t_us
+        outside = self._rule.days.last_outside(day)
+        if outside == day:
+            return t_us
+        return None if outside is None else self._rule.zone.first_instant((outside + 1) * DAY_US) - 1

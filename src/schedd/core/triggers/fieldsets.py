@@ -13,6 +13,7 @@ from schedd.core.errors import ExpressionError
 from schedd.core.triggers.civil import month_length
 from schedd.core.triggers.days import ALL_DAYS, ALL_WEEKDAYS, DayPattern, DaySet
 from schedd.core.triggers.draw import draw
+from schedd.core.triggers.hints import beyond, stray
 
 _MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _WEEKDAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -37,6 +38,11 @@ class Field:
     def top(self) -> int:
         """The last value of `*`: one less than `high` where `high` is another name of `low` (7 for Sunday)."""
         return self.low + self.cycle - 1
+
+    @property
+    def article(self) -> str:
+        """What English puts before the name."""
+        return "an" if self.name == "hour" else "a"
 
 
 def _field(name: str, low: int, high: int, names: tuple[str, ...] = (), cycle: int = 0, draw_high: int = 0) -> Field:
@@ -91,8 +97,23 @@ class Token:
         return replace(self, value=match[group], position=self.position + match.start(group))
 
 
+LONGEST_TEXT: Final = 1024
+"""The most characters of an expression on one line."""
+
+
 def tokens_of(text: str, part: str, start: int = 0, end: int | None = None) -> list[Token]:
-    """The pieces of `text[start:end]` between blanks (space, tab, line end; no others)."""
+    """The pieces of `text[start:end]` between blanks (space, tab, line end; no others).
+
+    Raises: ExpressionError, when the text is longer than LONGEST_TEXT.
+    """
+    if len(text) > LONGEST_TEXT:
+        raise ExpressionError(
+            text=text,
+            part=part,
+            reason=f"it has {len(text)} characters; at most {LONGEST_TEXT} are allowed",
+            position=LONGEST_TEXT,
+            suggestion="a schedule takes several triggers: share it out between them",
+        )
     found = re.compile(r"[^ \t\r\n]+").finditer(text, start, len(text) if end is None else end)
     return [Token(text, match[0], match.start(), part) for match in found]
 
@@ -123,7 +144,7 @@ def _read_item(item: Token, field: Field, seed: int) -> int:
         low, high = _drawn_bounds(item, match, field, "low", "high")
         return _bit(low + draw(seed, field.name, high - low + 1), field)
     if (match := _ITEM.fullmatch(item.value)) is None:
-        raise item.fault(f"`{item.value}` is not a value, a range or a step", _example(field))
+        raise item.fault(f"`{item.value}` is not a value, a range or a step", stray(item.value, item.text) or _example(field))
     step = _read_step(item, match)
     if match["hash"] is not None:
         return _read_hash(item, match, field, seed, step)
@@ -170,25 +191,21 @@ def _read_value(token: Token, field: Field) -> int:
     if not token.value.isdigit():
         name = token.value.upper()
         if name not in field.names:
-            raise token.fault(f"`{token.value}` is not a {field.name}", _example(field))
+            raise token.fault(f"`{token.value}` is not {field.article} {field.name}", _example(field))
         return field.low + field.names.index(name)
     if len(token.value) > 9 or not field.low <= int(token.value) <= field.high:
-        raise token.fault(f"{token.value} is out of range: a {field.name} is {field.low} to {field.high}", _value_hint(token, field))
+        raise token.fault(
+            f"{token.value} is out of range: {field.article} {field.name} is {field.low} to {field.high}",
+            beyond(field.name, token.value, field.high),
+        )
     return int(token.value)
 
 
-def _value_hint(token: Token, field: Field) -> str:
-    if field.name == "day of week" and len(token.value) == 4:
-        return "a year is the seventh field, after seconds: `0 30 4 1 1 * 2030`"
-    return ""
-
-
 def _example(field: Field) -> str:
+    bounds = f"{field.article} {field.name} is {field.low} to {field.high}"
     if field.names:
-        return f"a {field.name} is {field.low} to {field.high}, or {field.names[0]} to {field.names[-1]}"
-    return (
-        f"a {field.name} is {field.low} to {field.high}: `{field.low}`, `{field.low}-{field.low + 4}`, `*/5`, `{field.low},{field.low + 2}`"
-    )
+        return f"{bounds}, or {field.names[0]} to {field.names[-1]}"
+    return f"{bounds}: `{field.low}`, `{field.low}-{field.low + 4}`, `*/5`, `{field.low},{field.low + 2}`"
 
 
 def _span(low: int, high: int, step: int, field: Field) -> int:
@@ -304,15 +321,18 @@ def years_of(mask: int) -> tuple[int, ...]:
     return () if len(years) == YEAR.cycle else years
 
 
-def possible_days(at: Token, pattern: DayPattern, months: int, years: tuple[int, ...]) -> DaySet:
+def possible_days(at: Token, pattern: DayPattern, months: int, years: tuple[int, ...], *, last_day: str = "") -> DaySet:
     """The days of a pattern in months (bit m for the month m) and years.
+
+    `last_day`: how a dialect other than cron's writes the last day of a month.
 
     Raises: ExpressionError, pointing at the day of the month, when no day of any year matches.
     """
     days = DaySet(pattern, months >> 1, years)
     if days.is_empty:
         longest = max(month_length(2000, month) for month in range(1, 13) if months >> month & 1)
-        beyond = pattern.days & ((1 << longest) - 1) == 0 and pattern.days != 0
-        why = f"the longest of its months has {longest} days" if beyond else "no day of its months and years fits all the day fields"
-        raise at.fault(f"can never match: {why}", "`L` is the last day of the month, whatever its length")
+        too_late = pattern.days & ((1 << longest) - 1) == 0 and pattern.days != 0
+        why = f"the longest of its months has {longest} days" if too_late else "no day of its months and years fits all the day fields"
+        last = last_day or f"`L`: `{f'{at.text[: at.position]}L{at.text[at.position + len(at.value) :]}'.strip()}`"
+        raise at.fault(f"can never match: {why}", f"the last day of the month is {last}" if too_late else "")
     return days

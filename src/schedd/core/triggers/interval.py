@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Final
 
 from schedd.core.errors import ExpressionError
+from schedd.core.triggers.civil import FIRST_US, LAST_US
 from schedd.core.triggers.fieldsets import Token
+from schedd.core.triggers.hints import spoken
 
 SHORTEST: Final = timedelta(milliseconds=1)
 LONGEST: Final = timedelta(days=366 * 1000)
@@ -25,7 +27,7 @@ _STEP: Final = re.compile(r"(?P<count>[0-9]+)(?P<unit>ms|[smhdw])")
 
 
 class IntervalRule:
-    """Fires at the anchor and each `every_us` after it; never before the anchor."""
+    """Fires at the anchor and each `every_us` after it, between FIRST_US and LAST_US; never before the anchor."""
 
     __slots__ = ("_anchor_us", "_every_us")
 
@@ -34,12 +36,16 @@ class IntervalRule:
         self._anchor_us = anchor_us
 
     def next_after(self, t_us: int) -> int | None:
-        elapsed = t_us - self._anchor_us
-        return self._anchor_us if elapsed < 0 else t_us + self._every_us - elapsed % self._every_us
+        start_us = max(t_us, FIRST_US - 1)
+        elapsed = start_us - self._anchor_us
+        found = self._anchor_us if elapsed < 0 else start_us + self._every_us - elapsed % self._every_us
+        return found if found < LAST_US else None
 
     def prev_before(self, t_us: int) -> int | None:
-        elapsed = t_us - 1 - self._anchor_us
-        return None if elapsed < 0 else t_us - 1 - elapsed % self._every_us
+        last_us = min(t_us, LAST_US) - 1
+        elapsed = last_us - self._anchor_us
+        found = last_us - elapsed % self._every_us
+        return found if elapsed >= 0 and found >= FIRST_US else None
 
 
 def parse_duration(token: Token) -> timedelta:
@@ -48,7 +54,7 @@ def parse_duration(token: Token) -> timedelta:
     Raises: ExpressionError, also outside [1 ms, 1000 years].
     """
     if _DURATION.fullmatch(token.value) is None:
-        raise token.fault(f"`{token.value}` is not a duration", "`90s`, `15m`, `1h30m`, `2d`")
+        raise token.fault(f"`{token.value}` is not a duration", spoken(token.text) or "a duration is such as 90s, 15m, 1h30m or 2d")
     try:
         total = sum((int(step["count"]) * _UNITS[step["unit"]] for step in _STEP.finditer(token.value)), timedelta(0))
     except OverflowError as exc:
@@ -56,7 +62,7 @@ def parse_duration(token: Token) -> timedelta:
     if total > LONGEST:
         raise too_long(token)
     if total < SHORTEST:
-        raise token.fault("an interval is at least 1 ms", "`90s`, `15m`, `1h30m`, `2d`")
+        raise token.fault("an interval is at least 1 ms", "a duration is such as 90s, 15m, 1h30m or 2d")
     return total
 
 

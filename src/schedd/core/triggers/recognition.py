@@ -13,6 +13,7 @@ from schedd.core.triggers import eventbridge
 from schedd.core.triggers.civil import instant_us
 from schedd.core.triggers.cron import MACROS
 from schedd.core.triggers.fieldsets import Token, tokens_of
+from schedd.core.triggers.hints import macro, six_fields, spoken
 from schedd.core.triggers.interval import parse_duration
 from schedd.core.triggers.localtime import parse_moment
 
@@ -34,11 +35,12 @@ class LocalOnce:
 
 Recognised = Cron | EventBridgeCron | Interval | Once | LocalOnce | OnCalendar | Recurrence | AtStart
 
-_EVENTBRIDGE: Final = re.compile(r"\s*(?:cron|rate|at)\(")
 _RECURRENCE: Final = re.compile(r"(?:^|\n)\s*(?:DTSTART|RRULE|RDATE|EXDATE)[:;]|^\s*FREQ=", re.IGNORECASE)
 _EVERY: Final = re.compile(r"\s*@?every\s+(?P<duration>\S+)\s*", re.IGNORECASE)
 _EPOCH: Final = re.compile(r"\s*@[0-9]")
-_CALENDAR_SIGNS: Final = re.compile(r":|\.\.|~|[0-9*]-[0-9*]|^[A-Za-z,-]+$")
+_CALENDAR_SIGNS: Final = re.compile(r":|\.\.")
+"""What no cron expression has."""
+_CALENDAR_DATE: Final = re.compile(r"[0-9*,/]+[-~][0-9*,/~-]+")
 
 
 @lru_cache(maxsize=16384)
@@ -48,9 +50,11 @@ def recognise(text: str) -> Recognised:
     Raises: ExpressionError, with the reason and an example, when it has no known form or could be read in two ways.
     """
     stripped = text.strip()
+    if not _RECURRENCE.search(text):
+        tokens_of(text, "expression")
     if not stripped:
         raise ExpressionError(text=text, part="expression", reason="it is empty", suggestion="`0 10 * * *` is 10:00 each day")
-    if _EVENTBRIDGE.match(text):
+    if eventbridge.begins_like(text):
         return _eventbridge(text)
     if _RECURRENCE.search(text):
         return Recurrence(text=text)
@@ -76,26 +80,35 @@ def _eventbridge(text: str) -> Recognised:
 
 def _macro(text: str, name: str) -> Cron:
     if name.lower() not in MACROS:
-        known = ", ".join([*MACROS, "@reboot", "@every 5m"])
-        raise Token(text, name, text.index("@"), "macro").fault(f"`{name}` is not a macro", f"one of {known}")
+        hint = macro(name, (*MACROS, "@reboot"))
+        raise Token(text, name, text.index("@"), "macro").fault(f"`{name}` is not a macro", hint)
     return Cron(text=text)
 
 
 def _cron_or_calendar(text: str) -> Recognised:
     tokens = tokens_of(text, "expression")
-    if len(tokens) in (5, 6, 7):
-        if len(tokens) == 6:
-            _refuse_eventbridge_fields(text, tokens)
-        return Cron(text=text)
-    if len(tokens) < 5 and (text.strip().startswith("@") or _CALENDAR_SIGNS.search(text.strip())):
+    if (hint := spoken(text)) != "":
+        start = tokens[0].position
+        raise Token(text, text.strip(), start, "expression").fault("it is in none of the dialects", hint)
+    if _CALENDAR_SIGNS.search(text) or (len(tokens) < 5 and _is_calendar(tokens)):
         return OnCalendar(text=text)
+    if len(tokens) == 6:
+        _refuse_eventbridge_fields(text, tokens)
     return Cron(text=text)
+
+
+def _is_calendar(tokens: list[Token]) -> bool:
+    """Whether what has too few fields for cron begins as OnCalendar does: with `@`, a word or a weekday, or with a date and a zone."""
+    first, *rest = (token.value for token in tokens)
+    if first[0] == "@" or (first[0].isalpha() and first[0] != "H"):
+        return True
+    return _CALENDAR_DATE.fullmatch(first) is not None and all(part[0].isalpha() for part in rest)
 
 
 def _refuse_eventbridge_fields(text: str, tokens: list[Token]) -> None:
     """Six fields with a `?`, a month name or a year where only EventBridge's order has one: cron's six begin with seconds."""
     for index, pattern in ((2, r"\?"), (4, r"\?"), (4, r"(?i:SUN|MON|TUE|WED|THU|FRI|SAT)\b.*"), (5, r"(?:19|20|21)[0-9]{2}.*")):
         if re.fullmatch(pattern, tokens[index].value):
-            raise tokens[index].fault(
-                f"`{text.strip()}` looks like EventBridge's six fields; cron's six begin with seconds", f"write `cron({text.strip()})`"
-            )
+            form = "ends with a year" if index == 5 else "looks like EventBridge's six fields"
+            hint = six_fields(tuple(token.value for token in tokens))
+            raise tokens[index].fault(f"`{text.strip()}` {form}; cron's six begin with seconds", hint)

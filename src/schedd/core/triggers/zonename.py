@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
 from typing import Final
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import TZPATH, ZoneInfo, available_timezones
 
 from schedd.core.errors import ExpressionError
 from schedd.core.triggers.zone import Zone, load_zone
+from schedd.core.triggers.zonehints import zone_hint
 
 _NOT_PLACES: Final = frozenset({"localtime", "posixrules", "Factory"})
 """Files beside the zones that zoneinfo opens: they mean whatever the host is set to."""
+
+_LENGTHS_APART: Final = 4
+_LONGEST: Final = 64
+"""More than any name: what is longer is not compared to the end."""
 
 
 def zone_named(name: str) -> Zone:
@@ -21,7 +29,11 @@ def zone_named(name: str) -> Zone:
     """
     if not is_zone(name):
         raise ExpressionError(
-            text=name, part="time_zone", reason=f"`{name}` is not an IANA time zone", length=max(1, len(name)), suggestion=_nearest(name)
+            text=name,
+            part="time_zone",
+            reason=f"`{name[:_LONGEST]}` is not an IANA time zone",
+            length=max(1, len(name)),
+            suggestion=_nearest(name),
         )
     return load_zone(name)
 
@@ -37,9 +49,41 @@ def is_zone(name: str) -> bool:
         return False
 
 
-def _nearest(name: str) -> str:
+def zone_data_version(directories: Iterable[str] = TZPATH) -> str:
+    """The version of the time zone data that zoneinfo reads, such as `2025b`: the host's, else the tzdata package's; empty if unknown."""
+    for directory in map(Path, directories):
+        if (directory / "UTC").exists():
+            return _version_of(directory)
+    return version("tzdata")
+
+
+def _version_of(directory: Path) -> str:
+    """What the first line of `tzdata.zi` says, where a distribution ships it."""
+    try:
+        with (directory / "tzdata.zi").open(encoding="utf-8", errors="replace") as text:
+            first = text.readline()
+    except OSError:
+        return ""
+    return first.removeprefix("# version ").strip()
+
+
+@lru_cache(maxsize=1)
+def _known() -> tuple[dict[str, str], dict[str, str]]:
+    """The zones by their name in lower case, and those names by their last part; once, because it walks the files of the database."""
     known = {zone.lower(): zone for zone in available_timezones() - _NOT_PLACES}
-    places = {zone.rpartition("/")[2]: zone for zone in known}
-    wanted = name.lower().replace(" ", "_")
-    near = get_close_matches(wanted, known, 1, 0.6) or [places[place] for place in get_close_matches(wanted, places, 1, 0.7)]
+    return known, {zone.rpartition("/")[2]: zone for zone in known}
+
+
+def _nearest(name: str) -> str:
+    if (hint := zone_hint(name)) != "":
+        return hint
+    known, places = _known()
+    wanted = name[:_LONGEST].lower().replace(" ", "_")
+    near = get_close_matches(wanted, _alike(wanted, known), 1, 0.6)
+    near = near or [places[place] for place in get_close_matches(wanted, _alike(wanted, places), 1, 0.7)]
     return f"did you mean `{known[near[0]]}`?" if near else "a name such as `Europe/Berlin` or `UTC`"
+
+
+def _alike(wanted: str, names: Iterable[str]) -> list[str]:
+    """The names that begin as what is wanted and are about as long: comparing with all of them takes milliseconds."""
+    return [name for name in names if name[0] == wanted[:1] and abs(len(name) - len(wanted)) <= _LENGTHS_APART]

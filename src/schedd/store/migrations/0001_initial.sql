@@ -130,7 +130,7 @@ CREATE TABLE journal (
 CREATE INDEX journal_schedule ON journal (schedule_uid) WHERE schedule_uid <> 0;
 CREATE INDEX journal_execution ON journal (execution_id) WHERE execution_id IS NOT NULL;
 
--- The answers of calls that carried a request id: rows of schedules, or ids of executions.
+-- The answers of calls that carried a request id: uids of schedules, ids of executions, or what a batch has chosen.
 CREATE TABLE requests (
     scope       TEXT    NOT NULL,
     request_id  TEXT    NOT NULL,

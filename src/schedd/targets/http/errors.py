@@ -5,6 +5,8 @@ from __future__ import annotations
 import aiohttp
 from aiohttp.client_exceptions import UnixClientConnectorError
 
+from schedd.targets.http.wire import WireError
+
 
 def connection_message(error: aiohttp.ClientError | OSError) -> str:
     """One calm sentence about a call that got no whole answer."""
@@ -21,6 +23,8 @@ def connection_message(error: aiohttp.ClientError | OSError) -> str:
             return f"the answer is not valid HTTP: {error.message}"
         case aiohttp.InvalidURL():
             return f"{error.url} cannot be called"
+        case WireError():
+            return str(error)
         case OSError():
             return f"the connection broke: {_os_text(error)}"
     return f"{type(error).__name__}: {error}"

@@ -1,4 +1,7 @@
-"""HTTP targets, on aiohttp: one session that reuses connections, and one for each unix socket that is called."""
+"""HTTP targets: plain calls go the short way (`wire.py`), the others through aiohttp.
+
+There is one aiohttp session that reuses connections, and one for each unix socket that is called.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from importlib.metadata import version
 from typing import Protocol
 
 import aiohttp
 
 from schedd.core.errors import TemplateError
-from schedd.core.model.execution import AttemptResult, DeliveryRequest, Outcome, Reason
+from schedd.core.model.execution import AttemptResult, DeliveryRequest
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.target import HttpTarget, StatusRange
-from schedd.targets.http.call import Outgoing, render
+from schedd.targets.http.call import COMMON_HEADERS, Outgoing, render
 from schedd.targets.http.errors import connection_message
+from schedd.targets.http.wire import Answer, Wire
 
 _REDIRECTS_MAX = 10
 _UNIX_SESSIONS_MAX = 32
@@ -50,6 +54,7 @@ class HttpTargets:
     def __init__(self, clock: WallClock, limits: HttpLimits = HttpLimits()) -> None:
         self._clock = clock
         self._limits = limits
+        self._wire: Wire | None = None
         self._tcp: aiohttp.ClientSession | None = None
         self._unix: OrderedDict[str, _UnixSession] = OrderedDict()
         self._closed = False
@@ -69,9 +74,14 @@ class HttpTargets:
         except Exception as error:  # noqa: BLE001 (a failing target is a value)
             return _failure(Reason.TARGET_ERROR, f"{type(error).__name__}: {error}")
 
+    def force(self, execution_id: int) -> None:
+        """A cancelled call ends at once as it is."""
+
     async def aclose(self) -> None:
         """Close every connection; calls that are still under way fail."""
         self._closed = True
+        if self._wire is not None:
+            self._wire.close()
         sessions = [unix.session for unix in self._unix.values()]
         if self._tcp is not None:
             sessions.append(self._tcp)
@@ -85,58 +95,51 @@ class HttpTargets:
         if not isinstance(target, HttpTarget):
             raise TypeError(f"an HTTP target is wanted, not {type(target).__name__}")
         outgoing = render(target, request)
-        if outgoing.socket_path is None:
-            return await self._send(self._tcp_session(), outgoing, request)
-        unix = self._unix_session(outgoing.socket_path)
+        answer = await (self._send_the_short_way(outgoing, request) if outgoing.message is not None else self._send(outgoing, request))
+        return self._result(target, answer)
+
+    async def _send_the_short_way(self, outgoing: Outgoing, request: DeliveryRequest) -> Answer:
+        assert outgoing.message is not None, "the caller looked"
+        assert outgoing.address.place is not None, "a message is made only for a place"
+        target, limits = outgoing.target, self._limits
+        if self._wire is None:
+            self._wire = Wire(connections=limits.connections_per_host, keepalive_s=limits.keepalive_s, dns_cache_s=limits.dns_cache_s)
+        return await self._wire.call(
+            outgoing.address.place,
+            target.method,
+            outgoing.message,
+            body_limit=target.output_limit_bytes,
+            timeout_s=None if request.timeout is None else request.timeout.total_seconds(),
+        )
+
+    async def _send(self, outgoing: Outgoing, request: DeliveryRequest) -> Answer:
+        if outgoing.address.socket_path is None:
+            return await _send_by(self._tcp_session(), outgoing, request)
+        unix = self._unix_session(outgoing.address.socket_path)
         unix.users += 1
         try:
-            return await self._send(unix.session, outgoing, request)
+            return await _send_by(unix.session, outgoing, request)
         finally:
             unix.users -= 1
             await self._drop_unused()
 
-    async def _send(self, session: aiohttp.ClientSession, outgoing: Outgoing, request: DeliveryRequest) -> AttemptResult:
-        target = outgoing.target
-        response = await session.request(
-            target.method,
-            outgoing.url,
-            headers=outgoing.headers,
-            data=outgoing.body or None,
-            timeout=_timeout(request.timeout),
-            allow_redirects=target.follow_redirects,
-            max_redirects=_REDIRECTS_MAX,
-        )
-        try:
-            output, truncated = await _read(response, target.output_limit_bytes)
-        except BaseException:
-            response.close()
-            raise
-        return self._result(target, response, output, truncated)
-
-    def _result(self, target: HttpTarget, response: aiohttp.ClientResponse, output: bytes, truncated: bool) -> AttemptResult:
-        status = response.status
+    def _result(self, target: HttpTarget, answer: Answer) -> AttemptResult:
         outcome, reason, message = Outcome.SUCCEEDED, Reason.COMPLETED, ""
         retry_after = None
-        if not _expected(target.expected_status, status):
+        if not _expected(target.expected_status, answer.status):
             outcome, reason = Outcome.FAILED, Reason.HTTP_STATUS
-            message = f"answered {status} {response.reason or ''}".rstrip()
-            retry_after = self._retry_after(response)
-        elif target.body_match and target.body_match.encode() not in output:
+            message = f"answered {answer.status} {answer.reason}".rstrip()
+            retry_after = self._retry_after(answer)
+        elif target.body_match and target.body_match.encode() not in answer.body:
             outcome, reason = Outcome.FAILED, Reason.RESPONSE_MISMATCH
-            message = f"answered {status}, but without {target.body_match!r} in the first {target.output_limit_bytes} bytes of the body"
-        return AttemptResult(
-            outcome=outcome,
-            reason=reason,
-            code=status,
-            message=message,
-            output=output,
-            output_truncated=truncated,
-            retry_after=retry_after,
-        )
+            message = (
+                f"answered {answer.status}, but without {target.body_match!r} in the first {target.output_limit_bytes} bytes of the body"
+            )
+        return AttemptResult(outcome, reason, answer.status, message, answer.body, b"", answer.truncated, retry_after)
 
-    def _retry_after(self, response: aiohttp.ClientResponse) -> timedelta | None:
+    def _retry_after(self, answer: Answer) -> timedelta | None:
         """What the server asked for (RFC 9110, 10.2.3: seconds, or a date), at most 7 days."""
-        value = response.headers.get("Retry-After") if response.status in (429, 503) else None
+        value = answer.headers.get("retry-after") if answer.status in (429, 503) else None
         if value is None:
             return None
         value = value.strip()
@@ -186,7 +189,7 @@ def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": f"schedd/{version('schedd')}"},
+        headers=COMMON_HEADERS,
         # Uncompressed answers cost the server little and spare us the bombs.
         skip_auto_headers=("Accept-Encoding", "Content-Type"),
     )
@@ -197,6 +200,26 @@ def _timeout(timeout: timedelta | None) -> aiohttp.ClientTimeout:
     """A bound for the whole call, exact (aiohttp rounds those over `ceil_threshold` seconds up to whole ones)."""
     total = None if timeout is None else max(timeout.total_seconds(), 1e-6)
     return aiohttp.ClientTimeout(total=total, ceil_threshold=_NEVER_S)
+
+
+async def _send_by(session: aiohttp.ClientSession, outgoing: Outgoing, request: DeliveryRequest) -> Answer:
+    target = outgoing.target
+    response = await session.request(
+        target.method,
+        outgoing.address.url,
+        headers=outgoing.headers,
+        data=outgoing.body or None,
+        timeout=_timeout(request.timeout),
+        allow_redirects=target.follow_redirects,
+        max_redirects=_REDIRECTS_MAX,
+    )
+    try:
+        output, truncated = await _read(response, target.output_limit_bytes)
+    except BaseException:
+        response.close()
+        raise
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status, response.reason or "", headers, output, truncated)
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:

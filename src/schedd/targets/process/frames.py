@@ -28,9 +28,10 @@ class Start(NamedTuple):
 
 
 class End(NamedTuple):
-    """End the process and its whole tree."""
+    """End the process and its whole tree; by force: without any grace."""
 
     job: int
+    by_force: bool
 
 
 class Sweep(NamedTuple):

@@ -74,6 +74,8 @@ class Job:
     def shorten_grace(self, grace_s: float, now: float) -> None:
         """A running ending takes no longer than this from now on."""
         self._kill_at = min(self._kill_at, now + grace_s)
+        if self.phase is Phase.TERMINATING:
+            self.wake_at = now
 
     def tick(self, now: float) -> None:
         """What the time alone decides: the timeout, and the end of draining."""

@@ -85,6 +85,8 @@ class Spawner:
             case End():
                 if (job := self._jobs.get(message.job)) is not None:
                     job.end("ENDED", now)
+                    if message.by_force:
+                        job.shorten_grace(0, now)
                     self._schedule(job)
             case Sweep():
                 job = Job(_nothing(message.job), None, self._mark(message.job), now)

@@ -8,7 +8,8 @@ import signal
 from dataclasses import dataclass
 
 from schedd.core.errors import TemplateError
-from schedd.core.model.execution import AttemptResult, DeliveryRequest, Outcome, Reason
+from schedd.core.model.execution import AttemptResult, DeliveryRequest
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.target import ProcessTarget
 from schedd.core.template import VARIABLES, Template
 from schedd.targets.payload import render_payload
@@ -22,6 +23,7 @@ _DEATHS_MAX = 3
 class _Pending:
     """A delivery that the helper holds. `watch` is what happens if the helper does not answer in time."""
 
+    execution_id: int
     result: asyncio.Future[Result]
     grace_s: float
     watch: asyncio.TimerHandle | None = None
@@ -62,6 +64,12 @@ class ProcessTargets:
         except Exception as error:  # noqa: BLE001 (a failing target is a value)
             return _failure(Reason.TARGET_ERROR, f"{type(error).__name__}: {error}")
 
+    def force(self, execution_id: int) -> None:
+        """End the process of this execution at once, and its whole tree: SIGKILL."""
+        for job, pending in self._pending.items():
+            if pending.execution_id == execution_id:
+                self._send(End(job, by_force=True))
+
     async def aclose(self) -> None:
         """End every process that still runs, tree by tree, then the helper."""
         self._closed = True
@@ -80,7 +88,7 @@ class ProcessTargets:
         self._last_job += 1
         message = _start_message(self._last_job, target, request)
         self.start()
-        pending = _Pending(asyncio.get_running_loop().create_future(), message.grace_s)
+        pending = _Pending(request.execution_id, asyncio.get_running_loop().create_future(), message.grace_s)
         self._pending[message.job] = pending
         self._send(message)
         if message.timeout_s >= 0:
@@ -110,7 +118,7 @@ class ProcessTargets:
             pending.result.set_result(result)
 
     def _end(self, job: int) -> None:
-        self._send(End(job))
+        self._send(End(job, by_force=False))
         self._expect(job, 0)
 
     def _expect(self, job: int, within_s: float) -> None:

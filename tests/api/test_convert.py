@@ -1,0 +1,70 @@
+"""What goes through protobuf and back is what it was."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from schedd.api.convert.policy import policies, policies_of
+from schedd.api.reading import Reading
+from schedd.core.model.policy import (
+    CatchUp,
+    CatchUpMode,
+    CommandHolds,
+    Concurrency,
+    Condition,
+    DayFits,
+    Hold,
+    Notify,
+    Overlap,
+    Policies,
+    Recovery,
+    Retry,
+    RetryOn,
+    TriggerSchedule,
+)
+from schedd.core.model.reason import Reason
+from schedd.core.model.target import HttpTarget, ProcessTarget, StatusRange
+from schedd.core.model.when import Cron
+from schedd.v1 import policy_pb2
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [None, DayFits(days=Cron(text="0 0 * * 1-5")), CommandHolds(command=ProcessTarget(argv=("true",)), timeout=timedelta(seconds=3))],
+)
+def test_policies_with_every_field_set_come_back_whole(condition: Condition | None) -> None:
+    given = Policies(
+        overlap=Overlap.BUFFER_ALL,
+        catch_up=CatchUp(mode=CatchUpMode.ALL, window=timedelta(hours=1), max_runs=3, grace=timedelta(0)),
+        retry=Retry(retry_on=RetryOn(reasons=(Reason.TIMEOUT,), http_status=(StatusRange(first=500, last=599),), exit_codes=(75,))),
+        attempt_timeout=timedelta(minutes=1),
+        priority=0,
+        buffer_limit=7,
+        concurrency=Concurrency(key="database", limit=2, when_full=Hold.SKIP),
+        pause_after_failures=3,
+        max_runs=9,
+        on_success=(TriggerSchedule(schedule="groups/default/schedules/next"),),
+        on_failure=(Notify(target=HttpTarget(url="http://localhost/alarm")), TriggerSchedule(schedule="groups/default/schedules/b")),
+        condition=condition,
+        circuit_open=Hold.SKIP,
+        recovery=Recovery.END,
+    )
+    reading = Reading()
+    assert policies_of(policies(given), 0, reading) == given
+    assert reading.faults == []
+
+
+def test_policies_without_any_field_are_the_defaults() -> None:
+    reading = Reading()
+    assert policies_of(policy_pb2.Policies(), 0, reading) == Policies()
+    assert policies_of(policies(Policies()), 0, reading) == Policies()
+    assert reading.faults == []
+
+
+def test_empty_follow_up_and_condition_are_named() -> None:
+    reading = Reading()
+    message = policy_pb2.Policies(on_success=[policy_pb2.FollowUp()], condition=policy_pb2.Condition())
+    policies_of(message, 0, reading)
+    assert [fault.field for fault in reading.faults] == ["policies.on_success[0]", "policies.condition"]
