@@ -32,7 +32,10 @@ def read_paths(mask: Sequence[str], message: schedule_pb2.Schedule, reading: Rea
 
 
 def edit_of(message: schedule_pb2.Schedule, paths: Sequence[str], clock: Clock, calendars: Calendars) -> Callable[[Schedule], Schedule]:
-    """The edit that replaces these fields of a schedule by the message's; `calendars` are those it may name. Raises (the edit): InvalidError naming every wrong field."""
+    """The edit that replaces these fields of a schedule by the message's; `calendars` are those it may name.
+
+    Raises (the edit): InvalidError naming every wrong field.
+    """
 
     def edit(before: Schedule) -> Schedule:
         edited = message

@@ -124,7 +124,8 @@ class Store(Protocol):
 
         A request seen before changes nothing, and gives the schedule of its first answer as it stands now.
         Raises: NotFoundError, also for a calendar; ConflictError (ETAG_MISMATCH) if its generation is not the one before
-        `change.schedule.generation`, or (REQUEST_ID_REUSED); AlreadyExistsError when a deleted schedule is to stand again and another one has its name.
+        `change.schedule.generation`, or (REQUEST_ID_REUSED); AlreadyExistsError when a deleted schedule is to stand again and another
+        one has its name.
         """
 
     async def quarantine(self, row: int, entry: JournalEntry) -> None:

@@ -196,6 +196,12 @@ def test_occurrence_for_which_no_day_fits_does_not_run(step: int) -> None:
     assert walked_back(rule, evening - 900 * DAY, evening + 900 * DAY) == [morning]
 
 
+def test_rule_that_finds_no_day_for_years_is_over() -> None:
+    hours = of(WeeklyEntry(days=tuple(Weekday), start="17:00", end="09:00"))
+
+    assert compiled("0 20 * * *", CalendarShift.NEXT_DAY, hours).next_after(micros("2026-01-01T00:00+00:00")) is None
+
+
 def test_bounds_hold_before_and_after_a_shift() -> None:
     inside = {"start_us": micros("2026-01-04T00:00+00:00"), "end_us": micros("2026-01-11T00:00+00:00")}
 

@@ -20,8 +20,10 @@ from schedd.core.model.calendar import (
     RangeEntry,
     Weekday,
     WeeklyEntry,
+    calendar_resource,
 )
-from schedd.core.triggers.calendars import calendar_days
+from schedd.core.model.when import When
+from schedd.core.triggers.calendars import Calendars, calendar_days, used_calendars
 from schedd.core.triggers.icalendar import TEXT_MAX_BYTES, read_icalendar
 from schedd.core.triggers.timeset import AnyOf, InZone, Not, Stretches, TimeSet, WeeklyWindows, YearlyDays
 from schedd.core.triggers.zonename import zone_named
@@ -99,6 +101,31 @@ def test_whole_week_has_no_end_in_either_direction() -> None:
     assert week.outside_from(START) is None
     assert week.outside_until(START) is None
     assert Not(week).inside_from(START) is None
+
+
+def test_stretches_that_take_over_from_each_other_for_ever_have_no_end() -> None:
+    ticks = [Stretches((START + at * 2 * HOUR + odd * HOUR, START + (at * 2 + 1 + odd) * HOUR) for at in range(2000)) for odd in (0, 1)]
+    both = AnyOf(ticks)
+
+    assert both.outside_from(START) is None
+    assert both.outside_until(START + 3999 * HOUR) is None
+    assert both.outside_from(START + 3100 * HOUR) == START + 4000 * HOUR
+
+
+def test_calendars_are_found_by_name_or_refused_with_the_nearest() -> None:
+    known = calendar_days(Calendar(name="holidays", entries=(DateEntry(date="01-01"),)), lambda _: ())
+    calendars = Calendars(days={"holidays": known}, faults={"broken": "why"})
+
+    assert calendars.named("holidays", "x") is known
+    for name, said in (("holydays", "did you mean `holidays`?"), ("zzz", "schedctl calendar list")):
+        with pytest.raises(ExpressionError) as refused:
+            calendars.named(name, "exclude_calendars[0]")
+        assert (refused.value.part, said in refused.value.suggestion) == ("exclude_calendars[0]", True)
+    with pytest.raises(ExpressionError, match="the calendar `broken` cannot be read: why"):
+        calendars.named("broken", "x")
+    when = When(triggers=(), exclude_calendars=("a", "b"), include_calendars=("b", "c"))
+    assert used_calendars(when) == ("a", "b", "c")
+    assert calendar_resource("a") == "calendars/a"
 
 
 def test_leap_day_comes_in_leap_years_only() -> None:

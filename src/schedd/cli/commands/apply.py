@@ -41,8 +41,8 @@ generate-schedules | schedctl apply -f -
 def apply(session: Session, files: tuple[str, ...], prune: bool, selector: str | None, dry_run: bool) -> None:
     """Create and update schedules from files.
 
-    Files are YAML or JSON, and may have calendars too. Schedules that are as the files have them are left alone, so it can be repeated at will. Everything is
-    checked first: if one schedule is refused, nothing is changed.
+    Files are YAML or JSON, and may have calendars too. Schedules that are as the files have them are left alone, so it can be repeated
+    at will. Everything is checked first: if one schedule is refused, nothing is changed.
     """
     from schedd.cli.calendar_plans import carry_out_calendars, plan_calendars
     from schedd.cli.manifest import load_files

@@ -22,7 +22,7 @@ from schedd.core.triggers.zone import Zone
 SHIFT_DAYS: Final = 366
 """How many days an occurrence may be moved."""
 
-_DAYS_AT_ONCE: Final = 10_000
+_DAYS_AT_ONCE: Final = 1_000
 """How many days one answer looks at before the rule is held to be over: it bounds its time."""
 
 

@@ -42,12 +42,12 @@ class TimeSet(Protocol):
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
-    """The same moments as ascending stretches that do not touch."""
+    """The same moments as ascending stretches that do not touch; none of the spans is empty."""
     found: list[Span] = []
     for first, end in sorted(spans):
         if found and first <= found[-1][1]:
             found[-1] = (found[-1][0], max(found[-1][1], end))
-        elif first < end:
+        else:
             found.append((first, end))
     return found
 
