@@ -90,7 +90,7 @@ def _count(field: str, triggers: tuple[Trigger, ...], *, least: int) -> Iterator
 
 
 def _expressions(field: str, triggers: tuple[Trigger, ...], when: When, now_us: int) -> Iterator[FieldViolation]:
-    setting = Setting(time_zone=when.time_zone, gap=when.gap, fold=when.fold, created_us=now_us, seed=0)
+    setting = Setting(time_zone=when.time_zone, gap=when.gap, fold=when.fold, created_us=now_us, seed=0, start_us=when.start_us)
     for index, trigger in enumerate(triggers):
         try:
             rule_of(trigger, setting)
