@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from schedd.core.triggers.checking import check_when, described, pointed
 from schedd.core.triggers.civil import LAST_US
-from schedd.core.triggers.compilation import compile_when
+from schedd.core.triggers.clockless import Clockless, clockless
+from schedd.core.triggers.compilation import compile_when, within_limits
 from schedd.core.triggers.oncalendar import normal_form
 from schedd.core.triggers.preview import Effect, Instant, preview
 from schedd.core.triggers.recognition import recognise
@@ -14,10 +15,12 @@ from schedd.core.triggers.zonename import zone_data_version
 
 __all__ = [
     "LAST_US",
+    "Clockless",
     "Effect",
     "Instant",
     "Rule",
     "check_when",
+    "clockless",
     "compile_when",
     "described",
     "due_us",
@@ -25,5 +28,6 @@ __all__ = [
     "pointed",
     "preview",
     "recognise",
+    "within_limits",
     "zone_data_version",
 ]

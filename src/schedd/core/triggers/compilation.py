@@ -27,6 +27,7 @@ from schedd.core.model.when import (
     When,
 )
 from schedd.core.triggers.civil import FIRST_US, FIRST_YEAR, LAST_US, LAST_YEAR
+from schedd.core.triggers.clockless import check_delay
 from schedd.core.triggers.cron import parse_cron, uses_seed
 from schedd.core.triggers.eventbridge import parse_eventbridge_cron
 from schedd.core.triggers.fields import ExcludedDays, FieldRule, Fields
@@ -79,6 +80,12 @@ def compile_when(when: When, *, created_us: int, seed: int) -> Rule:
     )
 
 
+def within_limits(when: When, rule: Rule, *, created_us: int, seed: int) -> Rule:
+    """Another rule, under the exclusions and the bounds of a schedule. Raises: ExpressionError."""
+    zone_named(when.time_zone)
+    return _limited(when, rule, _setting(when, created_us, seed))
+
+
 def rule_of(trigger: Trigger, setting: Setting) -> Rule:
     """The rule of one trigger.
 
@@ -103,7 +110,10 @@ def rule_of(trigger: Trigger, setting: Setting) -> Rule:
             return compile_recurrence(
                 known.text, Place(zone=zone_named(setting.time_zone), gap=setting.gap, fold=setting.fold), setting.begin_us
             )
-        case AfterCompletion() | AtStart():
+        case AfterCompletion():
+            check_delay(known.delay)
+            return NEVER
+        case AtStart():
             return NEVER
         case _:
             assert_never(known)
@@ -112,9 +122,16 @@ def rule_of(trigger: Trigger, setting: Setting) -> Rule:
 @lru_cache(maxsize=65_536)
 def _compile(when: When, created_us: int, seed: int) -> Rule:
     zone_named(when.time_zone)
-    setting = Setting(time_zone=when.time_zone, gap=when.gap, fold=when.fold, created_us=created_us, seed=seed, start_us=when.start_us)
+    setting = _setting(when, created_us, seed)
     rules = tuple(_at(f"triggers[{index}]", trigger, setting) for index, trigger in enumerate(when.triggers))
-    rule: Rule = rules[0] if len(rules) == 1 else Union(rules)
+    return _limited(when, rules[0] if len(rules) == 1 else Union(rules), setting)
+
+
+def _setting(when: When, created_us: int, seed: int) -> Setting:
+    return Setting(time_zone=when.time_zone, gap=when.gap, fold=when.fold, created_us=created_us, seed=seed, start_us=when.start_us)
+
+
+def _limited(when: When, rule: Rule, setting: Setting) -> Rule:
     excluded = tuple(_at(f"exclusions[{index}]", trigger, setting) for index, trigger in enumerate(when.exclusions))
     if excluded:
         rule = Excluding(rule, tuple(_exclusion(out) for out in excluded))
