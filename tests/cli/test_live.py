@@ -237,3 +237,13 @@ def test_creation_tells_when_it_fires_next(capfd: pytest.CaptureFixture[str]) ->
     answer = Run(capfd, "schedule", "create", "soon", "--every", "1h", "--", "/bin/true")
 
     assert "soon created; fires next" in answer.err
+
+
+def test_schedule_that_no_clock_fires_is_created_and_stays(capfd: pytest.CaptureFixture[str]) -> None:
+    made = Run(capfd, "schedule", "create", "warm-up", "--schedule", "@reboot", "--", "/bin/true")
+    assert (made.code, made.err) == (0, "warm-up created\n")
+    assert Run(capfd, "schedule", "create", "again", "--after-completion", "1h", "--", "/bin/true").code == 0
+    shown = json.loads(Run(capfd, "schedule", "get", "again", "-o", "json").out)
+    assert shown["triggers"] == [{"after_completion": {"delay": "3600s"}}]
+    assert shown["state"] == "SCHEDULE_STATE_ENABLED"
+    assert "next_time" in shown

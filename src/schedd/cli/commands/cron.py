@@ -23,7 +23,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _FIELDS = ("second", "minute", "hour", "day of month", "month", "day of week", "year")
 _FIELDS_BY_COUNT = {5: _FIELDS[1:6], 6: _FIELDS[:6], 7: _FIELDS}
 _EFFECTS = {
-    "MOVED_AFTER_GAP": "its local time does not exist that day; runs right after the gap",
+    "MOVED_AFTER_GAP": "its local time does not exist that day; runs after the gap",
     "FIRST_OF_REPEATED": "its local time comes twice that day; this is the first",
     "SECOND_OF_REPEATED": "its local time comes twice that day; this is the second",
     "OFFSET_CHANGED": "the zone's offset has changed since the one before",
@@ -70,6 +70,7 @@ def explain(session: Session, expression: str, tz: str) -> None:
     examples="""
 schedctl cron next '0 6 * * *' --tz America/New_York
 schedctl cron next '30 2 * * *' --tz America/New_York --after 2026-03-07 -n 3
+schedctl cron next 'FREQ=MONTHLY;BYDAY=-1FR' --tz Europe/Berlin
 schedctl cron next 'at(2026-12-24T09:00:00)' -o json
 """,
 )
@@ -85,6 +86,8 @@ def next_times(session: Session, expression: str, tz: str, count: int, after: st
     """
     start_us = _after_us(after)
     instants = _preview(_checked(expression, tz, start_us), start_us, count)
+    if not instants:
+        session.out.note(f"{_dialect(expression)}; it has no times by the clock")
     if session.format in (Format.JSON, Format.YAML):
         session.out.data([_as_data(item) for item in instants])
     elif session.format is Format.NAME:
@@ -120,6 +123,7 @@ def _dialect(expression: str) -> str:
         "Interval": "interval",
         "LocalOnce": "at(…), EventBridge Scheduler's one-time form",
         "EventBridgeCron": "cron(…), EventBridge Scheduler's",
+        "Recurrence": "an RFC 5545 recurrence",
         "AtStart": "@reboot: once at each start of the daemon",
         "OnCalendar": "OnCalendar, systemd.time(7)",
     }
