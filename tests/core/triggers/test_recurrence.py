@@ -109,6 +109,24 @@ def compiled(text: str, start: datetime, zone: str) -> Rule:
         reject()
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    text=rules(),
+    cuts=st.lists(st.tuples(st.integers(0, 80), st.integers(0, 9), st.text("=;,:+-0123456789ABDEFNOTYZ\n ", max_size=4)), max_size=4),
+)
+def test_mutated_rule_is_read_or_refused_and_nothing_else(text: str, cuts: list[tuple[int, int, str]]) -> None:
+    text = f"DTSTART;TZID=Europe/Berlin:20260101T090000\nRRULE:{text}\nEXDATE;VALUE=DATE:20260102"
+    for at, length, put in cuts:
+        text = text[:at] + put + text[at + length :]
+    try:
+        mutated = rule(text)
+    except ExpressionError as error:
+        assert error.reason
+    else:
+        following = mutated.next_after(NOW)
+        assert following is None or following > NOW
+
+
 SPANS = {"YEARLY": 3000, "MONTHLY": 900, "WEEKLY": 400, "DAILY": 120, "HOURLY": 30, "MINUTELY": 2, "SECONDLY": 1}
 
 

@@ -167,7 +167,7 @@ def _repetition(rule: RepeatRule, start: Moment) -> LocalTimes:
     else:
         scale = {Frequency.YEARLY: YEARS, Frequency.MONTHLY: MONTHS, Frequency.DAILY: DAYS}.get(rule.frequency) or weeks(rule.week_start)
         phase = Phase(scale.index_of(day), rule.interval)
-        if rule.positions and min(map(abs, rule.positions)) > days.most_in_a_year * times.count:
+        if rule.positions and min(map(abs, rule.positions)) > min(days.most_in_a_year, scale.longest) * times.count:
             raise _never(rule)
         repetition = DayRepetition(days, times, scale, phase=phase, positions=rule.positions, first_day=day)
     if repetition.first_from(start.local_us) is None:

@@ -40,11 +40,12 @@ class Listed:
 
 
 class Scale(NamedTuple):
-    """How days fall into periods: the number of a day's period, the first day of a period, and how many make 400 years."""
+    """How days fall into periods: the number of a day's period, the first day of a period, how many make 400 years, and how many days one has at most."""
 
     index_of: Callable[[int], int]
     first_day: Callable[[int], int]
     cycle: int
+    longest: int
 
 
 def _first_of_year(year: int) -> int:
@@ -61,14 +62,14 @@ def _first_of_month(index: int) -> int:
     return day_number(year, month + 1, 1) if year <= LAST_YEAR else LAST_DAY + 1
 
 
-YEARS: Final = Scale(lambda day: civil_date(day).year, _first_of_year, 400)
-MONTHS: Final = Scale(_month_of, _first_of_month, 4800)
-DAYS: Final = Scale(lambda day: day, lambda index: index, 146_097)
+YEARS: Final = Scale(lambda day: civil_date(day).year, _first_of_year, 400, 366)
+MONTHS: Final = Scale(_month_of, _first_of_month, 4800, 31)
+DAYS: Final = Scale(lambda day: day, lambda index: index, 146_097, 1)
 
 
 def weeks(week_start: int) -> Scale:
     """Weeks that begin on a weekday, Monday being 0."""
-    return Scale(lambda day: (day + 3 - week_start) // 7, lambda index: index * 7 - 3 + week_start, 20_871)
+    return Scale(lambda day: (day + 3 - week_start) // 7, lambda index: index * 7 - 3 + week_start, 20_871, 7)
 
 
 class Phase(NamedTuple):
