@@ -120,11 +120,10 @@ def test_mutated_rule_is_read_or_refused_and_nothing_else(text: str, cuts: list[
         text = text[:at] + put + text[at + length :]
     try:
         mutated = rule(text)
-    except ExpressionError as error:
-        assert error.reason
-    else:
-        following = mutated.next_after(NOW)
-        assert following is None or following > NOW
+    except ExpressionError:
+        return
+    following = mutated.next_after(NOW)
+    assert following is None or following > NOW
 
 
 SPANS = {"YEARLY": 3000, "MONTHLY": 900, "WEEKLY": 400, "DAILY": 120, "HOURLY": 30, "MINUTELY": 2, "SECONDLY": 1}

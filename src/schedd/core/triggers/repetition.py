@@ -40,7 +40,10 @@ class Listed:
 
 
 class Scale(NamedTuple):
-    """How days fall into periods: the number of a day's period, the first day of a period, how many make 400 years, and how many days one has at most."""
+    """How days fall into periods: the number of a day's period, and the first day of a period.
+
+    `cycle` is how many periods make 400 years, `longest` how many days one has at most.
+    """
 
     index_of: Callable[[int], int]
     first_day: Callable[[int], int]
