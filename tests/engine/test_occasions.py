@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from schedd.core.errors import InvalidError
-from schedd.core.model.execution import Outcome, Reason
 from schedd.core.model.journal import JournalKind
 from schedd.core.model.policy import CatchUp, CatchUpMode, Delivery, Policies, Retry
 from schedd.core.model.query import Order, PageRequest
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget
 from schedd.core.model.when import AfterCompletion, AtStart, Cron, Expression, Interval, Once, Trigger, When

@@ -217,6 +217,15 @@ def test_recurrence_around_transitions_yields_what_each_local_time_means(start: 
     assert backwards == found[::-1]
 
 
+@pytest.mark.parametrize("local", ["005959", "010000", "015959", "020000", "025959"])
+def test_lone_occurrence_near_a_fold_is_found_from_right_before_it(local: str) -> None:
+    yearly = rule(f"DTSTART:19981025T{local}\nRRULE:FREQ=YEARLY", "America/New_York")
+    first = yearly.next_after(0)
+    assert first is not None
+    assert yearly.next_after(first - 1) == first
+    assert yearly.prev_before(first + 1) == first
+
+
 def gap_end(info: ZoneInfo, low: datetime, high: datetime) -> datetime:
     """The first instant with the offset that `high` has: by bisection."""
     after = high.astimezone(info).utcoffset()

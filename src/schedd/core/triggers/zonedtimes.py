@@ -51,12 +51,15 @@ class ZonedTimes:
         """The first instant strictly after `t_us`."""
         start = max(t_us + 1, FIRST_US)
         best: int | None = None
-        # What the gap before moved away may lie behind: it is looked for from there.
+        # A segment that ends before `start` still counts for what the gap before it moved beyond its end.
         segment = self._zone.segment_at(max(start - _WIDEST_US, FIRST_US))
+        while segment.end_us <= start:
+            best = _earliest(best, self._moved_from(segment, start))
+            segment = self._zone.segment_at(segment.end_us)
         while segment.start_us < LAST_US:
             local = self._times.first_from(max(max(start, segment.start_us) + segment.offset_us, self._own_from(segment)))
             regular = None if local is None or local - segment.offset_us >= segment.end_us else local - segment.offset_us
-            best = min((t for t in (best, regular, self._moved_from(segment, start)) if t is not None), default=None)
+            best = _earliest(best, regular, self._moved_from(segment, start))
             if best is not None:
                 if best < segment.end_us:
                     return best
@@ -117,3 +120,7 @@ class ZonedTimes:
         if local is None or local < begin + before:
             return None
         return begin if run_after else local - before
+
+
+def _earliest(*instants: int | None) -> int | None:
+    return min((t_us for t_us in instants if t_us is not None), default=None)
