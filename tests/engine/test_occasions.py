@@ -17,9 +17,11 @@ from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget
 from schedd.core.model.when import AfterCompletion, AtStart, Cron, Expression, Interval, Once, Trigger, When
+from schedd.service.asking import Asking
 from schedd.service.schedules import Backlog
 from tests.engine.rig import BROKEN, SECOND, START_US, HandClock, HandTarget, Rig, running
 
+ANN = Asking(actor="ann")
 MINUTE = AfterCompletion(delay=timedelta(minutes=1))
 ONCE_TRIED = Policies(retry=Retry(max_attempts=1))
 
@@ -31,7 +33,7 @@ async def create(rig: Rig, *triggers: Trigger, policies: Policies = ONCE_TRIED, 
         target=HttpTarget(url="http://localhost/"),
         policies=policies,
     )
-    return await rig.schedules.create(draft, actor="test")
+    return await rig.schedules.create(draft, ANN)
 
 
 async def ends(rig: Rig) -> list[tuple[float, Outcome | None]]:
@@ -105,11 +107,11 @@ async def test_start_while_paused_is_held_back_and_caught_up_on_request(tmp_path
     target = HandTarget(clock)
     async with running(tmp_path / "db", clock=clock, target=target) as rig:
         job = await rig.create("@reboot")
-        await rig.schedules.pause(job.name, actor="ann")
+        await rig.schedules.pause(job.name, ANN)
         await rig.run_until(10)
     async with running(tmp_path / "db", clock=clock, target=target) as rig:
         await rig.run_until(20)
-        await rig.schedules.resume(job.name, actor="ann", backlog=Backlog.CATCH_UP)
+        await rig.schedules.resume(job.name, ANN, backlog=Backlog.CATCH_UP)
         await rig.run_until(30)
         assert target.nominal_s() == [10]
 
@@ -237,11 +239,11 @@ async def test_run_by_hand_moves_the_delay_and_what_it_blocks_counts_from_its_en
     async with running(tmp_path / "db") as rig:
         job = await create(rig, MINUTE)
         await rig.run_until(30)
-        await rig.schedules.trigger(job.name, actor="ann")
+        await rig.schedules.trigger(job.name, ANN)
         await rig.run_until(85)
         assert await ends(rig) == [(30, Outcome.SUCCEEDED)]
         rig.target.hold = asyncio.Event()
-        await rig.schedules.trigger(job.name, actor="ann")
+        await rig.schedules.trigger(job.name, ANN)
         await rig.run_until(100)
         rig.target.hold.set()
         await rig.run_until(161)
@@ -279,11 +281,11 @@ async def test_change_of_a_label_leaves_the_delay_and_a_new_delay_counts_from_th
     async with running(tmp_path / "db") as rig:
         job = await create(rig, MINUTE)
         await rig.run_until(80)
-        await rig.schedules.update(job.name, lambda old: replace(old, description="new"), actor="ann")
+        await rig.schedules.update(job.name, lambda old: replace(old, description="new"), ANN)
         await rig.run_until(125)
         assert rig.target.nominal_s() == [60, 120]
         longer = When(triggers=(AfterCompletion(delay=timedelta(seconds=90)),))
-        await rig.schedules.update(job.name, lambda old: replace(old, when=longer), actor="ann")
+        await rig.schedules.update(job.name, lambda old: replace(old, when=longer), ANN)
         await rig.run_until(215)
         assert rig.target.nominal_s() == [60, 120, 210]
 
@@ -293,7 +295,7 @@ async def test_change_inside_the_horizon_loses_no_occurrence_of_the_delay(tmp_pa
         job = await create(rig, MINUTE)
         await rig.run_until(59.7)
         assert rig.engine.dispatcher.waiting == 1
-        await rig.schedules.update(job.name, lambda old: replace(old, description="new"), actor="ann")
+        await rig.schedules.update(job.name, lambda old: replace(old, description="new"), ANN)
         await rig.run_until(62)
         [(at_us, request)] = rig.target.requests
         assert at_us >= request.due_us >= START_US + 60 * SECOND
@@ -304,7 +306,7 @@ async def test_change_while_running_waits_for_the_completion(tmp_path: Path) -> 
         job = await create(rig, MINUTE)
         rig.target.hold = asyncio.Event()
         await rig.run_until(61)
-        await rig.schedules.update(job.name, lambda old: replace(old, description="new"), actor="ann")
+        await rig.schedules.update(job.name, lambda old: replace(old, description="new"), ANN)
         await rig.run_until(100)
         rig.target.hold.set()
         await rig.run_until(161)
@@ -315,9 +317,9 @@ async def test_resume_counts_the_delay_anew(tmp_path: Path) -> None:
     async with running(tmp_path / "db") as rig:
         job = await create(rig, MINUTE)
         await rig.run_until(61)
-        await rig.schedules.pause(job.name, actor="ann")
+        await rig.schedules.pause(job.name, ANN)
         await rig.run_until(300)
-        await rig.schedules.resume(job.name, actor="ann")
+        await rig.schedules.resume(job.name, ANN)
         await rig.run_until(361)
         assert rig.target.nominal_s() == [60, 360]
 
@@ -327,7 +329,7 @@ async def test_schedule_that_loses_its_occasions_goes_on_by_the_clock(tmp_path: 
         job = await create(rig, MINUTE)
         await rig.run_until(61)
         clocked = When(triggers=(Once(times_us=(START_US + 90 * SECOND,)),))
-        await rig.schedules.update(job.name, lambda old: replace(old, when=clocked), actor="ann")
+        await rig.schedules.update(job.name, lambda old: replace(old, when=clocked), ANN)
         await rig.run_until(200)
         assert rig.target.nominal_s() == [60, 90]
         assert await state(rig, job) is ScheduleState.COMPLETED
@@ -338,7 +340,7 @@ async def test_exclusion_that_no_clock_fires_is_refused(tmp_path: Path, trigger:
     async with running(tmp_path / "db") as rig:
         with pytest.raises(InvalidError) as caught:
             await create(rig, when=When(triggers=(Expression(text="@daily"),), exclusions=(trigger,)))
-        assert [violation.field for violation in caught.value.violations] == ["exclusions[0]"]
+        assert [violation.field for violation in caught.value.violations] == ["schedule.exclusions[0]"]
 
 
 @pytest.mark.parametrize("delay", [timedelta(0), timedelta(days=4000)])
@@ -347,6 +349,6 @@ async def test_delay_out_of_bounds_is_refused(tmp_path: Path, delay: timedelta) 
         with pytest.raises(InvalidError) as caught:
             await create(rig, AfterCompletion(delay=delay))
         [violation] = caught.value.violations
-        assert violation.field == "triggers[0]"
+        assert violation.field == "schedule.triggers[0]"
         assert Reason.NONE not in violation.description
         assert "not between 1 ms and 3660 days" in violation.description
