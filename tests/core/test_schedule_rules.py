@@ -22,7 +22,7 @@ from schedd.core.model.policy import (
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.target import HttpTarget, ProcessTarget, StatusRange
-from schedd.core.model.when import AfterCompletion, AtStart, Expression, When
+from schedd.core.model.when import Expression, When
 from schedd.core.retry import RETRYABLE
 from schedd.core.schedule_rules import check_change, check_pause, check_schedule
 
@@ -140,8 +140,6 @@ def test_check_accepts_policies_at_their_bounds() -> None:
 @pytest.mark.parametrize(
     ("when", "field"),
     [
-        (When(triggers=(AtStart(),)), "triggers[0]"),
-        (When(triggers=(AfterCompletion(delay=timedelta(seconds=1)),)), "triggers[0]"),
         (replace(GOOD.when, exclude_calendars=("holidays",)), "exclude_calendars"),
         (replace(GOOD.when, include_calendars=("workdays",)), "include_calendars"),
     ],

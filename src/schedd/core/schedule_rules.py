@@ -24,7 +24,7 @@ from schedd.core.model.policy import (
     TriggerSchedule,
 )
 from schedd.core.model.schedule import NAME_PATTERN, Schedule, ScheduleName
-from schedd.core.model.when import AfterCompletion, AtStart, When
+from schedd.core.model.when import When
 from schedd.core.retry import RETRYABLE
 from schedd.core.target_rules import check_target
 from schedd.core.triggers import check_when
@@ -121,9 +121,6 @@ def _description(description: str) -> Iterator[FieldViolation]:
 
 
 def _not_built(when: When) -> Iterator[FieldViolation]:
-    for index, trigger in enumerate(when.triggers):
-        if isinstance(trigger, AfterCompletion | AtStart):
-            yield _unbuilt(f"triggers[{index}]", "delays after completion and @reboot come with a later release")
     for field, names in (("exclude_calendars", when.exclude_calendars), ("include_calendars", when.include_calendars)):
         if names:
             yield _unbuilt(field, "named calendars come with a later release")

@@ -23,6 +23,7 @@ from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.hub import Hub
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
+from schedd.engine.occasions import Occasions
 from schedd.engine.planner import Pace, Planner, armed_execution
 from schedd.engine.recorder import Recorder
 from schedd.engine.recovery import Recovery
@@ -78,9 +79,10 @@ class Engine:
         store.listen(self.hub.publish)
         self.runs = Runs()
         self.timeline = Timeline()
-        self.definitions = Definitions(store, capacity=settings.definitions_kept)
+        self.occasions = Occasions(clock, self.runs, self.timeline)
+        self.definitions = Definitions(store, self.occasions, capacity=settings.definitions_kept)
         self.recorder = Recorder(store, self.runs, clock, linger=settings.record_linger)
-        self.keeper = Keeper(store, clock, self.runs)
+        self.keeper = Keeper(store, clock, self.runs, self.occasions)
         self.dispatcher = Dispatcher(
             clock=clock,
             runs=self.runs,
@@ -101,6 +103,7 @@ class Engine:
             keeper=self.keeper,
             recorder=self.recorder,
             housekeeper=self.housekeeper,
+            occasions=self.occasions,
             pace=settings.pace,
         )
         self.registry = Registry(
@@ -112,8 +115,9 @@ class Engine:
             planner=self.planner,
             dispatcher=self.dispatcher,
             keeper=self.keeper,
+            occasions=self.occasions,
         )
-        self.keeper.connect(self.registry.change)
+        self.keeper.connect(self.registry.change, self.planner.wake)
         self._clock_watch = ClockWatch(clock, self.planner, self.recorder)
         self._pace = settings.pace
 
@@ -129,6 +133,7 @@ class Engine:
             dispatcher=self.dispatcher,
             recorder=self.recorder,
             keeper=self.keeper,
+            occasions=self.occasions,
             pace=self._pace,
         )
         await recovery.run_once()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from schedd.core.triggers.checking import check_when
 from schedd.core.triggers.civil import LAST_US
-from schedd.core.triggers.compilation import compile_when
+from schedd.core.triggers.clockless import Clockless, clockless
+from schedd.core.triggers.compilation import compile_when, within_limits
 from schedd.core.triggers.dialect import Dialect, dialect_of
 from schedd.core.triggers.notes import notes
 from schedd.core.triggers.oncalendar import normal_form
@@ -18,11 +19,13 @@ from schedd.core.triggers.zonename import zone_data_version
 
 __all__ = [
     "LAST_US",
+    "Clockless",
     "Dialect",
     "Effect",
     "Instant",
     "Rule",
     "check_when",
+    "clockless",
     "compile_when",
     "described",
     "dialect_of",
@@ -33,5 +36,6 @@ __all__ = [
     "preview",
     "recognise",
     "sentence",
+    "within_limits",
     "zone_data_version",
 ]

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from schedd.core.errors import ExpressionError, FieldViolation
-from schedd.core.model.when import AfterCompletion, AtStart, Expression, SpreadMode, Trigger, When
+from schedd.core.model.when import Expression, SpreadMode, Trigger, When
+from schedd.core.triggers.clockless import clockless, is_clockless
 from schedd.core.triggers.compilation import Setting, compile_when, rule_of
 from schedd.core.triggers.pointing import described
-from schedd.core.triggers.recognition import recognise
 from schedd.core.triggers.zonename import zone_named
 
 TRIGGERS_MAX = 32
@@ -30,18 +30,12 @@ def _check(when: When, now_us: int) -> Iterator[FieldViolation]:
         faults += _expressions("triggers", when.triggers, when, now_us)
         faults += _expressions("exclusions", when.exclusions, when, now_us)
     yield from faults
-    if not faults and compile_when(when, created_us=now_us, seed=0).next_after(now_us) is None and not _fires_by_itself(when):
+    if not faults and compile_when(when, created_us=now_us, seed=0).next_after(now_us) is None and not clockless(when):
         yield FieldViolation(
             field="triggers",
             reason="NEVER_FIRES",
             description="no occurrence lies in the future and within start_time and end_time, so this would never fire",
         )
-
-
-def _fires_by_itself(when: When) -> bool:
-    """Whether something other than the clock fires it: a start of the daemon, a completion."""
-    known = (recognise(trigger.text) if isinstance(trigger, Expression) else trigger for trigger in when.triggers)
-    return any(isinstance(trigger, AfterCompletion | AtStart) for trigger in known)
 
 
 def _zone(when: When) -> Iterator[FieldViolation]:
@@ -78,10 +72,16 @@ def _count(field: str, triggers: tuple[Trigger, ...], *, least: int) -> Iterator
 
 
 def _expressions(field: str, triggers: tuple[Trigger, ...], when: When, now_us: int) -> Iterator[FieldViolation]:
-    setting = Setting(time_zone=when.time_zone, gap=when.gap, fold=when.fold, created_us=now_us, seed=0)
+    setting = Setting(time_zone=when.time_zone, gap=when.gap, fold=when.fold, created_us=now_us, seed=0, start_us=when.start_us)
     for index, trigger in enumerate(triggers):
         try:
             rule_of(trigger, setting)
+            if field == "exclusions" and is_clockless(trigger):
+                yield FieldViolation(
+                    field=f"exclusions[{index}]",
+                    reason="INVALID_EXPRESSION",
+                    description="a start of the daemon or a completion has no times that could be left out; a cron expression has",
+                )
         except ExpressionError as error:
             inner = ".expression" if isinstance(trigger, Expression) else ""
             yield FieldViolation(field=f"{field}[{index}]{inner}", reason="INVALID_EXPRESSION", description=described(error))

@@ -27,13 +27,16 @@ from schedd.core.model.when import (
     When,
 )
 from schedd.core.triggers.civil import FIRST_US, FIRST_YEAR, LAST_US, LAST_YEAR
+from schedd.core.triggers.clockless import check_delay
 from schedd.core.triggers.cron import parse_cron, uses_seed
 from schedd.core.triggers.eventbridge import parse_eventbridge_cron
 from schedd.core.triggers.fields import ExcludedDays, FieldRule, Fields
 from schedd.core.triggers.interval import LONGEST, SHORTEST, IntervalRule
 from schedd.core.triggers.oncalendar import parse_oncalendar
 from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, Recognised, recognise
+from schedd.core.triggers.recurrence import ExcludedDates, WholeDays, compile_recurrence
 from schedd.core.triggers.rule import NEVER, Bounded, ExcludedInstants, Excluding, Exclusion, Instants, Rule, Union
+from schedd.core.triggers.zonedtimes import Place
 from schedd.core.triggers.zonename import zone_named
 
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -44,13 +47,19 @@ Known = Recognised | AfterCompletion
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What a trigger is compiled in. `created_us` and `seed` are 0 for triggers that do not depend on them."""
+    """What a trigger is compiled in. `created_us`, `seed` and `start_us` count only for triggers that depend on them."""
 
     time_zone: str
     gap: GapPolicy
     fold: FoldPolicy
     created_us: int
     seed: int
+    start_us: int | None = None
+
+    @property
+    def begin_us(self) -> int:
+        """The schedule's start, or its creation."""
+        return self.created_us if self.start_us is None else self.start_us
 
 
 def compile_when(when: When, *, created_us: int, seed: int) -> Rule:
@@ -66,9 +75,15 @@ def compile_when(when: When, *, created_us: int, seed: int) -> Rule:
         return _compile(when, 0, 0)  # Meets the same fault, and names the trigger that has it.
     return _compile(
         when,
-        created_us if any(isinstance(trigger, Interval) and trigger.anchor_us is None for trigger in both) else 0,
+        created_us if any(_depends_on_creation(trigger) for trigger in both) else 0,
         seed if any(isinstance(trigger, Cron) and uses_seed(trigger.text) for trigger in both) else 0,
     )
+
+
+def within_limits(when: When, rule: Rule, *, created_us: int, seed: int) -> Rule:
+    """Another rule, under the exclusions and the bounds of a schedule. Raises: ExpressionError."""
+    zone_named(when.time_zone)
+    return _limited(when, rule, _setting(when, created_us, seed))
 
 
 def rule_of(trigger: Trigger, setting: Setting) -> Rule:
@@ -92,14 +107,13 @@ def rule_of(trigger: Trigger, setting: Setting) -> Rule:
         case OnCalendar():
             return _calendar_rule(known, setting)
         case Recurrence():
-            raise ExpressionError(
-                text=known.text,
-                part="expression",
-                reason="RFC 5545 recurrences come with a later release",
-                length=max(1, len(known.text)),
-                suggestion="a cron expression, such as `30 4 * * 1-5`, says much of it",
+            return compile_recurrence(
+                known.text, Place(zone=zone_named(setting.time_zone), gap=setting.gap, fold=setting.fold), setting.begin_us
             )
-        case AfterCompletion() | AtStart():
+        case AfterCompletion():
+            check_delay(known.delay)
+            return NEVER
+        case AtStart():
             return NEVER
         case _:
             assert_never(known)
@@ -108,15 +122,26 @@ def rule_of(trigger: Trigger, setting: Setting) -> Rule:
 @lru_cache(maxsize=65_536)
 def _compile(when: When, created_us: int, seed: int) -> Rule:
     zone_named(when.time_zone)
-    setting = Setting(time_zone=when.time_zone, gap=when.gap, fold=when.fold, created_us=created_us, seed=seed)
+    setting = _setting(when, created_us, seed)
     rules = tuple(_at(f"triggers[{index}]", trigger, setting) for index, trigger in enumerate(when.triggers))
-    rule: Rule = rules[0] if len(rules) == 1 else Union(rules)
+    return _limited(when, rules[0] if len(rules) == 1 else Union(rules), setting)
+
+
+def _setting(when: When, created_us: int, seed: int) -> Setting:
+    return Setting(time_zone=when.time_zone, gap=when.gap, fold=when.fold, created_us=created_us, seed=seed, start_us=when.start_us)
+
+
+def _limited(when: When, rule: Rule, setting: Setting) -> Rule:
     excluded = tuple(_at(f"exclusions[{index}]", trigger, setting) for index, trigger in enumerate(when.exclusions))
     if excluded:
         rule = Excluding(rule, tuple(_exclusion(out) for out in excluded))
     if when.start_us is not None or when.end_us is not None:
         rule = Bounded(rule, when.start_us, when.end_us)
     return rule
+
+
+def _depends_on_creation(trigger: Known) -> bool:
+    return isinstance(trigger, Recurrence) or (isinstance(trigger, Interval) and trigger.anchor_us is None)
 
 
 def _known(trigger: Trigger) -> Known:
@@ -211,4 +236,6 @@ def _local_once(once: LocalOnce, setting: Setting) -> Rule:
 
 def _exclusion(rule: Rule) -> Exclusion:
     """A rule of whole days leaves out its days, any other its very instants."""
+    if isinstance(rule, WholeDays):
+        return ExcludedDates(rule, rule.zone)
     return ExcludedDays(rule) if isinstance(rule, FieldRule) and rule.is_whole_days else ExcludedInstants(rule)

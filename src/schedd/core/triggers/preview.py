@@ -8,9 +8,11 @@ from enum import StrEnum
 from schedd.core.model.when import When
 from schedd.core.triggers.compilation import compile_when
 from schedd.core.triggers.fields import FieldRule
+from schedd.core.triggers.recurrence import WholeDays
 from schedd.core.triggers.rule import Bounded, Excluding, Rule, Union
 from schedd.core.triggers.spread import due_us
 from schedd.core.triggers.zone import Zone
+from schedd.core.triggers.zonedtimes import ZonedTimes
 from schedd.core.triggers.zonename import zone_named
 
 
@@ -76,7 +78,9 @@ def _is_moved(rule: Rule, nominal_us: int) -> bool:
     match rule:
         case FieldRule():
             return rule.moved_from(nominal_us) is not None
-        case Bounded() | Excluding():
+        case ZonedTimes():
+            return rule.is_moved(nominal_us)
+        case Bounded() | Excluding() | WholeDays():
             return _is_moved(rule.rule, nominal_us)
         case Union():
             return any(_is_moved(part, nominal_us) for part in rule.rules)
