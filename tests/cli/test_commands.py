@@ -79,7 +79,7 @@ def test_help_is_fast_and_loads_no_grpc() -> None:
         (["apply", "-f", "x.yaml", "--prune"], 2, "go together"),
         (["apply", "-f", "/does/not/exist.yaml"], 1, "cannot be read"),
         (["schedule", "create", "a", "--cron", "@daily"], 2, "--http URL, or -- COMMAND"),
-        (["schedule", "create", "a", "--", "true"], 2, "--cron EXPR"),
+        (["schedule", "create", "a", "--", "true"], 2, "--schedule EXPR"),
         (["schedule", "update", "a"], 2, "say what to change"),
         (["context", "add", "x"], 2, "--server"),
         (["cron", "next", "61 * * * *"], 1, "minute is 0 to 59"),
@@ -226,6 +226,20 @@ def test_oncalendar_expression_is_explained_by_its_normal_form(capsys: pytest.Ca
     out = capsys.readouterr().out
 
     assert "normal form   Mon..Fri *-*-* 10:00:00" in out
+
+
+def test_expression_without_times_by_the_clock_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cron", "next", "@reboot"]) == 0
+    printed = capsys.readouterr()
+
+    assert (printed.out, printed.err) == ("", "cron's @reboot; it has no times by the clock\n")
+
+
+def test_recurrence_is_previewed(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "DTSTART:20260102T090000 RRULE:FREQ=MONTHLY;BYDAY=-1FR"
+    assert run(["cron", "next", text, "--tz", "Europe/Berlin", "--after", "2026-01-01", "-n", "2", "-o", "json"]) == 0
+
+    assert [item["utc"] for item in json.loads(capsys.readouterr().out)] == ["2026-01-30T08:00:00Z", "2026-02-27T08:00:00Z"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

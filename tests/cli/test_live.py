@@ -254,3 +254,13 @@ def test_dry_run_compares_with_the_stored_schedules_own_draw_and_says_when_it_is
     cut = Run(capfd, "apply", "-f", file, "--dry-run")
     assert "it fires too often to compare 30 days" in cut.out
     assert "… and " in cut.out
+
+
+def test_schedule_that_no_clock_fires_is_created_and_stays(capfd: pytest.CaptureFixture[str]) -> None:
+    made = Run(capfd, "schedule", "create", "warm-up", "--schedule", "@reboot", "--", "/bin/true")
+    assert (made.code, made.err) == (0, "warm-up created\n")
+    assert Run(capfd, "schedule", "create", "again", "--after-completion", "1h", "--", "/bin/true").code == 0
+    shown = json.loads(Run(capfd, "schedule", "get", "again", "-o", "json").out)
+    assert shown["triggers"] == [{"after_completion": {"delay": "3600s"}}]
+    assert shown["state"] == "SCHEDULE_STATE_ENABLED"
+    assert "next_time" in shown

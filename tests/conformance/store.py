@@ -382,6 +382,22 @@ class StoreSuite:
         assert len(await store.timers()) == 0
         assert await kinds(store, where("kind", "=", "SCHEDULE_DISABLED")) == [JournalKind.SCHEDULE_DISABLED]
 
+    async def test_last_finishes_gives_the_latest_end_also_of_what_did_not_run(self, store: Store) -> None:
+        one, two, three = await create(store, draft(1), draft(2), draft(3))
+        runs = [execution(10 + number, one, NOW_US + number) for number in range(3)]
+        await store.arm(armed(*runs, execution(20, two, NOW_US)))
+        skipped = ExecutionChange(
+            execution_id=11,
+            state=ExecutionState.FINISHED,
+            attempt=0,
+            outcome=Outcome.SKIPPED,
+            reason=Reason.OVERLAP,
+            finished_us=NOW_US + 9,
+        )
+        await store.record(RecordBatch(changes=(finish(runs[0], finished_us=NOW_US + 30), skipped)))
+        assert await store.last_finishes([one.row, two.row, three.row]) == {one.row: NOW_US + 30}
+        assert await store.last_finishes([]) == {}
+
     @pytest.mark.parametrize(
         ("matching", "found"),
         [

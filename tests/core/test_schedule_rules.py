@@ -22,7 +22,7 @@ from schedd.core.model.policy import (
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.target import HttpTarget, ProcessTarget, StatusRange
-from schedd.core.model.when import AfterCompletion, AtStart, Expression, When
+from schedd.core.model.when import Expression, When
 from schedd.core.retry import RETRYABLE
 from schedd.core.schedule_rules import check_change, check_pause, check_schedule
 
@@ -135,18 +135,6 @@ def test_check_accepts_policies_at_their_bounds() -> None:
     )
     assert wrong(replace(GOOD, policies=policies)) == set()
     assert wrong(replace(GOOD, policies=Policies(condition=DayFits(days=Expression(text="0 0 * * 1-5"))))) == set()
-
-
-@pytest.mark.parametrize(
-    ("when", "field"),
-    [
-        (When(triggers=(AtStart(),)), "triggers[0]"),
-        (When(triggers=(AfterCompletion(delay=timedelta(seconds=1)),)), "triggers[0]"),
-    ],
-)
-def test_check_refuses_what_is_not_built_yet(when: When, field: str) -> None:
-    violations = check_schedule(replace(GOOD, when=when), now_us=NOW)
-    assert [(violation.field, violation.reason) for violation in violations] == [(field, "NOT_BUILT_YET")]
 
 
 def test_change_of_the_rest_leaves_a_past_rule_alone() -> None:

@@ -226,6 +226,17 @@ async def test_restart_within_grace_fires_all_that_came_due_meanwhile(tmp_path: 
         assert target.nominal_s() == [60, 120, 180, 240]
 
 
+async def test_restart_with_an_armed_execution_blocks_no_later_one(tmp_path: Path) -> None:
+    clock = HandClock()
+    target = HandTarget(clock)
+    async with running(tmp_path / "db", clock=clock, target=target) as rig:
+        await rig.create("rate(1 minute)", policies=Policies(overlap=Overlap.SKIP))
+        await rig.run_until(59.7)
+    async with running(tmp_path / "db", clock=clock, target=target) as rig:
+        await rig.run_until(185)
+        assert target.nominal_s() == [60, 120, 180]
+
+
 async def test_restart_after_long_downtime_runs_the_latest_and_journals_one_range(tmp_path: Path) -> None:
     clock = HandClock()
     target = HandTarget(clock)

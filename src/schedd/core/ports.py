@@ -153,6 +153,9 @@ class Store(Protocol):
     async def last_runs(self, rows: Sequence[int]) -> Mapping[int, LastRun]:
         """The newest run of each of these schedules that has one."""
 
+    async def last_finishes(self, rows: Sequence[int]) -> Mapping[int, int]:
+        """When the newest executions of each of these schedules had all finished, of those that have finished any; UTC microseconds."""
+
     # Calendars
 
     async def create_calendar(self, calendar: Calendar, entry: JournalEntry, *, request: RequestMark | None = None) -> Calendar:

@@ -24,7 +24,7 @@ from schedd.core.model.policy import (
     TriggerSchedule,
 )
 from schedd.core.model.schedule import NAME_PATTERN, Schedule, ScheduleName
-from schedd.core.model.when import AfterCompletion, AtStart, When
+from schedd.core.model.when import When
 from schedd.core.retry import RETRYABLE
 from schedd.core.target_rules import check_target
 from schedd.core.triggers import NO_CALENDARS, Calendars, check_when
@@ -54,7 +54,6 @@ def check_schedule(draft: Schedule, *, now_us: int, calendars: Calendars = NO_CA
         *check_labels(draft.labels),
         *_description(draft.description),
         *check_when(draft.when, now_us=now_us, calendars=calendars),
-        *_not_built(draft.when),
         *(violation.within("target") for violation in check_target(draft.target, draft.labels)),
         *_policies(draft.policies),
     )
@@ -119,12 +118,6 @@ def _description(description: str) -> Iterator[FieldViolation]:
             reason="TOO_LONG",
             description=f"{len(description)} characters; at most {DESCRIPTION_MAX_CHARACTERS} are allowed",
         )
-
-
-def _not_built(when: When) -> Iterator[FieldViolation]:
-    for index, trigger in enumerate(when.triggers):
-        if isinstance(trigger, AfterCompletion | AtStart):
-            yield _unbuilt(f"triggers[{index}]", "delays after completion and @reboot come with a later release")
 
 
 def _policies(policies: Policies) -> Iterator[FieldViolation]:

@@ -16,7 +16,7 @@ from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.ports import Clock, Store
-from schedd.core.triggers import Calendars, compile_when
+from schedd.core.triggers import Calendars, clockless, compile_when
 from schedd.engine.almanac import Almanac
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.registry import Registry
@@ -117,12 +117,16 @@ class CalendarRegistry:
             if schedule.state is not ScheduleState.ENABLED:
                 continue
             rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=calendars)
-            for run in self._registry.armed(schedule.row):
+            # An occurrence that no clock yields stands: a start of the daemon, a completion.
+            by_clock = not clockless(schedule.when)
+            for run in self._registry.armed(schedule.row) if by_clock else ():
                 nominal_us = run.execution.nominal_us
                 if rule.next_after(nominal_us - 1) != nominal_us:
                     effects.takebacks.append(run)
             from_us = self._registry.decided_through_us(schedule.row, now_us)
-            effects.replanned.append(Replanned(row=schedule.row, planned_from_us=from_us, next_us=rule.next_after(from_us)))
+            effects.replanned.append(
+                Replanned(row=schedule.row, planned_from_us=from_us, next_us=rule.next_after(from_us) if by_clock else None)
+            )
         return effects
 
     async def _commit(self, change: CalendarChange, takebacks: Sequence[Run]) -> Calendar:

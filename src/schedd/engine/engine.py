@@ -25,6 +25,7 @@ from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.hub import Hub
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
+from schedd.engine.occasions import Occasions
 from schedd.engine.planner import Pace, Planner, armed_execution
 from schedd.engine.recorder import Recorder
 from schedd.engine.recovery import Recovery
@@ -82,9 +83,10 @@ class Engine:
         self.runs = Runs()
         self.timeline = Timeline()
         self.almanac = Almanac(store, clock, holidays if holidays is not None else NoHolidays())
-        self.definitions = Definitions(store, self.almanac, capacity=settings.definitions_kept)
+        self.occasions = Occasions(clock, self.runs, self.timeline, self.almanac)
+        self.definitions = Definitions(store, self.almanac, self.occasions, capacity=settings.definitions_kept)
         self.recorder = Recorder(store, self.runs, clock, linger=settings.record_linger)
-        self.keeper = Keeper(store, clock, self.runs)
+        self.keeper = Keeper(store, clock, self.runs, self.occasions)
         self.dispatcher = Dispatcher(
             clock=clock,
             runs=self.runs,
@@ -105,6 +107,7 @@ class Engine:
             keeper=self.keeper,
             recorder=self.recorder,
             housekeeper=self.housekeeper,
+            occasions=self.occasions,
             pace=settings.pace,
         )
         self.registry = Registry(
@@ -117,11 +120,12 @@ class Engine:
             planner=self.planner,
             dispatcher=self.dispatcher,
             keeper=self.keeper,
+            occasions=self.occasions,
         )
         self.calendars = CalendarRegistry(
             store=store, clock=clock, almanac=self.almanac, registry=self.registry, runs=self.runs, dispatcher=self.dispatcher
         )
-        self.keeper.connect(self.registry.change)
+        self.keeper.connect(self.registry.change, self.planner.wake)
         self._clock_watch = ClockWatch(clock, self.planner, self.recorder)
         self._pace = settings.pace
 
@@ -138,6 +142,7 @@ class Engine:
             dispatcher=self.dispatcher,
             recorder=self.recorder,
             keeper=self.keeper,
+            occasions=self.occasions,
             pace=self._pace,
         )
         await recovery.run_once()

@@ -17,6 +17,7 @@ from schedd.core.model.policy import AfterLastRun
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.ports import Clock, Store
+from schedd.engine.occasions import Occasions
 from schedd.engine.runs import Runs
 
 _AT_ONCE = 256
@@ -37,28 +38,38 @@ class _Quarantine:
 class Keeper:
     """Collects rows that want a change, and makes the changes in its own time; the planner and the dispatcher never wait for them."""
 
-    def __init__(self, store: Store, clock: Clock, runs: Runs) -> None:
+    def __init__(self, store: Store, clock: Clock, runs: Runs, occasions: Occasions) -> None:
         self._store = store
         self._clock = clock
         self._runs = runs
+        self._occasions = occasions
         self._change: ChangeSchedule | None = None
+        self._wake_planner: Callable[[], None] | None = None
         self._alarm = clock.alarm()
         self._without_occurrences: set[int] = set()
         self._completed: set[int] = set()
         self._faulty: dict[int, _Quarantine] = {}
         self._pauses: list[tuple[int, int]] = []
 
-    def connect(self, change: ChangeSchedule) -> None:
-        """Set how a change is made."""
+    def connect(self, change: ChangeSchedule, wake_planner: Callable[[], None]) -> None:
+        """Set how a change is made, and how the planner learns that the timeline has changed."""
         self._change = change
+        self._wake_planner = wake_planner
 
     def no_more_occurrences(self, row: int) -> None:
-        """The schedule's rule has ended; it is completed as soon as nothing of it is unfinished."""
+        """The schedule's rule has ended; it is completed as soon as nothing of it is unfinished, unless an occasion may come."""
+        if self._occasions.awaits(row):
+            return
         self._without_occurrences.add(row)
         self.execution_finished(row)
 
     def execution_finished(self, row: int) -> None:
         """An execution of the schedule has left memory."""
+        if self._occasions.completed(row):
+            assert self._wake_planner is not None, "connect() comes first"
+            self._wake_planner()
+        elif self._occasions.is_over(row):
+            self._without_occurrences.add(row)
         if row in self._without_occurrences and not self._runs.of_schedule(row):
             self._completed.add(row)
             self._alarm.ring()

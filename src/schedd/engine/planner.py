@@ -26,6 +26,7 @@ from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.keeper import Keeper
+from schedd.engine.occasions import Occasions
 from schedd.engine.recorder import Recorder
 from schedd.engine.runs import Run
 
@@ -72,6 +73,7 @@ class Planner:
         keeper: Keeper,
         recorder: Recorder,
         housekeeper: Housekeeper,
+        occasions: Occasions,
         pace: Pace,
     ) -> None:
         self._store = store
@@ -83,6 +85,7 @@ class Planner:
         self._keeper = keeper
         self._recorder = recorder
         self._housekeeper = housekeeper
+        self._occasions = occasions
         self._stopped = False
         self._horizon_us = pace.horizon // _MICROSECOND
         self._interval_us = pace.interval // _MICROSECOND
@@ -140,6 +143,7 @@ class Planner:
             if index % _DECIDED_AT_ONCE == 0:
                 await self._clock.sleep(_NO_TIME)  # What has come due meanwhile does not wait for the whole round.
         mark_us = self._mark(through_us, (next_us for _, next_us in decided.following))
+        self._occasions.decided_through_us = mark_us
         armed = await self._arm(
             ArmBatch(
                 executions=tuple(run.execution for run in decided.runs),
@@ -179,6 +183,13 @@ class Planner:
 
     def _plan(self, decided: _Round, definition: Definition, nominal_us: int, now_us: int) -> None:
         schedule = definition.schedule
+        if self._occasions.knows(schedule.row):
+            # A completion may have moved an occasion since this round took it from the timeline.
+            first_us = definition.rule.next_after(nominal_us - 1)
+            if first_us is None:
+                decided.ended.append(definition)
+                return
+            nominal_us = first_us
         planned = plan(
             definition.rule,
             schedule.policies.catch_up,
@@ -189,10 +200,11 @@ class Planner:
         )
         decided.runs += [Run(armed_execution(definition, self._ids.new_id(), fire_us, now_us), definition) for fire_us in planned.fires]
         decided.entries += [missed_entry(schedule, range_, now_us) for range_ in planned.left_out]
-        if planned.next_us is None:
+        next_us = self._occasions.decided(schedule.row, planned.fires, planned.next_us)
+        if next_us is None:
             decided.ended.append(definition)
         else:
-            decided.following.append((schedule, planned.next_us))
+            decided.following.append((schedule, next_us))
 
     def _mark(self, through_us: int, following: Iterable[int]) -> int:
         """Everything up to here is decided: not what the timeline still holds, nor what this round has left for the next."""
@@ -218,20 +230,27 @@ class Planner:
         disarmed = False
         for run in decided.runs:
             if run.id not in armed:
-                continue
-            if run.row in self._changed:
+                self._keeper.execution_finished(run.row)  # It was there already: nothing more will be heard of it.
+            elif run.row in self._changed:
                 self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, self._clock.now_us())
                 disarmed = True
             else:
                 self._dispatcher.add(run)
         for schedule, next_us in decided.following:
             if schedule.row not in self._changed:
-                self._timeline.set(schedule.row, next_us)
-                self._housekeeper.timer_moved(schedule.row, schedule.generation)
+                self._follow(schedule, self._occasions.earliest(schedule.row, next_us))
         for definition in decided.ended:
             if definition.schedule.row not in self._changed:
-                self._keeper.no_more_occurrences(definition.schedule.row)
+                self._follow(definition.schedule, self._occasions.earliest(definition.schedule.row, None))
         return disarmed
+
+    def _follow(self, schedule: Schedule, next_us: int | None) -> None:
+        if next_us is None:
+            self._keeper.no_more_occurrences(schedule.row)
+            return
+        self._timeline.set(schedule.row, next_us)
+        if not self._occasions.knows(schedule.row):
+            self._housekeeper.timer_moved(schedule.row, schedule.generation)
 
 
 def armed_execution(definition: Definition, execution_id: int, nominal_us: int, now_us: int, *, cause: Cause = Cause.SCHEDULE) -> Execution:

@@ -18,10 +18,12 @@ from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.planning import misfire_reason
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import Timeline
+from schedd.core.triggers import clockless
 from schedd.engine.almanac import Almanac
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
+from schedd.engine.occasions import Occasions
 from schedd.engine.planner import Pace, Planner
 from schedd.engine.recorder import Recorder
 from schedd.engine.runs import Run, Runs
@@ -48,6 +50,7 @@ class Recovery:
         dispatcher: Dispatcher,
         recorder: Recorder,
         keeper: Keeper,
+        occasions: Occasions,
         pace: Pace,
     ) -> None:
         self._store = store
@@ -60,6 +63,8 @@ class Recovery:
         self._dispatcher = dispatcher
         self._recorder = recorder
         self._keeper = keeper
+        self._occasions = occasions
+        self._ended_now: set[int] = set()
         self._horizon_us = int(pace.horizon.total_seconds() * 1e6)
 
     async def run_once(self) -> None:
@@ -67,6 +72,7 @@ class Recovery:
         mark_us = await self._store.planned_through_us()
         self._planner.planned_through_us = mark_us
         await self._almanac.load()
+        self._occasions.start(mark_us)
         await self._take_up_unfinished()
         await self._fill_timeline(mark_us)
         await self._watch_pauses()
@@ -94,8 +100,11 @@ class Recovery:
             self._dispatcher.interrupted(run, _INTERRUPTED, now_us)
         elif run.state is ExecutionState.ARMED and run.execution.generation != run.definition.schedule.generation:
             self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, now_us)
+            return
         else:
             self._wait_or_miss(run, now_us)
+        if not self._runs.holds(run):
+            self._ended_now.add(run.row)
 
     def _wait_or_miss(self, run: Run, now_us: int) -> None:
         """What was armed and not started is a misfire if the daemon was away too long, and goes by the catch-up policy."""
@@ -127,6 +136,7 @@ class Recovery:
 
     async def _recompute(self, stale: Sequence[tuple[int, int]]) -> None:
         definitions = await self._definitions.load(row for row, _ in stale)
+        await self._enter_occasions([definition for definition in definitions.values() if isinstance(definition, Definition)])
         for row, from_us in stale:
             definition = definitions.get(row)
             if isinstance(definition, StoredDataError):
@@ -137,6 +147,16 @@ class Recovery:
                     self._keeper.no_more_occurrences(row)
                 else:
                     self._timeline.set(row, next_us)
+
+    async def _enter_occasions(self, definitions: Sequence[Definition]) -> None:
+        """What is no clock's: every schedule that has some is among those recomputed, for none of its times is stored."""
+        kinds = {definition.schedule.row: clockless(definition.schedule.when) for definition in definitions}
+        finished = await self._store.last_finishes([row for row, kind in kinds.items() if kind.delay is not None])
+        now_us = self._clock.now_us()
+        for definition in definitions:
+            row = definition.schedule.row
+            if kinds[row]:
+                self._occasions.enter(definition.schedule, completed_us=now_us if row in self._ended_now else finished.get(row))
 
     async def _watch_pauses(self) -> None:
         paused = (Comparison(field="state", operator=Operator.EQUAL, value=ScheduleState.PAUSED),)

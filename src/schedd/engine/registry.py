@@ -12,11 +12,12 @@ from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import NEVER, Timeline
-from schedd.core.triggers import Calendars, compile_when
+from schedd.core.triggers import Calendars, clockless, compile_when
 from schedd.engine.almanac import Almanac
 from schedd.engine.definitions import Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
+from schedd.engine.occasions import Occasions
 from schedd.engine.planner import Planner
 from schedd.engine.runs import Run, Runs
 
@@ -36,6 +37,7 @@ class Registry:
         planner: Planner,
         dispatcher: Dispatcher,
         keeper: Keeper,
+        occasions: Occasions,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -46,13 +48,14 @@ class Registry:
         self._planner = planner
         self._dispatcher = dispatcher
         self._keeper = keeper
+        self._occasions = occasions
 
     async def create(
         self, drafts: Sequence[Schedule], entries: Sequence[JournalEntry], *, request: RequestMark | None = None
     ) -> tuple[Schedule, ...]:
         """Store valid new schedules, all or none, and start them. Raises: as `Store.create_schedules`; ExpressionError."""
         firsts = [first_nominal_us(draft, self._almanac.calendars) for draft in drafts]
-        new = [NewSchedule(schedule=draft, next_us=next_us) for draft, next_us in zip(drafts, firsts, strict=True)]
+        new = [NewSchedule(schedule=draft, next_us=_stored_us(draft, first)) for draft, first in zip(drafts, firsts, strict=True)]
         stored = await self._store.create_schedules(new, entries, request=request)
         for draft, schedule, next_us in zip(drafts, stored, firsts, strict=True):
             if schedule.uid == draft.uid:  # Not so when the request was a repetition, and this its first answer.
@@ -80,7 +83,7 @@ class Registry:
         takebacks = [run.entry(JournalKind.EXECUTION_DISARMED, now_us)._replace(reason=Reason.SCHEDULE_CHANGED) for run in armed]
         change = ScheduleChange(
             schedule=following,
-            next_us=next_us,
+            next_us=_stored_us(following, next_us),
             entries=(*entries, *takebacks),
             disarmed=tuple(run.id for run in armed),
             request=request,
@@ -144,6 +147,11 @@ class Registry:
         row = schedule.row
         self._planner.schedule_changed(row)
         self._keeper.schedule_changed(schedule)
+        if schedule.state is ScheduleState.ENABLED:
+            self._occasions.enter(schedule)
+            next_us = self._occasions.first_after(row, schedule.planned_from_us, next_us)
+        else:
+            self._occasions.leave(row)
         previous = self._definitions.forget(row)
         if schedule.state is ScheduleState.ENABLED and next_us is not None:
             self._definitions.put(schedule, previous_success_us=previous.previous_success_us if previous else None)
@@ -158,8 +166,13 @@ class Registry:
                     self._dispatcher.cancel(run, DAEMON, Reason.DELETED)
 
 
+def _stored_us(schedule: Schedule, next_us: int | None) -> int | None:
+    """What is stored as the next nominal time: nothing where it depends on more than the clock, and is found anew at each start."""
+    return None if clockless(schedule.when) else next_us
+
+
 def first_nominal_us(schedule: Schedule, calendars: Calendars) -> int | None:
-    """The first occurrence that is this definition's business; None if there is none, or if the schedule is not enabled."""
+    """The first occurrence by the clock that is this definition's business; None if there is none, or if the schedule is not enabled."""
     if schedule.state is not ScheduleState.ENABLED:
         return None
     rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=calendars)

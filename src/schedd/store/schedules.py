@@ -28,6 +28,15 @@ _LAST_RUNS = f"""
         WHERE schedule_uid = s.uid AND state = 'FINISHED' AND started_us IS NOT NULL ORDER BY nominal_us DESC LIMIT 1
     )
 """
+_LAST_FINISHES = """
+    SELECT s.row, (
+        SELECT max(finished_us) FROM (
+            SELECT finished_us FROM executions WHERE schedule_uid = s.uid AND state = 'FINISHED' ORDER BY nominal_us DESC LIMIT 8
+        )
+    ) AS finished_us
+    FROM json_each(?) AS wanted CROSS JOIN schedules AS s ON s.row = wanted.value
+    WHERE finished_us IS NOT NULL
+"""
 _NOT_DELETED = search.Condition(text="s.tombstone = 0")
 
 
@@ -72,6 +81,11 @@ async def last_runs(reader: Reader, wanted: Sequence[int]) -> Mapping[int, LastR
     """The newest finished execution that ran, and the newest success, by the schedules' rows."""
     found = await reader.readable(_LAST_RUNS, (codec.encode(wanted),), _last_run)
     return {run.execution.schedule_row: run for run in found}
+
+
+async def last_finishes(reader: Reader, wanted: Sequence[int]) -> Mapping[int, int]:
+    """The latest end among the newest finished executions, by the schedules' rows."""
+    return dict(await reader.all(_LAST_FINISHES, (codec.encode(wanted),)))
 
 
 def _last_run(row: Row) -> LastRun:

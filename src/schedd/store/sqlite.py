@@ -152,6 +152,13 @@ class SqliteStore:
             found |= await schedules.last_runs(self._lookups, rows[start : start + LOOKUP_ROWS])
         return found
 
+    async def last_finishes(self, rows: Sequence[int]) -> Mapping[int, int]:
+        """When the newest executions of each of these schedules had all finished."""
+        found: dict[int, int] = {}
+        for start in range(0, len(rows), LOOKUP_ROWS):
+            found |= await schedules.last_finishes(self._lookups, rows[start : start + LOOKUP_ROWS])
+        return found
+
     # Calendars
 
     async def create_calendar(self, calendar: Calendar, entry: JournalEntry, *, request: RequestMark | None = None) -> Calendar:

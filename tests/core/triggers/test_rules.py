@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -26,7 +27,8 @@ from schedd.core.model.when import (
     Trigger,
     When,
 )
-from schedd.core.triggers import Effect, Rule, check_when, compile_when, described, due_us, pointed, preview
+from schedd.core.triggers import Effect, Rule, check_when, clockless, compile_when, described, due_us, pointed, preview, within_limits
+from schedd.core.triggers.rule import Instants
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ZONES = ["UTC", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kolkata", "America/Sao_Paulo"]
@@ -211,6 +213,32 @@ def test_what_the_clock_does_not_fire_has_no_times() -> None:
         assert check_when(When(triggers=(trigger,)), now_us=NOW) == ()
 
 
+@pytest.mark.parametrize("delay", [timedelta(0), timedelta(days=3661)])
+def test_delay_out_of_bounds_is_refused(delay: timedelta) -> None:
+    [violation] = check_when(When(triggers=(AfterCompletion(delay=delay),)), now_us=NOW)
+    assert (violation.field, violation.reason) == ("triggers[0]", "INVALID_EXPRESSION")
+
+
+@pytest.mark.parametrize("trigger", [AtStart(), AfterCompletion(delay=timedelta(hours=1)), Expression(text="@reboot")])
+def test_what_no_clock_fires_is_no_exclusion(trigger: Trigger) -> None:
+    [violation] = check_when(When(triggers=(Cron(text="@daily"),), exclusions=(trigger,)), now_us=NOW)
+    assert violation.field == "exclusions[0]"
+
+
+def test_clockless_gives_the_shortest_delay_and_whether_a_start_fires() -> None:
+    delays = tuple(AfterCompletion(delay=timedelta(hours=hours)) for hours in (2, 1))
+    kind = clockless(When(triggers=(Expression(text="@daily"), *delays)))
+    assert (bool(kind), kind.at_start, kind.delay) == (True, False, timedelta(hours=1))
+    assert clockless(when("@reboot")).at_start
+    assert not clockless(when("@daily"))
+
+
+def test_another_rule_is_put_within_the_limits_of_a_schedule() -> None:
+    limits = replace(when("@daily"), exclusions=(Once(times_us=(NOW + 5,)),), end_us=NOW + 9)
+    limited = within_limits(limits, Instants((NOW + 5, NOW + 7, NOW + 9)), created_us=0, seed=0)
+    assert [limited.next_after(at_us) for at_us in (NOW, NOW + 7)] == [NOW + 7, None]
+
+
 def test_hash_token_is_stable_and_differs_between_seeds() -> None:
     when_h = When(triggers=(Cron(text="H H * * *"),))
     firsts = {compile_when(when_h, created_us=0, seed=seed).next_after(NOW) for seed in range(50)}
@@ -239,7 +267,6 @@ def test_day_match_and_wants_both_fields() -> None:
         ("@every 1x", "every", ""),
         ("@every 999999999999w", "every", ""),
         ("* * * *", "expression", ""),
-        ("FREQ=DAILY", "expression", "cron"),
     ],
 )
 def test_wrong_expression_names_its_part_and_suggests(text: str, part: str, suggestion: str) -> None:

@@ -23,7 +23,7 @@ from schedd.core.triggers import compile_when, normal_form
 ROOT = Path(__file__).parents[3]
 VECTORS = Path(os.environ.get("SCHEDD_VECTORS", ROOT.parent / "shared" / "vectors"))
 DEVIATIONS = tomllib.loads((ROOT / "tests" / "golden" / "deviations.toml").read_text(encoding="utf-8"))
-BUILT = {"unix5", "unix5+ext", "cron6-sec-first", "macro", "aws", "systemd-oncalendar"}
+BUILT = {"rrule", "unix5", "unix5+ext", "cron6-sec-first", "macro", "aws", "systemd-oncalendar"}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -20,13 +20,15 @@ from schedd.cli.session import Session
 schedctl schedule create tee-time --cron '0 6 * * *' --tz America/New_York --http https://example.com/check
 schedctl schedule create report --schedule 'Mon..Fri *-*-* 09:00' -- /usr/bin/true
 schedctl schedule create heartbeat --every 30s -- /usr/bin/true
+schedctl schedule create warm-up --schedule @reboot -- /usr/local/bin/warm-up
 schedctl schedule create reminder --at 2026-12-24T09:00:00 --tz Europe/Berlin --http https://example.com/hook --body 'Lunch!'
 """,
 )
 @click.argument("name")
 @click.argument("argv", nargs=-1, metavar="[-- COMMAND [ARGUMENT]...]")
-@click.option("--schedule", "--cron", "cron", metavar="EXPR", help="An expression: cron, a macro, cron(…), rate(…), at(…) or OnCalendar.")
+@click.option("--schedule", "--cron", "schedule", metavar="EXPR", help="Any expression: cron, @reboot, cron(…), OnCalendar, an RRULE.")
 @click.option("--every", metavar="TIME", help="An interval, such as 30s.")
+@click.option("--after-completion", metavar="TIME", help="That long after each run has ended, such as 10m.")
 @click.option("--at", metavar="TIME", help="Once, at this time; in the zone, unless it has an offset.")
 @click.option("-z", "--tz", metavar="ZONE", help="The IANA zone of local times; UTC if not given.")
 @click.option("--http", "url", metavar="URL", help="Send an HTTP request there, in place of running a command.")
@@ -42,7 +44,7 @@ schedctl schedule create reminder --at 2026-12-24T09:00:00 --tz Europe/Berlin --
 def create(session: Session, /, name: str, argv: tuple[str, ...], dry_run: bool, attempt_timeout: timedelta | None, **given: Any) -> None:
     """Create one schedule from the command line.
 
-    Say when with --schedule, --every or --at, and what with --http or, after --, a command that runs without a shell.
+    Say when with --schedule, --every, --after-completion or --at, and what with --http or, after --, a command that runs without a shell.
     """
     from schedd.cli.manifest import read_one
     from schedd.cli.previews import occurrence_lines
@@ -71,9 +73,9 @@ def create(session: Session, /, name: str, argv: tuple[str, ...], dry_run: bool,
 
 def _document(name: str, argv: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
     """What was given, as a schedule of a schedules file."""
-    times = {key: given[key] for key in ("cron", "every", "at") if given[key]}
+    times = {key: given[key] for key in ("schedule", "every", "after_completion", "at") if given[key]}
     if len(times) != 1:
-        raise UsageFault("say when, in one way: --schedule EXPR or --cron EXPR, --every TIME or --at TIME")
+        raise UsageFault("say when, in one way: --schedule EXPR or --cron EXPR, --every TIME, --after-completion TIME or --at TIME")
     if bool(given["url"]) == bool(argv):
         raise UsageFault("say what, in one way: --http URL, or -- COMMAND")
     document: dict[str, Any] = {"name": schedule_name(name), **_when(times)}
@@ -85,9 +87,8 @@ def _document(name: str, argv: tuple[str, ...], given: dict[str, Any]) -> dict[s
     return document | _target(argv, given)
 
 
-def _when(times: dict[str, str]) -> dict[str, str]:
-    # --schedule, also as --cron, takes whatever the language has, so it is an expression, not a cron trigger alone.
-    return {"schedule" if key == "cron" else key: value for key, value in times.items()}
+def _when(times: dict[str, str]) -> dict[str, Any]:
+    return {"triggers": [times]} if "after_completion" in times else dict(times)
 
 
 def _target(argv: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:

@@ -93,6 +93,7 @@ def explain(session: Session, expression: str, tz: str, count: int, after: str |
     examples="""
 schedctl cron next '0 6 * * *' --tz America/New_York
 schedctl cron next '30 2 * * *' --tz America/New_York --after 2026-03-07 -n 3
+schedctl cron next 'FREQ=MONTHLY;BYDAY=-1FR' --tz Europe/Berlin
 schedctl cron next 'at(2026-12-24T09:00:00)' -o json
 schedctl cron next --batch < expressions.jsonl
 """,
@@ -118,6 +119,11 @@ def next_times(session: Session, expression: str | None, tz: str, count: int, af
     if expression is None:
         raise UsageFault("say which expression, or --batch for those on stdin")
     instants = _preview(_checked(expression, tz, start_us), start_us, count)
+    if not instants:
+        from schedd.core.model.when import Expression
+        from schedd.core.triggers import dialect_of
+
+        session.out.note(f"{dialect_of(Expression(text=expression)).words}; it has no times by the clock")
     if session.format in (Format.JSON, Format.YAML):
         session.out.data([_as_data(item) for item in instants])
     elif session.format is Format.NAME:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from schedd.core.triggers.calendars import NO_CALENDARS, CalendarDays, Calendars, calendar_days, used_calendars
 from schedd.core.triggers.checking import check_when
 from schedd.core.triggers.civil import LAST_US
-from schedd.core.triggers.compilation import compile_when
+from schedd.core.triggers.clockless import Clockless, clockless
+from schedd.core.triggers.compilation import compile_when, within_limits
 from schedd.core.triggers.dialect import Dialect, dialect_of
 from schedd.core.triggers.notes import notes
 from schedd.core.triggers.oncalendar import normal_form
@@ -22,12 +23,14 @@ __all__ = [
     "NO_CALENDARS",
     "CalendarDays",
     "Calendars",
+    "Clockless",
     "Dialect",
     "Effect",
     "Instant",
     "Rule",
     "calendar_days",
     "check_when",
+    "clockless",
     "compile_when",
     "described",
     "dialect_of",
@@ -39,5 +42,6 @@ __all__ = [
     "recognise",
     "sentence",
     "used_calendars",
+    "within_limits",
     "zone_data_version",
 ]

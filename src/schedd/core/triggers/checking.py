@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from schedd.core.errors import ExpressionError, FieldViolation
-from schedd.core.model.when import AfterCompletion, AtStart, Expression, SpreadMode, Trigger, When
+from schedd.core.model.when import Expression, SpreadMode, Trigger, When
 from schedd.core.triggers.calendars import NO_CALENDARS, Calendars
+from schedd.core.triggers.clockless import clockless, is_clockless
 from schedd.core.triggers.compilation import Setting, compile_when, rule_of
 from schedd.core.triggers.pointing import described
-from schedd.core.triggers.recognition import recognise
 from schedd.core.triggers.zonename import zone_named
 
 TRIGGERS_MAX = 32
@@ -36,7 +36,7 @@ def _check(when: When, now_us: int, calendars: Calendars) -> Iterator[FieldViola
     faults += _calendars("exclude_calendars", when.exclude_calendars, calendars)
     faults += _calendars("include_calendars", when.include_calendars, calendars)
     yield from faults
-    if faults or _fires_by_itself(when):
+    if faults or clockless(when):
         return
     if compile_when(when, created_us=now_us, seed=0, calendars=calendars).next_after(now_us) is None:
         left_out = ", and outside of what its calendars leave out" if when.exclude_calendars or when.include_calendars else ""
@@ -45,12 +45,6 @@ def _check(when: When, now_us: int, calendars: Calendars) -> Iterator[FieldViola
             reason="NEVER_FIRES",
             description=f"no occurrence lies in the future and within start_time and end_time{left_out}, so this would never fire",
         )
-
-
-def _fires_by_itself(when: When) -> bool:
-    """Whether something other than the clock fires it: a start of the daemon, a completion."""
-    known = (recognise(trigger.text) if isinstance(trigger, Expression) else trigger for trigger in when.triggers)
-    return any(isinstance(trigger, AfterCompletion | AtStart) for trigger in known)
 
 
 def _zone(when: When) -> Iterator[FieldViolation]:
@@ -98,10 +92,16 @@ def _count(field: str, triggers: tuple[Trigger, ...], *, least: int) -> Iterator
 
 
 def _expressions(field: str, triggers: tuple[Trigger, ...], when: When, now_us: int) -> Iterator[FieldViolation]:
-    setting = Setting(time_zone=when.time_zone, gap=when.gap, fold=when.fold, created_us=now_us, seed=0)
+    setting = Setting(time_zone=when.time_zone, gap=when.gap, fold=when.fold, created_us=now_us, seed=0, start_us=when.start_us)
     for index, trigger in enumerate(triggers):
         try:
             rule_of(trigger, setting)
+            if field == "exclusions" and is_clockless(trigger):
+                yield FieldViolation(
+                    field=f"exclusions[{index}]",
+                    reason="INVALID_EXPRESSION",
+                    description="a start of the daemon or a completion has no times that could be left out; a cron expression has",
+                )
         except ExpressionError as error:
             inner = ".expression" if isinstance(trigger, Expression) else ""
             yield FieldViolation(field=f"{field}[{index}]{inner}", reason="INVALID_EXPRESSION", description=described(error))

@@ -29,15 +29,18 @@ from schedd.core.model.when import (
 )
 from schedd.core.triggers.calendars import NO_CALENDARS, CalendarDays, Calendars, left_out_by
 from schedd.core.triggers.civil import FIRST_US, FIRST_YEAR, LAST_US, LAST_YEAR
+from schedd.core.triggers.clockless import check_delay
 from schedd.core.triggers.cron import parse_cron, uses_seed
 from schedd.core.triggers.eventbridge import parse_eventbridge_cron
 from schedd.core.triggers.fields import ExcludedDays, FieldRule, Fields
 from schedd.core.triggers.interval import LONGEST, SHORTEST, IntervalRule
 from schedd.core.triggers.oncalendar import parse_oncalendar
 from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, Recognised, recognise
+from schedd.core.triggers.recurrence import ExcludedDates, WholeDays, compile_recurrence
 from schedd.core.triggers.rule import NEVER, Bounded, ExcludedInstants, Excluding, Exclusion, Instants, Rule, Union
 from schedd.core.triggers.shift import Shifted
 from schedd.core.triggers.timeset import LeftOut
+from schedd.core.triggers.zonedtimes import Place
 from schedd.core.triggers.zonename import zone_named
 
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -48,13 +51,19 @@ Known = Recognised | AfterCompletion
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What a trigger is compiled in. `created_us` and `seed` are 0 for triggers that do not depend on them."""
+    """What a trigger is compiled in. `created_us`, `seed` and `start_us` count only for triggers that depend on them."""
 
     time_zone: str
     gap: GapPolicy
     fold: FoldPolicy
     created_us: int
     seed: int
+    start_us: int | None = None
+
+    @property
+    def begin_us(self) -> int:
+        """The schedule's start, or its creation."""
+        return self.created_us if self.start_us is None else self.start_us
 
 
 def compile_when(when: When, *, created_us: int, seed: int, calendars: Calendars = NO_CALENDARS) -> Rule:
@@ -71,11 +80,22 @@ def compile_when(when: When, *, created_us: int, seed: int, calendars: Calendars
         return _compile(when, 0, 0)  # Meets the same fault, and names the trigger that has it.
     return _compile(
         when,
-        created_us if any(isinstance(trigger, Interval) and trigger.anchor_us is None for trigger in both) else 0,
+        created_us if any(_depends_on_creation(trigger) for trigger in both) else 0,
         seed if any(isinstance(trigger, Cron) and uses_seed(trigger.text) for trigger in both) else 0,
-        tuple(calendars.named(name, f"exclude_calendars[{index}]") for index, name in enumerate(when.exclude_calendars)),
-        tuple(calendars.named(name, f"include_calendars[{index}]") for index, name in enumerate(when.include_calendars)),
+        _named(when.exclude_calendars, "exclude_calendars", calendars),
+        _named(when.include_calendars, "include_calendars", calendars),
     )
+
+
+def within_limits(when: When, rule: Rule, *, created_us: int, seed: int, calendars: Calendars = NO_CALENDARS) -> Rule:
+    """Another rule, under the exclusions, calendars and bounds of a schedule; nothing of it is shifted. Raises: ExpressionError."""
+    zone_named(when.time_zone)
+    exclusions = _exclusions(when, _setting(when, created_us, seed))
+    excluded = _named(when.exclude_calendars, "exclude_calendars", calendars)
+    included = _named(when.include_calendars, "include_calendars", calendars)
+    if excluded or included:
+        exclusions = (*exclusions, LeftOut(left_out_by(excluded, included, when.time_zone)))
+    return _limited(rule, when, exclusions)
 
 
 def rule_of(trigger: Trigger, setting: Setting) -> Rule:
@@ -99,14 +119,13 @@ def rule_of(trigger: Trigger, setting: Setting) -> Rule:
         case OnCalendar():
             return _calendar_rule(known, setting)
         case Recurrence():
-            raise ExpressionError(
-                text=known.text,
-                part="expression",
-                reason="RFC 5545 recurrences come with a later release",
-                length=max(1, len(known.text)),
-                suggestion="a cron expression, such as `30 4 * * 1-5`, says much of it",
+            return compile_recurrence(
+                known.text, Place(zone=zone_named(setting.time_zone), gap=setting.gap, fold=setting.fold), setting.begin_us
             )
-        case AfterCompletion() | AtStart():
+        case AfterCompletion():
+            check_delay(known.delay)
+            return NEVER
+        case AtStart():
             return NEVER
         case _:
             assert_never(known)
@@ -117,10 +136,10 @@ def _compile(
     when: When, created_us: int, seed: int, excluded: tuple[CalendarDays, ...] = (), included: tuple[CalendarDays, ...] = ()
 ) -> Rule:
     zone_named(when.time_zone)
-    setting = Setting(time_zone=when.time_zone, gap=when.gap, fold=when.fold, created_us=created_us, seed=seed)
+    setting = _setting(when, created_us, seed)
     rules = tuple(_at(f"triggers[{index}]", trigger, setting) for index, trigger in enumerate(when.triggers))
     rule: Rule = rules[0] if len(rules) == 1 else Union(rules)
-    exclusions = tuple(_exclusion(_at(f"exclusions[{index}]", trigger, setting)) for index, trigger in enumerate(when.exclusions))
+    exclusions = _exclusions(when, setting)
     if not excluded and not included:
         return _limited(rule, when, exclusions)
     left_out = left_out_by(excluded, included, when.time_zone)
@@ -132,6 +151,18 @@ def _compile(
     return _limited(shifted, when, exclusions)
 
 
+def _setting(when: When, created_us: int, seed: int) -> Setting:
+    return Setting(time_zone=when.time_zone, gap=when.gap, fold=when.fold, created_us=created_us, seed=seed, start_us=when.start_us)
+
+
+def _named(names: tuple[str, ...], field: str, calendars: Calendars) -> tuple[CalendarDays, ...]:
+    return tuple(calendars.named(name, f"{field}[{index}]") for index, name in enumerate(names))
+
+
+def _exclusions(when: When, setting: Setting) -> tuple[Exclusion, ...]:
+    return tuple(_exclusion(_at(f"exclusions[{index}]", trigger, setting)) for index, trigger in enumerate(when.exclusions))
+
+
 def _limited(rule: Rule, when: When, exclusions: tuple[Exclusion, ...]) -> Rule:
     """The rule without what is excluded, within the bounds."""
     if exclusions:
@@ -139,6 +170,10 @@ def _limited(rule: Rule, when: When, exclusions: tuple[Exclusion, ...]) -> Rule:
     if when.start_us is not None or when.end_us is not None:
         rule = Bounded(rule, when.start_us, when.end_us)
     return rule
+
+
+def _depends_on_creation(trigger: Known) -> bool:
+    return isinstance(trigger, Recurrence) or (isinstance(trigger, Interval) and trigger.anchor_us is None)
 
 
 def _known(trigger: Trigger) -> Known:
@@ -233,4 +268,6 @@ def _local_once(once: LocalOnce, setting: Setting) -> Rule:
 
 def _exclusion(rule: Rule) -> Exclusion:
     """A rule of whole days leaves out its days, any other its very instants."""
+    if isinstance(rule, WholeDays):
+        return ExcludedDates(rule, rule.zone)
     return ExcludedDays(rule) if isinstance(rule, FieldRule) and rule.is_whole_days else ExcludedInstants(rule)

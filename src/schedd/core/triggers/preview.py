@@ -11,10 +11,12 @@ from schedd.core.model.when import CalendarShift, When
 from schedd.core.triggers.calendars import NO_CALENDARS, Calendars, left_out_by
 from schedd.core.triggers.compilation import compile_when
 from schedd.core.triggers.fields import FieldRule
+from schedd.core.triggers.recurrence import WholeDays
 from schedd.core.triggers.rule import Bounded, Excluding, Rule, Union
 from schedd.core.triggers.shift import Shifted
 from schedd.core.triggers.spread import due_us
 from schedd.core.triggers.zone import Zone
+from schedd.core.triggers.zonedtimes import ZonedTimes
 from schedd.core.triggers.zonename import zone_named
 
 
@@ -122,7 +124,9 @@ def _is_moved(rule: Rule, nominal_us: int) -> bool:
     match rule:
         case FieldRule():
             return rule.moved_from(nominal_us) is not None
-        case Bounded() | Excluding() | Shifted():
+        case ZonedTimes():
+            return rule.is_moved(nominal_us)
+        case Bounded() | Excluding() | Shifted() | WholeDays():
             return _is_moved(rule.rule, nominal_us)
         case Union():
             return any(_is_moved(part, nominal_us) for part in rule.rules)

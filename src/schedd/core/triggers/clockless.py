@@ -1,0 +1,51 @@
+"""Triggers that no clock fires: the daemon's start, and a delay after the completion of an execution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from schedd.core.errors import ExpressionError
+from schedd.core.model.when import AfterCompletion, AtStart, Expression, Trigger, When
+from schedd.core.triggers.recognition import recognise
+
+SHORTEST_DELAY: Final = timedelta(milliseconds=1)
+LONGEST_DELAY: Final = timedelta(days=3660)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clockless:
+    """What fires a schedule besides the clock. `delay` is the shortest of its delays after completion, None if it has none."""
+
+    at_start: bool
+    delay: timedelta | None
+
+    def __bool__(self) -> bool:
+        return self.at_start or self.delay is not None
+
+
+def clockless(when: When) -> Clockless:
+    """What fires a schedule besides the clock. Raises: ExpressionError for a trigger that cannot be read."""
+    triggers = tuple(recognise(trigger.text) if isinstance(trigger, Expression) else trigger for trigger in when.triggers)
+    delays = [trigger.delay for trigger in triggers if isinstance(trigger, AfterCompletion)]
+    return Clockless(at_start=any(isinstance(trigger, AtStart) for trigger in triggers), delay=min(delays, default=None))
+
+
+def is_clockless(trigger: Trigger) -> bool:
+    """Whether a trigger has no times of its own. Raises: ExpressionError for one that cannot be read."""
+    known = recognise(trigger.text) if isinstance(trigger, Expression) else trigger
+    return isinstance(known, AfterCompletion | AtStart)
+
+
+def check_delay(delay: timedelta) -> None:
+    """Raises: ExpressionError unless a delay is within its bounds."""
+    if not SHORTEST_DELAY <= delay <= LONGEST_DELAY:
+        text = str(delay)
+        raise ExpressionError(
+            text=text,
+            part="delay",
+            reason=f"`{text}` is not between 1 ms and {LONGEST_DELAY.days} days",
+            length=len(text),
+            suggestion="a delay such as 90 seconds or 1 hour",
+        )
