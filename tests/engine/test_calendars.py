@@ -17,7 +17,7 @@ from schedd.core.model.journal import JournalKind
 from schedd.core.model.query import Comparison, Operator, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget
-from schedd.core.model.when import CalendarShift, Expression, Spread, SpreadMode, When
+from schedd.core.model.when import AfterCompletion, CalendarShift, Expression, Spread, SpreadMode, When
 from schedd.core.triggers import Effect
 from schedd.daemon.publicholidays import PublicHolidays
 from schedd.service.asking import Asking
@@ -336,3 +336,16 @@ async def test_holidays_are_renewed_at_the_turn_of_the_year(tmp_path: Path) -> N
         await rig.settle()
         assert holidays.asked[-1] == (2027, 2048)
         assert len(await rig.schedules.preview_stored(made.name, after_us=None, count=1)) == 1
+
+
+async def test_delay_after_completion_waits_for_the_calendar_and_follows_its_change(tmp_path: Path) -> None:
+    async with running(tmp_path / "s.db") as rig:
+        await rig.calendars.create(calendar(WeeklyEntry(days=(Weekday.THURSDAY,), start="02:00", end="04:00")), Asking(actor="ann"))
+        delayed = When(triggers=(AfterCompletion(delay=timedelta(hours=1)),), exclude_calendars=("days",))
+        draft = Schedule(name=ScheduleName(group="default", schedule="job"), when=delayed, target=HttpTarget(url="http://localhost/"))
+        await rig.schedules.create(draft, Asking(actor="ann"))
+        await visit(rig, HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR, 5 * HOUR)
+        assert rig.target.nominal_s() == [HOUR, 4 * HOUR, 5 * HOUR]
+        await put(rig, THURSDAY)
+        await visit(rig, 6 * HOUR, 23 * HOUR, DAY)
+        assert rig.target.nominal_s()[3:] == [DAY]
