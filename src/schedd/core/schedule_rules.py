@@ -229,7 +229,3 @@ def _duration(field: str, value: timedelta, *, least: timedelta = timedelta(0)) 
 
 def _out_of_range(field: str, value: object, allowed: str) -> FieldViolation:
     return FieldViolation(field=field, reason="OUT_OF_RANGE", description=f"{value} is not allowed; {allowed} is")
-
-
-def _unbuilt(field: str, description: str) -> FieldViolation:
-    return FieldViolation(field=field, reason="NOT_BUILT_YET", description=description)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from schedd.core.model.calendar import Calendar, CalendarEntry, DateEntry, RangeEntry, Weekday, WeeklyEntry
 from schedd.core.model.when import CalendarShift, Expression, Interval, Once, When
-from schedd.core.triggers import Rule, compile_when
+from schedd.core.triggers import Effect, Rule, compile_when, preview, within_limits
 from schedd.core.triggers.calendars import CalendarDays, Calendars, calendar_days, left_out_by
 from schedd.core.triggers.rule import Instants
 from schedd.core.triggers.shift import SHIFT_DAYS, Shifted
@@ -227,3 +228,39 @@ def test_interval_in_a_fold_moves_to_one_instant_a_local_time() -> None:
 
     # 02:00 comes twice on that Sunday, at 00:00 and 01:00 UTC; on Monday it is 01:00 UTC.
     assert times(rule, "2026-10-25T00:00+00:00", 2) == ["10-25 23:00", "10-26 00:00"]
+
+
+def test_preview_marks_what_is_left_out_by_whom_and_what_is_moved() -> None:
+    when = When(
+        triggers=(Expression(text="0 9 * * *"),),
+        exclusions=(Expression(text="0 9 4 1 *"),),
+        exclude_calendars=("friday",),
+        include_calendars=("most",),
+        calendar_shift=CalendarShift.NEXT_DAY,
+    )
+    most = of(RangeEntry(first="2026-01-02", last="2026-01-05"), name="most")
+    calendars = Calendars(days={"friday": of(DateEntry(date="2026-01-02"), name="friday"), "most": most})
+    start = micros("2026-01-01T00:00+00:00")
+    shown = preview(when, created_us=0, seed=0, after_us=start, count=6, calendars=calendars, show_excluded=True)
+
+    # Thursday's moves onto Saturday's, and so does Friday's; the exclusion leaves Sunday's out.
+    assert [(instant.effects, instant.calendar) for instant in shown] == [
+        ((Effect.EXCLUDED,), "most"),
+        ((Effect.EXCLUDED,), "friday"),
+        ((), ""),
+        ((Effect.EXCLUDED,), ""),
+        ((), ""),
+        ((Effect.EXCLUDED,), "most"),
+    ]
+    moved = replace(when, triggers=(Expression(text="0 9 2 * *"),), exclusions=(), include_calendars=())
+    [first] = preview(moved, created_us=0, seed=0, after_us=start, count=1, calendars=calendars)
+    assert (first.effects, first.nominal_us) == ((Effect.CALENDAR_SHIFTED,), micros("2026-01-03T09:00+00:00"))
+
+
+def test_limits_of_a_schedule_include_its_calendars() -> None:
+    when = When(triggers=(Expression(text="@hourly"),), exclude_calendars=("c",))
+    times_us = (micros("2026-01-02T09:00+00:00"), micros("2026-01-03T09:00+00:00"))
+    calendars = Calendars(days={"c": of(DateEntry(date="2026-01-02"))})
+    limited = within_limits(when, Instants(times_us), created_us=0, seed=0, calendars=calendars)
+
+    assert walked(limited, times_us[0] - DAY, times_us[1] + DAY) == [times_us[1]]
