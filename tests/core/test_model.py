@@ -73,6 +73,7 @@ def test_empty_batches_and_timers_hold_nothing() -> None:
         (errors.ConflictError("schedule", "n", reason="ETAG_MISMATCH", description="has changed"), "schedule n: has changed"),
         (errors.PreconditionError("schedule", "n", reason="NOT_PAUSED", description="is running"), "schedule n: is running"),
         (errors.QuotaError(subject="ann", limit=1000, description="too many schedules"), "ann: too many schedules"),
+        (errors.ExpiredError(reason="SEQUENCE_EXPIRED", description="too old"), "too old"),
         (errors.ResumableError(sequence=5, reason="WATCHER_TOO_SLOW", description="too slow"), "too slow"),
         (errors.UnavailableError(reason="DRAINING", description="on its way down"), "on its way down"),
         (errors.StoredDataError("schedules", 3, "not JSON"), "schedules row 3: not JSON"),

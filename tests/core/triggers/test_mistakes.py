@@ -9,6 +9,7 @@ import pytest
 from schedd.core.errors import ExpressionError
 from schedd.core.model.when import Cron, Expression, Trigger, When
 from schedd.core.triggers import check_when, compile_when, described, pointed
+from schedd.core.triggers.hints import missing_field
 from schedd.core.triggers.zonename import is_zone
 
 MISTAKES = [
@@ -113,6 +114,10 @@ def test_zone_hints_name_zones_that_exist() -> None:
 
     meant = {*zonehints._WINDOWS.values(), *(place for places in zonehints._ABBREVIATIONS.values() for place in places)}
     assert [name for name in meant if not is_zone(name)] == []
+
+
+def test_spoken_interval_is_answered_with_an_expression_whatever_counted_its_fields() -> None:
+    assert missing_field("every 5 minutes", 3) == "write `every 5m`"
 
 
 def test_text_beyond_the_limit_is_refused_and_shown_in_part() -> None:

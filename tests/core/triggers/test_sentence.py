@@ -43,6 +43,7 @@ from tests.core.triggers.fuzzing import texts
         ("0 0 1-31 * 1", "At 00:00, every day"),
         ("0 0 * * Fri-Mon", "At 00:00, Friday to Monday"),
         ("0 0 * * 0,6", "At 00:00, on Saturday and Sunday"),
+        ("0 0 * * 0,1,3", "At 00:00, on Monday, Wednesday and Sunday"),
         ("0 0 1 */3 *", "At 00:00, on the 1st of January, April, July and October"),
         ("0 0 * 3 *", "At 00:00, every day, in March"),
         ("15 30 4 * * *", "At 04:30:15, every day"),
@@ -116,6 +117,11 @@ def test_rules_with_one_sentence_fire_at_the_same_times() -> None:
         other, times = told.setdefault(said, (text, found))
         assert times == found, f"{said!r}: {other!r} and {text!r}"
     assert len(told) > 300
+
+
+def test_both_day_fields_that_have_to_match_are_no_surprise() -> None:
+    assert len(notes(Cron(text="0 0 1 * 1"))) == 1
+    assert notes(Cron(text="0 0 1 * 1", day_match=DayMatch.AND)) == ()
 
 
 @pytest.mark.parametrize(

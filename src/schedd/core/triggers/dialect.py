@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from schedd.core.model.when import AfterCompletion, AtStart, Cron, Expression, Interval, OnCalendar, Once, Recurrence, Trigger
-from schedd.core.triggers.eventbridge import begins_like, form_of
+from schedd.core.triggers.eventbridge import begins_like
 from schedd.core.triggers.fieldsets import tokens_of
 from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, recognise
 
@@ -50,14 +50,11 @@ _WORDS = {
     Dialect.AT_START: "cron's @reboot",
 }
 _BY_COUNT = {5: Dialect.CRON5, 6: Dialect.CRON6, 7: Dialect.CRON7}
-_BY_FORM = {"cron": Dialect.EVENTBRIDGE_CRON, "rate": Dialect.EVENTBRIDGE_RATE, "at": Dialect.EVENTBRIDGE_AT}
 
 
 def dialect_of(trigger: Trigger) -> Dialect:
     """The dialect of a trigger. Raises: ExpressionError, for an expression that is in none."""
-    if isinstance(trigger, Expression) and begins_like(trigger.text):
-        recognise(trigger.text)
-        return _BY_FORM[form_of(trigger.text)]
+    is_form = isinstance(trigger, Expression) and begins_like(trigger.text)
     known = recognise(trigger.text) if isinstance(trigger, Expression) else trigger
     match known:
         case Cron():
@@ -66,11 +63,11 @@ def dialect_of(trigger: Trigger) -> Dialect:
         case EventBridgeCron():
             return Dialect.EVENTBRIDGE_CRON
         case Interval():
-            return Dialect.INTERVAL
+            return Dialect.EVENTBRIDGE_RATE if is_form else Dialect.INTERVAL
         case AfterCompletion():
             return Dialect.AFTER_COMPLETION
         case Once() | LocalOnce():
-            return Dialect.INSTANT
+            return Dialect.EVENTBRIDGE_AT if is_form else Dialect.INSTANT
         case OnCalendar():
             return Dialect.ON_CALENDAR
         case Recurrence():
