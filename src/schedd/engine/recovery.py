@@ -5,12 +5,13 @@ After a crash at any moment nothing that was armed is lost, and nothing that was
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 
 import structlog
 
-from schedd.core.errors import StoredDataError
-from schedd.core.model.batch import NEVER_US
+from schedd.core.errors import ExpressionError, StoredDataError
+from schedd.core.model.batch import NEVER_US, StoredWhen
 from schedd.core.model.execution import AttemptResult, Cause, ExecutionState
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
@@ -18,6 +19,7 @@ from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.planning import misfire_reason
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import Timeline
+from schedd.core.triggers import compile_when
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
@@ -106,32 +108,37 @@ class Recovery:
 
     async def _fill_timeline(self, mark_us: int) -> None:
         timers = await self._store.timers()
-        known: list[tuple[int, int]] = []
-        stale: list[tuple[int, int]] = []
         recent_us = mark_us - self._horizon_us
+        stale: list[tuple[int, int]] = []
+        rows, times_us = array("q"), array("q")
         for row, next_us, planned_from_us in zip(timers.rows, timers.next_us, timers.planned_from_us, strict=True):
             # The mark holds for all, but a schedule that changed when the mark was already ahead of it has its own.
             from_us = planned_from_us if planned_from_us > recent_us else mark_us
             if next_us > from_us and next_us != NEVER_US:
-                known.append((row, next_us))
+                rows.append(row)
+                times_us.append(next_us)
             else:
                 stale.append((row, from_us))
-        self._timeline.load(known)
+        self._timeline.load(rows, times_us)
         for start in range(0, len(stale), _READ_AT_ONCE):
             await self._recompute(stale[start : start + _READ_AT_ONCE])
 
     async def _recompute(self, stale: Sequence[tuple[int, int]]) -> None:
-        definitions = await self._definitions.load(row for row, _ in stale)
+        """Place schedules whose stored times are out of date: from their rules alone, since few of them are used soon."""
+        whens = await self._store.whens([row for row, _ in stale])
         for row, from_us in stale:
-            definition = definitions.get(row)
-            if isinstance(definition, StoredDataError):
-                self._keeper.quarantine(row, Reason.STORED_DATA, str(definition))
-            elif definition is not None:
-                next_us = definition.rule.next_after(from_us)
-                if next_us is None:
-                    self._keeper.no_more_occurrences(row)
-                else:
-                    self._timeline.set(row, next_us)
+            stored = whens.get(row)
+            if stored is None:
+                continue
+            try:
+                next_us = _next_us(stored, from_us)
+            except (StoredDataError, ExpressionError) as error:
+                self._keeper.quarantine(row, Reason.STORED_DATA, str(error))
+                continue
+            if next_us is None:
+                self._keeper.no_more_occurrences(row)
+            else:
+                self._timeline.set(row, next_us)
 
     async def _watch_pauses(self) -> None:
         paused = (Comparison(field="state", operator=Operator.EQUAL, value=ScheduleState.PAUSED),)
@@ -144,3 +151,10 @@ class Recovery:
             after = page.after
             if not after:
                 return
+
+
+def _next_us(stored: StoredWhen | StoredDataError, from_us: int) -> int | None:
+    """The schedule's first occurrence after `from_us`. Raises: StoredDataError; ExpressionError."""
+    if isinstance(stored, StoredDataError):
+        raise stored
+    return compile_when(stored.when, created_us=stored.created_us, seed=stored.uid).next_after(from_us)
