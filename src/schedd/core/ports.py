@@ -18,6 +18,7 @@ from schedd.core.model.batch import (
     RequestMark,
     Retention,
     ScheduleChange,
+    StoredWhen,
     StoreStatus,
     Timers,
 )
@@ -236,6 +237,9 @@ class Store(Protocol):
 
     async def timers(self) -> Timers:
         """Every enabled schedule's timer."""
+
+    async def whens(self, rows: Sequence[int]) -> Mapping[int, StoredWhen | StoredDataError]:
+        """When the schedules in these rows fire; an error stands for a row that cannot be read."""
 
     async def save_timers(self, timers: Timers) -> None:
         """Refresh the stored next nominal times of the rows that are still of that generation; `planned_from_us` is not looked at.

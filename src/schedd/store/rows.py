@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from schedd.core.errors import StoredDataError
-from schedd.core.model.batch import ExecutionChange
+from schedd.core.model.batch import ExecutionChange, StoredWhen
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
 from schedd.core.model.journal import NO_EVIDENCE, ExecutionFacts, JournalEntry, JournalKind
@@ -145,6 +145,15 @@ def _schedule(row: Any) -> Schedule:
         deleted_us=row[19],
         planned_from_us=row[20],
     )
+
+
+def stored_when_of(row: Row) -> tuple[int, StoredWhen]:
+    """The schedule's row and when it fires, from its row, uid, created_us and when_json. Raises: StoredDataError."""
+    return _read("schedules", row, _stored_when)
+
+
+def _stored_when(row: Any) -> tuple[int, StoredWhen]:
+    return row[0], StoredWhen(row[1], row[2], codec.decode_when(row[3]))
 
 
 def stored_labels(row: int, text: str) -> Mapping[str, str]:

@@ -19,6 +19,7 @@ from schedd.core.model.batch import (
     RequestMark,
     Retention,
     ScheduleChange,
+    StoredWhen,
     StoreStatus,
     Timers,
 )
@@ -247,6 +248,13 @@ class SqliteStore:
         while portion := await self._scans.all(timers.READ, (last, TIMERS_READ)):
             timers.extend(found, portion)
             last = found.rows[-1]
+        return found
+
+    async def whens(self, rows: Sequence[int]) -> Mapping[int, StoredWhen | StoredDataError]:
+        """When the schedules in these rows fire."""
+        found: dict[int, StoredWhen | StoredDataError] = {}
+        for start in range(0, len(rows), LOOKUP_ROWS):
+            found |= await schedules.whens(self._lookups, rows[start : start + LOOKUP_ROWS])
         return found
 
     async def save_timers(self, saved: Timers) -> None:

@@ -13,6 +13,7 @@ from schedd.core.model.execution import Attempt, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.model.when import When
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +151,14 @@ class Timers:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+class StoredWhen(NamedTuple):
+    """What of a stored schedule its rule is compiled from."""
+
+    uid: int
+    created_us: int
+    when: When
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
