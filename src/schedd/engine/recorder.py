@@ -37,6 +37,7 @@ class Recorder:
         self._entries: list[JournalEntry] = []
         self._disarmed: list[int] = []
         self._ended: list[Run] = []
+        self._ran: list[int] = []
         self._something = asyncio.Event()
         self._gathered: asyncio.Future[None] | None = None
 
@@ -122,6 +123,11 @@ class Recorder:
             )
         )
 
+    def ran(self, uid: int) -> None:
+        """A schedule whose runs are counted has run once more."""
+        self._ran.append(uid)
+        self._something.set()
+
     def note(self, *entries: JournalEntry) -> None:
         """Journal something else with the next batch."""
         self._entries.extend(entries)
@@ -159,9 +165,11 @@ class Recorder:
             attempts=tuple(self._attempts),
             entries=tuple(self._entries),
             disarmed=tuple(self._disarmed),
+            ran=tuple(self._ran),
         )
         ended, gathered = self._ended, self._gathered
         self._changed, self._abandoned, self._attempts, self._entries, self._disarmed, self._ended = {}, [], [], [], [], []
+        self._ran = []
         self._gathered = None
         self._something.clear()
         return batch, ended, gathered

@@ -120,12 +120,14 @@ class RecordBatch:
     """What became of executions since the last batch: at most one change an execution (its last), all of its attempts and entries.
 
     `disarmed` are executions that are taken back: their rows go, the journal keeps them.
+    `ran` are the uids of schedules whose runs are counted and that have run once more, once for each run.
     """
 
     changes: tuple[ExecutionChange, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     entries: tuple[JournalEntry, ...] = ()
     disarmed: tuple[int, ...] = ()
+    ran: tuple[int, ...] = ()
 
 
 NEVER_US = 2**63 - 1
