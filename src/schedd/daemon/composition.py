@@ -219,7 +219,13 @@ def _settings(config: Config) -> EngineSettings:
 
 def _retention(config: Config) -> Retention:
     kept = config.retention
-    return Retention(history=kept.history, journal=kept.journal, deleted=kept.deleted, per_schedule=kept.per_schedule)
+    return Retention(
+        history=kept.history,
+        journal=kept.journal,
+        deleted=kept.deleted,
+        per_schedule=kept.per_schedule,
+        dead_letters=kept.dead_letters,
+    )
 
 
 def _tcp_listener(tcp: Tcp) -> TcpListener | None:
