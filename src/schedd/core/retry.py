@@ -44,7 +44,8 @@ class Finish:
 def after_attempt(policy: Retry, result: AttemptResult, *, attempt: int, due_us: int, now_us: int, draw: float) -> RetryAt | Finish:
     """Decide what follows attempt number `attempt`, which ended at `now_us`. `draw` in [0, 1) places the jitter.
 
-    Attempts and age are those of the series: of a redelivered execution they count from its redelivery on, which `due_us` then is. A wait that the target asked for (`retry_after`) is kept if it is longer than the backoff.
+    Attempts and age are those of the series: of a redelivered execution they count from its redelivery on, which `due_us` then is.
+    A wait that the target asked for (`retry_after`) is kept if it is longer than the backoff.
     """
     if result.outcome is not Outcome.FAILED or attempt >= policy.max_attempts or not is_retried(policy.retry_on, result):
         return Finish(outcome=result.outcome, reason=result.reason)

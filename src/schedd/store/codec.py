@@ -193,7 +193,8 @@ def decode_rendering(kind: str, text: str) -> Rendering:
     decoder = _rendering_decoders.get(kind)
     if decoder is None:
         raise msgspec.ValidationError(f"{kind!r} is no kind of rendering")
-    return decoder.decode(text)
+    rendering: Rendering = decoder.decode(text)
+    return rendering
 
 
 def encode_policies(policies: Policies) -> str:

@@ -53,9 +53,7 @@ def _take_up(transaction: Transaction, requests: Requests, redelivery: Redeliver
         name = id_text(redelivery.execution_id)
         if found is None:
             return NotFoundError("execution", name)
-        return PreconditionError(
-            "execution", name, reason="NOT_FINISHED", description="has not finished yet; only what has can be redelivered"
-        )
+        return PreconditionError("execution", name, reason="NOT_FINISHED", description="has not finished yet")
     transaction.connection.execute(_MARK, values)
     transaction.journal_all((redelivery.entry,))
     requests.add(redelivery.request, (redelivery.execution_id,), time_us=redelivery.now_us)

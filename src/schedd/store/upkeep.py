@@ -74,7 +74,8 @@ _TOO_LONG = f"""
     ) AS newest_excess_us
     FROM schedules AS s
     WHERE s.uid > ? AND s.uid <= ? AND EXISTS (
-        SELECT 1 FROM executions AS e WHERE e.schedule_uid = s.uid AND e.nominal_us <= newest_excess_us AND e.state = 'FINISHED' AND {_NO_LETTER}
+        SELECT 1 FROM executions AS e WHERE e.schedule_uid = s.uid AND e.nominal_us <= newest_excess_us
+            AND e.state = 'FINISHED' AND {_NO_LETTER}
     )
     ORDER BY s.uid LIMIT 1
 """
