@@ -134,6 +134,7 @@ async def serving(
             schedules=rig.schedules,
             batches=Batches(store=rig.store, schedules=rig.schedules, clock=rig.clock),
             executions=Executions(store=rig.store, engine=rig.engine),
+            calendars=rig.calendars,
             journal=Journal(store=rig.store, engine=rig.engine),
             admin=Admin(store=rig.store, engine=rig.engine, clock=rig.clock, version="1.2.3"),
             clock=rig.clock,

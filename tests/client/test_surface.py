@@ -10,13 +10,13 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from schedd.client import Client, SyncClient, calls
-from schedd.v1 import admin_service_pb2, execution_service_pb2, schedule_service_pb2
+from schedd.v1 import admin_service_pb2, calendar_service_pb2, execution_service_pb2, schedule_service_pb2
 from schedd.v1.schedule_pb2 import Schedule
 from schedd.v1.schedule_service_pb2 import BatchOperateSchedulesRequest, ScheduleOperation
 
 SERVICES = {
     service.name: service
-    for module in (admin_service_pb2, execution_service_pb2, schedule_service_pb2, health_pb2)
+    for module in (admin_service_pb2, calendar_service_pb2, execution_service_pb2, schedule_service_pb2, health_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 }
 METHODS = [value for value in vars(calls).values() if isinstance(value, calls.Method)]

@@ -14,18 +14,22 @@ from datetime import timedelta
 
 import pytest
 
-from schedd.core.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
+from schedd.core.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError, PreconditionError
 from schedd.core.model.batch import (
     NEVER_US,
     ArmBatch,
+    CalendarChange,
+    CalendarUse,
     ExecutionChange,
     NewSchedule,
     RecordBatch,
+    Replanned,
     RequestMark,
     Retention,
     ScheduleChange,
     Timers,
 )
+from schedd.core.model.calendar import Calendar, DateEntry, HolidaysEntry, ICalendarEntry, RangeEntry, Weekday, WeeklyEntry
 from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
 from schedd.core.model.journal import ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.policy import (
@@ -46,7 +50,7 @@ from schedd.core.model.query import Comparison, Filter, Operator, Order, PageReq
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget, Payload, ProcessTarget, StatusRange
-from schedd.core.model.when import Cron, Expression, Interval, Spread, SpreadMode, When
+from schedd.core.model.when import CalendarShift, Cron, Expression, Interval, Spread, SpreadMode, When
 from schedd.core.ports import Store
 
 SECOND = 1_000_000
@@ -198,6 +202,7 @@ class StoreSuite:
                 triggers=(Cron(text="0 6 * * *"), Interval(every=timedelta(microseconds=1_000_001), anchor_us=5)),
                 exclusions=(Expression(text="@yearly"),),
                 exclude_calendars=("holidays",),
+                calendar_shift=CalendarShift.NEXT_DAY,
                 time_zone="America/New_York",
                 start_us=1,
                 end_us=2,
@@ -227,6 +232,7 @@ class StoreSuite:
             state_reason="why",
             pause=Pause(actor="bob", since_us=3, reason="r", until_us=4),
         )
+        await store.create_calendar(calendar(2, "holidays"), calendar_entry())
         (stored,) = await create(store, NewSchedule(schedule=everything, next_us=None))
         assert await store.schedule(everything.name) == replace(everything, row=1) == stored
 
@@ -768,6 +774,114 @@ class StoreSuite:
         await store.append([])
         assert await names(store) == ["job-1"]
 
+    # Calendars
+
+    async def test_calendar_comes_back_as_it_was_stored(self, store: Store) -> None:
+        stored = calendar(
+            7,
+            "all",
+            entries=(
+                DateEntry(date="12-25", description="Christmas"),
+                RangeEntry(first="2026-01-01", last="2026-01-06"),
+                WeeklyEntry(days=(Weekday.SATURDAY, Weekday.SUNDAY), start="22:00", end="04:00"),
+                HolidaysEntry(country="DE", subdivision="BY"),
+                ICalendarEntry(text="BEGIN:VCALENDAR\nEND:VCALENDAR\n"),
+            ),
+            time_zone="Europe/Berlin",
+            labels={"a": "b"},
+            description="free",
+        )
+        assert await store.create_calendar(stored, calendar_entry()) == stored
+        assert await store.calendar("all") == stored
+        assert await store.calendars() == {"all": stored}
+        assert [entry.kind for entry in await store.journal(after=0, limit=10)] == [JournalKind.CALENDAR_CREATED]
+        with pytest.raises(NotFoundError):
+            await store.calendar("none")
+
+    async def test_calendar_name_is_held_by_one_and_a_repeated_request_stores_nothing(self, store: Store) -> None:
+        mark = RequestMark(request_id="r", scope="s", fingerprint="f")
+        first = await store.create_calendar(calendar(1), calendar_entry(), request=mark)
+        assert await store.create_calendar(calendar(2), calendar_entry(), request=mark) == first
+        with pytest.raises(AlreadyExistsError):
+            await store.create_calendar(calendar(3), calendar_entry())
+        with pytest.raises(ConflictError):
+            await store.create_calendar(calendar(4, "other"), calendar_entry(), request=replace(mark, fingerprint="g"))
+        assert list(await store.calendars()) == ["days"]
+
+    async def test_change_of_a_calendar_replaces_the_generation_that_was_seen(self, store: Store) -> None:
+        first = await store.create_calendar(calendar(1), calendar_entry())
+        (user,) = await create(store, draft(5, when=using("days")))
+        await store.arm(armed(execution(9, user)))
+        mark = RequestMark(request_id="r", scope="s", fingerprint="f")
+        change = CalendarChange(
+            calendar=replace(first, generation=2, entries=(DateEntry(date="01-01"),)),
+            seen=1,
+            entries=(calendar_entry(JournalKind.CALENDAR_UPDATED),),
+            disarmed=(9,),
+            replanned=(Replanned(row=user.row, planned_from_us=NOW_US + 5, next_us=None),),
+            request=mark,
+        )
+        assert await store.change_calendar(change) == change.calendar
+        assert await store.change_calendar(replace(change, seen=7)) == change.calendar
+        assert await store.calendar("days") == change.calendar
+        assert await store.unfinished() == ()
+        timers = await store.timers()
+        assert (list(timers.next_us), list(timers.planned_from_us)) == ([NEVER_US], [NOW_US + 5])
+        assert (await store.schedule(user.name)).planned_from_us == NOW_US + 5
+        with pytest.raises(ConflictError, match="has changed since it was read"):
+            await store.change_calendar(replace(change, request=None))
+        with pytest.raises(ConflictError, match="another request"):
+            await store.change_calendar(replace(change, request=replace(mark, fingerprint="g")))
+        with pytest.raises(NotFoundError):
+            await store.change_calendar(replace(change, calendar=calendar(1, "none"), request=None))
+
+    async def test_calendar_in_use_cannot_be_deleted(self, store: Store) -> None:
+        await store.create_calendar(calendar(1), calendar_entry())
+        (user,) = await create(store, draft(5, when=using("days")))
+        assert list(await store.calendar_uses()) == [CalendarUse(calendar="days", row=user.row)]
+        assert list(await store.calendar_users("days", limit=10)) == [user.name]
+        assert list(await store.calendar_users("days", limit=0)) == []
+        with pytest.raises(PreconditionError, match="job-5"):
+            await store.delete_calendar("days", calendar_entry(), seen=None)
+        deleted = changed(user, next_us=None, state=ScheduleState.DELETED, deleted_us=NOW_US)
+        await store.change_schedule(deleted)
+        assert list(await store.calendar_uses()) == []
+        with pytest.raises(ConflictError):
+            await store.delete_calendar("days", calendar_entry(), seen=2)
+        await store.delete_calendar("days", calendar_entry(JournalKind.CALENDAR_DELETED), seen=1)
+        with pytest.raises(NotFoundError):
+            await store.delete_calendar("days", calendar_entry(), seen=None)
+
+    async def test_schedule_cannot_be_stored_with_a_calendar_that_is_not_there(self, store: Store) -> None:
+        with pytest.raises(NotFoundError, match="calendars/none"):
+            await create(store, draft(5, when=using("none")))
+        (made,) = await create(store, draft(6))
+        with pytest.raises(NotFoundError, match="calendars/none"):
+            await store.change_schedule(changed(made, when=using("none")))
+        await store.create_calendar(calendar(1, "none"), calendar_entry())
+        await store.change_schedule(changed(made, when=using("none")))
+        assert [use.calendar for use in await store.calendar_uses()] == ["none"]
+        await store.change_schedule(changed(replace(made, generation=2), when=made.when))
+        assert list(await store.calendar_uses()) == []
+
+    async def test_calendars_come_in_pages_by_name_and_filter(self, store: Store) -> None:
+        for uid, name in enumerate(("b", "a", "c"), start=1):
+            labels = {"team": name} if name != "c" else {}
+            await store.create_calendar(calendar(uid, name, labels=labels), calendar_entry())
+        first = await store.find_calendars((), PageRequest(size=2))
+        rest = await store.find_calendars((), PageRequest(size=2, after=first.after))
+        assert [[found.name for found in page.items] for page in (first, rest)] == [["a", "b"], ["c"]]
+        assert rest.after == ()
+        for matching, expected in (
+            (where("labels.team", "=", "b"), ["b"]),
+            (where("labels.team", "!=", "b"), ["a", "c"]),
+            (where("labels.team", ":", "*"), ["a", "b"]),
+            (where("name", "=", "calendars/c"), ["c"]),
+        ):
+            assert [found.name for found in (await store.find_calendars(matching, PageRequest(size=9))).items] == expected
+        with pytest.raises(InvalidError):
+            await store.find_calendars(where("state", "=", "x"), PageRequest(size=9))
+
 
 async def prune_all(store: Store, retention: Retention, now_us: int) -> int:
     """Prune until nothing is left to do; rows removed."""
@@ -775,3 +889,19 @@ async def prune_all(store: Store, retention: Retention, now_us: int) -> int:
     while removed := await store.prune(retention, now_us=now_us):
         total += removed
     return total
+
+
+def calendar(uid: int, name: str = "days", **values: object) -> Calendar:
+    """A calendar of one day; `values` replace fields of it."""
+    plain = Calendar(name=name, uid=uid, entries=(DateEntry(date="12-25"),), creator="ann", created_us=NOW_US, updated_us=NOW_US)
+    return replace(plain, **values)  # type: ignore[arg-type]
+
+
+def calendar_entry(kind: JournalKind = JournalKind.CALENDAR_CREATED) -> JournalEntry:
+    """What is journaled about a calendar."""
+    return JournalEntry(time_us=NOW_US, kind=kind, actor="ann", evidence={"calendar": "calendars/days"})
+
+
+def using(*calendars: str) -> When:
+    """An hourly rule without the days of these calendars."""
+    return When(triggers=(Expression(text="0 * * * *"),), exclude_calendars=calendars)

@@ -22,7 +22,7 @@ def asking_of(request: Any, context: grpc.aio.ServicerContext[Any, Any], reading
     return Asking(
         actor=actor_of(context),
         request=reading.of(lambda: _mark(request), None),
-        generation=reading.of(lambda: _generation(etag), None),
+        generation=reading.of(lambda: generation_of(etag), None),
         validate_only=request.validate_only,
     )
 
@@ -40,7 +40,7 @@ def _mark(request: Any) -> RequestMark | None:
     return RequestMark(request_id=request_id, scope=message.DESCRIPTOR.name.removesuffix("Request"), fingerprint=fingerprint)
 
 
-def _generation(etag: str) -> int | None:
+def generation_of(etag: str) -> int | None:
     """The generation of an etag; None for an empty one. Raises: InvalidError."""
     if not etag:
         return None

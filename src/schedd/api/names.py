@@ -16,6 +16,7 @@ STAND_IN = ScheduleName(group=DEFAULT_GROUP, schedule="unnamed")
 
 _SCHEDULE = re.compile(r"groups/(?P<group>[^/]+)/schedules/(?P<schedule>[^/]+)")
 _EXECUTION = re.compile(r"(?P<schedule>groups/[^/]+/schedules/[^/]+)/executions/(?P<execution>[^/]+)")
+_CALENDAR = re.compile(r"calendars/(?P<calendar>[^/]+)")
 _GROUP = re.compile(r"groups/(?P<group>[^/]+)")
 
 
@@ -42,6 +43,14 @@ def execution_parts(text: str, field: str = "name") -> tuple[ScheduleName, int]:
     except ValueError as error:
         form = "groups/{group}/schedules/{schedule}/executions/{execution}"
         raise invalid(field, "INVALID_NAME", f"{text!r} is not of the form {form}: {error}") from error
+
+
+def calendar_name(text: str, field: str = "name") -> str:
+    """The last part of a calendar's resource name. Raises: InvalidError naming `field`."""
+    match = _CALENDAR.fullmatch(text)
+    if match is None:
+        raise invalid(field, "INVALID_NAME", f"{text!r} is not of the form calendars/{{calendar}}")
+    return match["calendar"]
 
 
 ANY = "-"

@@ -20,6 +20,7 @@ from schedd.api.watch import RING, Feed
 from schedd.core.ports import Clock
 from schedd.service.admin import Admin
 from schedd.service.batches import Batches
+from schedd.service.calendars import CalendarUseCases
 from schedd.service.executions import Executions
 from schedd.service.journal import Journal
 from schedd.service.schedules import Schedules
@@ -59,6 +60,7 @@ class UseCases:
     schedules: Schedules
     batches: Batches
     executions: Executions
+    calendars: CalendarUseCases
     journal: Journal
     admin: Admin
     clock: Clock
@@ -94,6 +96,7 @@ class ApiServer:
             ExecutionServicer(use_cases.executions, self._feed),
             admin,
         )
+        self._calendars = CalendarServicer(use_cases.calendars)
         self._with_reflection = with_reflection
         self._servers = [self._server(())]
         self._servers[0].add_insecure_port(f"unix:{socket}")
@@ -136,7 +139,7 @@ class ApiServer:
         schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server(schedules, server)
         execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(executions, encoded)
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
-        calendar_service_pb2_grpc.add_CalendarServiceServicer_to_server(CalendarServicer(), server)
+        calendar_service_pb2_grpc.add_CalendarServiceServicer_to_server(self._calendars, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._with_reflection:
             reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)

@@ -57,6 +57,19 @@ execution = _group(
     ],
 )
 
+calendar = _group(
+    "calendar",
+    "Days and hours that schedules leave out, or keep to.",
+    [
+        Late("create", f"{_ROOM}.calendars:create", "Create a calendar."),
+        Late("get", f"{_ROOM}.calendars:get", "Show a calendar, and which schedules use it."),
+        Late("list", f"{_ROOM}.calendars:list_calendars", "List calendars."),
+        Late("update", f"{_ROOM}.calendars:update", "Change a calendar."),
+        Late("delete", f"{_ROOM}.calendars:delete", "Delete calendars that no schedule uses."),
+        Late("import", f"{_ROOM}.calendars:import_file", "Make a calendar of an iCalendar file."),
+    ],
+)
+
 cron = _group(
     "cron",
     "Read schedule expressions, without a server.",
@@ -116,6 +129,7 @@ schedctl = _group(
         Late("delete", f"{_ROOM}.change:delete", _DELETE, _EVERYDAY),
         Late("schedule", "schedd.cli.tree:schedule", "Schedules: create, change, look.", _SUBJECTS),
         Late("execution", "schedd.cli.tree:execution", "Executions: look, follow, cancel.", _SUBJECTS),
+        Late("calendar", "schedd.cli.tree:calendar", "Calendars: create, change, look, import.", _SUBJECTS),
         Late("cron", "schedd.cli.tree:cron", "Expressions, read without a server.", _SUBJECTS),
         Late("import", "schedd.cli.tree:importing", "Moving in from cron and systemd timers.", _SUBJECTS),
         Late("server", "schedd.cli.tree:server", "The daemon itself: status, health, journal, version.", _SUBJECTS),

@@ -176,6 +176,8 @@ def schedule_lines(schedule: Schedule, now: datetime) -> list[str]:
             ("Description", schedule.description),
             ("State", _state_text(schedule, now)),
             ("When", "; ".join(map(trigger_text, schedule.triggers))),
+            ("Except", _calendars_text(schedule.exclude_calendars)),
+            ("Only", _calendars_text(schedule.include_calendars)),
             ("Time zone", schedule.time_zone),
             ("Next", _instant_lines(schedule.next_time, now, zone) if schedule.HasField("next_time") else ""),
             ("Target", target_text(schedule)),
@@ -188,6 +190,10 @@ def schedule_lines(schedule: Schedule, now: datetime) -> list[str]:
             ("Changed", _instant_lines(schedule.update_time, now, zone) if schedule.generation > 1 else ""),
         ]
     )
+
+
+def _calendars_text(names: Iterable[str]) -> str:
+    return ", ".join(name.removeprefix("calendars/") for name in names)
 
 
 def _instant_lines(stamp: Timestamp, now: datetime, zone: tzinfo) -> str:

@@ -38,6 +38,7 @@ from schedd.daemon.listening import clear_socket, read_token
 from schedd.daemon.lock import DataLock
 from schedd.daemon.logging import configure_logging
 from schedd.daemon.notify import Notifier
+from schedd.daemon.publicholidays import PublicHolidays
 from schedd.engine.clock import SystemClock
 from schedd.engine.engine import Engine, EngineSettings
 from schedd.engine.ids import TimeIds
@@ -45,6 +46,7 @@ from schedd.engine.limits import AttemptLimits
 from schedd.engine.planner import Pace
 from schedd.service.admin import Admin
 from schedd.service.batches import Batches
+from schedd.service.calendars import CalendarUseCases
 from schedd.service.executions import Executions
 from schedd.service.journal import Journal
 from schedd.service.schedules import Schedules
@@ -82,6 +84,7 @@ class Daemon:
                     ids=TimeIds(self._clock, last=(await store.status()).newest_id),
                     targets=targets,
                     settings=_settings(self._config),
+                    holidays=PublicHolidays(),
                 )
                 await engine.recover()
                 _rest_the_collector()
@@ -145,6 +148,7 @@ class Daemon:
             schedules=schedules,
             batches=Batches(store=store, schedules=schedules, clock=self._clock),
             executions=Executions(store=store, engine=engine),
+            calendars=CalendarUseCases(store=store, engine=engine, clock=self._clock, ids=engine.ids),
             journal=Journal(store=store, engine=engine),
             admin=Admin(store=store, engine=engine, clock=self._clock, version=version("schedd")),
             clock=self._clock,

@@ -15,8 +15,10 @@ from schedd.core.model.deadletter import Redelivery
 from schedd.core.model.execution import Cause, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.schedule import Schedule, ScheduleState
-from schedd.core.ports import Clock, CommitListener, Ids, Store, Target
+from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Target
 from schedd.core.timeline import NEVER, Timeline
+from schedd.engine.almanac import Almanac, NoHolidays
+from schedd.engine.calendars import CalendarRegistry
 from schedd.engine.clockwatch import ClockWatch
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
@@ -70,6 +72,7 @@ class Engine:
         ids: Ids,
         targets: Mapping[type, Target],
         settings: EngineSettings,
+        holidays: Holidays | None = None,
         draw: random.Random | None = None,
     ) -> None:
         self._store = store
@@ -80,8 +83,9 @@ class Engine:
         store.listen(self.hub.publish)
         self.runs = Runs()
         self.timeline = Timeline()
-        self.occasions = Occasions(clock, self.runs, self.timeline)
-        self.definitions = Definitions(store, self.occasions, capacity=settings.definitions_kept)
+        self.almanac = Almanac(store, clock, holidays if holidays is not None else NoHolidays())
+        self.occasions = Occasions(clock, self.runs, self.timeline, self.almanac)
+        self.definitions = Definitions(store, self.almanac, self.occasions, capacity=settings.definitions_kept)
         self.recorder = Recorder(store, self.runs, clock, linger=settings.record_linger)
         self.keeper = Keeper(store, clock, self.runs, self.occasions)
         self.dispatcher = Dispatcher(
@@ -111,12 +115,16 @@ class Engine:
             store=store,
             clock=clock,
             timeline=self.timeline,
+            almanac=self.almanac,
             definitions=self.definitions,
             runs=self.runs,
             planner=self.planner,
             dispatcher=self.dispatcher,
             keeper=self.keeper,
             occasions=self.occasions,
+        )
+        self.calendars = CalendarRegistry(
+            store=store, clock=clock, almanac=self.almanac, registry=self.registry, runs=self.runs, dispatcher=self.dispatcher
         )
         self.keeper.connect(self.registry.change, self.planner.wake)
         self._clock_watch = ClockWatch(clock, self.planner, self.recorder)
@@ -128,6 +136,7 @@ class Engine:
             store=self._store,
             clock=self._clock,
             timeline=self.timeline,
+            almanac=self.almanac,
             definitions=self.definitions,
             runs=self.runs,
             planner=self.planner,
@@ -143,7 +152,7 @@ class Engine:
     async def run(self) -> None:
         """Run every agent until cancelled. An agent that fails ends them all: the daemon ends, and starts again from what is durable."""
         async with asyncio.TaskGroup() as agents:
-            for agent in (self.recorder, self.keeper, self.dispatcher, self.planner, self.housekeeper, self._clock_watch):
+            for agent in (self.recorder, self.keeper, self.dispatcher, self.planner, self.housekeeper, self._clock_watch, self.calendars):
                 agents.create_task(agent.run(), name=type(agent).__name__)
 
     async def drain(self, patience: timedelta) -> None:

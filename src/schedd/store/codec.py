@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from schedd.core.model.calendar import CalendarEntry, DateEntry, HolidaysEntry, ICalendarEntry, RangeEntry, WeeklyEntry
 from schedd.core.model.journal import Evidence
 from schedd.core.model.policy import (
     AfterLastRun,
@@ -34,6 +35,7 @@ from schedd.core.model.target import HttpTarget, ProcessTarget, Target
 from schedd.core.model.when import (
     AfterCompletion,
     AtStart,
+    CalendarShift,
     Cron,
     Expression,
     FoldPolicy,
@@ -58,9 +60,18 @@ TRIGGER_KINDS: Mapping[str, type[Trigger]] = {
     "AT_START": AtStart,
 }
 TARGET_KINDS: Mapping[str, type[Target]] = {"HTTP": HttpTarget, "PROCESS": ProcessTarget}
+CALENDAR_ENTRY_KINDS: Mapping[str, type[CalendarEntry]] = {
+    "DATE": DateEntry,
+    "RANGE": RangeEntry,
+    "WEEKLY": WeeklyEntry,
+    "HOLIDAYS": HolidaysEntry,
+    "ICALENDAR": ICalendarEntry,
+}
 FOLLOW_UP_KINDS: Mapping[str, type[FollowUp]] = {"SCHEDULE": TriggerSchedule, "NOTIFY": Notify}
 
-_KIND_OF: Mapping[type, str] = {kind: name for kinds in (TRIGGER_KINDS, TARGET_KINDS, FOLLOW_UP_KINDS) for name, kind in kinds.items()}
+_KIND_OF: Mapping[type, str] = {
+    kind: name for kinds in (TRIGGER_KINDS, TARGET_KINDS, FOLLOW_UP_KINDS, CALENDAR_ENTRY_KINDS) for name, kind in kinds.items()
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +88,7 @@ class _StoredWhen:
     gap: GapPolicy
     fold: FoldPolicy
     spread: Spread
+    calendar_shift: CalendarShift = CalendarShift.SKIP
 
 
 _PLAIN_FIELDS = tuple(f.name for f in fields(When) if f.name not in ("triggers", "exclusions"))
@@ -132,6 +144,8 @@ _rendering_decoders: dict[str, msgspec.json.Decoder[Any]] = {
     "HTTP": msgspec.json.Decoder(RenderedHttp),
     "PROCESS": msgspec.json.Decoder(RenderedProcess),
 }
+_entries_decoder = msgspec.json.Decoder(list[tuple[str, msgspec.Raw]])
+_entry_decoders = {name: msgspec.json.Decoder(kind) for name, kind in CALENDAR_ENTRY_KINDS.items()}
 _target_decoders = {name: msgspec.json.Decoder(kind) for name, kind in TARGET_KINDS.items()}
 
 DecodeError = msgspec.MsgspecError
@@ -167,6 +181,23 @@ def _trigger(kind: str, raw: msgspec.Raw) -> Trigger:
     decoder = _trigger_decoders.get(kind)
     if decoder is None:
         raise msgspec.ValidationError(f"{kind!r} is no kind of trigger")
+    return decoder.decode(raw)
+
+
+def encode_entries(entries: tuple[CalendarEntry, ...]) -> str:
+    """JSON text of a calendar's entries."""
+    return encode([(_KIND_OF[type(entry)], entry) for entry in entries])
+
+
+def decode_entries(text: str) -> tuple[CalendarEntry, ...]:
+    """The entries that `encode_entries` wrote."""
+    return tuple(_entry(kind, raw) for kind, raw in _entries_decoder.decode(text))
+
+
+def _entry(kind: str, raw: msgspec.Raw) -> CalendarEntry:
+    decoder = _entry_decoders.get(kind)
+    if decoder is None:
+        raise msgspec.ValidationError(f"{kind!r} is no kind of calendar entry")
     return decoder.decode(raw)
 
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from schedd.core.errors import StoredDataError
-from schedd.core.model.batch import ExecutionChange, NewDeadLetter
+from schedd.core.model.batch import ExecutionChange, NewDeadLetter, StoredWhen
+from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
 from schedd.core.model.journal import NO_EVIDENCE, ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.reason import Outcome, Reason
@@ -38,6 +39,9 @@ SCHEDULE_CONTENT = (
     "planned_from_us",
 )
 SCHEDULE_COLUMNS = SCHEDULE_IDENTITY + SCHEDULE_CONTENT
+
+CALENDAR_CONTENT = ("generation", "time_zone", "entries", "labels", "description", "creator", "created_us", "updated_us")
+CALENDAR_COLUMNS = ("uid", "name", *CALENDAR_CONTENT)
 
 EXECUTION_COLUMNS = (
     "id",
@@ -143,9 +147,52 @@ def _schedule(row: Any) -> Schedule:
     )
 
 
+def stored_when_of(row: Row) -> tuple[int, StoredWhen]:
+    """The schedule's row and when it fires, from its row, uid, created_us and when_json. Raises: StoredDataError."""
+    return _read("schedules", row, _stored_when)
+
+
+def _stored_when(row: Any) -> tuple[int, StoredWhen]:
+    return row[0], StoredWhen(row[1], row[2], codec.decode_when(row[3]))
+
+
 def stored_labels(row: int, text: str) -> Mapping[str, str]:
     """The labels in the column of that name. Raises: StoredDataError."""
     return _read("schedules", (row, text), lambda values: codec.decode_labels(values[1]))
+
+
+def calendar_content(calendar: Calendar) -> Row:
+    """The values of CALENDAR_CONTENT."""
+    return (
+        calendar.generation,
+        calendar.time_zone,
+        codec.encode_entries(calendar.entries),
+        codec.encode(calendar.labels),
+        calendar.description,
+        calendar.creator,
+        calendar.created_us,
+        calendar.updated_us,
+    )
+
+
+def calendar_of(row: Row) -> Calendar:
+    """The calendar in CALENDAR_COLUMNS. Raises: StoredDataError."""
+    return _read("calendars", row, _calendar)
+
+
+def _calendar(row: Any) -> Calendar:
+    return Calendar(
+        uid=row[0],
+        name=row[1],
+        generation=row[2],
+        time_zone=row[3],
+        entries=codec.decode_entries(row[4]),
+        labels=codec.decode_labels(row[5]),
+        description=row[6],
+        creator=row[7],
+        created_us=row[8],
+        updated_us=row[9],
+    )
 
 
 def execution_values(execution: Execution) -> Row:

@@ -43,7 +43,6 @@ DEFINITION_FIELDS = (
 """The fields that a client sets; the others are the server's."""
 
 _UNBUILT = {
-    (): ("calendar_shift",),
     ("policies",): (
         "concurrency",
         "pause_after_failures",

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
+from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.model.when import When
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,38 @@ class ScheduleChange:
     entries: tuple[JournalEntry, ...]
     disarmed: tuple[int, ...] = ()
     request: RequestMark | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replanned:
+    """A schedule whose occurrences after `planned_from_us` are decided anew; the first of them is at `next_us`, None if there is none."""
+
+    row: int
+    planned_from_us: int
+    next_us: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarChange:
+    """A calendar's next generation, which replaces `seen`, and what it means for the schedules that use it.
+
+    `entries` are journaled with it. `disarmed` are executions that are taken back: their rows go, the journal keeps them.
+    """
+
+    calendar: Calendar
+    seen: int
+    entries: tuple[JournalEntry, ...]
+    disarmed: tuple[int, ...] = ()
+    replanned: tuple[Replanned, ...] = ()
+    request: RequestMark | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarUse:
+    """A schedule's row and a calendar that it uses, by name."""
+
+    calendar: str
+    row: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +163,14 @@ class Timers:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+class StoredWhen(NamedTuple):
+    """What of a stored schedule its rule is compiled from."""
+
+    uid: int
+    created_us: int
+    when: When
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

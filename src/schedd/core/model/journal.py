@@ -56,6 +56,10 @@ class JournalKind(StrEnum):
     CONFIGURATION_RELOADED = "CONFIGURATION_RELOADED"
     CLOCK_STEPPED = "CLOCK_STEPPED"
     HOST_SUSPENDED = "HOST_SUSPENDED"
+    CALENDAR_CREATED = "CALENDAR_CREATED"
+    """About a calendar; evidence has its resource name as `calendar`."""
+    CALENDAR_UPDATED = "CALENDAR_UPDATED"
+    CALENDAR_DELETED = "CALENDAR_DELETED"
 
 
 class ExecutionFacts(NamedTuple):
