@@ -47,6 +47,7 @@ from schedd.engine.planner import Pace
 from schedd.service.admin import Admin
 from schedd.service.batches import Batches
 from schedd.service.calendars import CalendarUseCases
+from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
 from schedd.service.journal import Journal
 from schedd.service.schedules import Schedules
@@ -148,6 +149,7 @@ class Daemon:
             schedules=schedules,
             batches=Batches(store=store, schedules=schedules, clock=self._clock),
             executions=Executions(store=store, engine=engine),
+            letters=DeadLetters(store=store, engine=engine, clock=self._clock),
             calendars=CalendarUseCases(store=store, engine=engine, clock=self._clock, ids=engine.ids),
             journal=Journal(store=store, engine=engine),
             admin=Admin(store=store, engine=engine, clock=self._clock, version=version("schedd")),
