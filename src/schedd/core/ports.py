@@ -197,6 +197,9 @@ class Store(Protocol):
     async def calendar_users(self, name: str, *, limit: int) -> Sequence[ScheduleName]:
         """Some of the schedules that use a calendar, by name."""
 
+    async def run_counts(self) -> Mapping[int, int]:
+        """How often each schedule with a limit (`max_runs`) has run, by uid; those that have not are left out."""
+
     # Requests
 
     async def answered(self, request: RequestMark) -> Answer | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from schedd.core.errors import ExpressionError, StoredDataError
 from schedd.core.model.schedule import Schedule
@@ -23,6 +23,12 @@ class Definition:
     schedule: Schedule
     rule: Rule
     previous_success_us: int | None = None
+    ends_count: bool = field(init=False)
+    """Whether the ends of its executions are looked at (`Endings`)."""
+
+    def __post_init__(self) -> None:
+        policies = self.schedule.policies
+        self.ends_count = bool(policies.max_runs or policies.pause_after_failures)
 
 
 class Definitions:

@@ -19,6 +19,7 @@ from schedd.core.model.policy import Delivery, Overlap, Policies
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.ports import Clock, Target
 from schedd.core.retry import RetryAt, after_attempt
+from schedd.engine.endings import Endings
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.recorder import Recorder, result_evidence
@@ -39,6 +40,7 @@ class Dispatcher:
         runs: Runs,
         recorder: Recorder,
         keeper: Keeper,
+        endings: Endings,
         targets: Mapping[type, Target],
         limits: AttemptLimits,
         draw: random.Random,
@@ -47,6 +49,7 @@ class Dispatcher:
         self._runs = runs
         self._recorder = recorder
         self._keeper = keeper
+        self._endings = endings
         self._targets = targets
         self._limits = limits
         self._draw = draw
@@ -283,6 +286,8 @@ class Dispatcher:
         if buffered is not None and run in buffered:
             buffered.remove(run)
         self._recorder.finished(run, outcome, reason, now_us=now_us, actor=actor, evidence=evidence)
+        if run.definition.ends_count:
+            self._endings.finished(run)
         self._keeper.execution_finished(run.row)
         if buffered is not None:
             self._next_buffered(run.row)

@@ -22,6 +22,7 @@ from schedd.engine.calendars import CalendarRegistry
 from schedd.engine.clockwatch import ClockWatch
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
+from schedd.engine.endings import Endings
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.hub import Hub
 from schedd.engine.keeper import Keeper
@@ -88,11 +89,13 @@ class Engine:
         self.definitions = Definitions(store, self.almanac, self.occasions, capacity=settings.definitions_kept)
         self.recorder = Recorder(store, self.runs, clock, linger=settings.record_linger)
         self.keeper = Keeper(store, clock, self.runs, self.occasions)
+        self.endings = Endings(self.runs, self.recorder, self.keeper, self.timeline)
         self.dispatcher = Dispatcher(
             clock=clock,
             runs=self.runs,
             recorder=self.recorder,
             keeper=self.keeper,
+            endings=self.endings,
             targets=targets,
             limits=settings.limits,
             draw=draw if draw is not None else random.Random(),
@@ -106,6 +109,7 @@ class Engine:
             definitions=self.definitions,
             dispatcher=self.dispatcher,
             keeper=self.keeper,
+            endings=self.endings,
             recorder=self.recorder,
             housekeeper=self.housekeeper,
             occasions=self.occasions,
@@ -126,7 +130,7 @@ class Engine:
         self.calendars = CalendarRegistry(
             store=store, clock=clock, almanac=self.almanac, registry=self.registry, runs=self.runs, dispatcher=self.dispatcher
         )
-        self.keeper.connect(self.registry.change, self.planner.wake)
+        self.keeper.connect(self.registry.change, self.planner.wake, self.recorder.committed)
         self._clock_watch = ClockWatch(clock, self.planner, self.recorder)
         self._pace = settings.pace
 
@@ -146,6 +150,7 @@ class Engine:
             occasions=self.occasions,
             pace=self._pace,
         )
+        self.endings.load(await self._store.run_counts())
         await recovery.run_once()
         await self._note(JournalKind.DAEMON_STARTED)
 

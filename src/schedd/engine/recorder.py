@@ -40,6 +40,7 @@ class Recorder:
         self._dead_letters: list[NewDeadLetter] = []
         self._settled: list[int] = []
         self._ended: list[Run] = []
+        self._ran: list[int] = []
         self._something = asyncio.Event()
         self._gathered: asyncio.Future[None] | None = None
 
@@ -135,6 +136,11 @@ class Recorder:
             )
         )
 
+    def ran(self, uid: int) -> None:
+        """A schedule whose runs are counted has run once more."""
+        self._ran.append(uid)
+        self._something.set()
+
     def note(self, *entries: JournalEntry) -> None:
         """Journal something else with the next batch."""
         self._entries.extend(entries)
@@ -174,10 +180,12 @@ class Recorder:
             disarmed=tuple(self._disarmed),
             dead_letters=tuple(self._dead_letters),
             settled=tuple(self._settled),
+            ran=tuple(self._ran),
         )
         self._dead_letters, self._settled = [], []
         ended, gathered = self._ended, self._gathered
         self._changed, self._abandoned, self._attempts, self._entries, self._disarmed, self._ended = {}, [], [], [], [], []
+        self._ran = []
         self._gathered = None
         self._something.clear()
         return batch, ended, gathered

@@ -49,12 +49,13 @@ class Backlog(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleView:
-    """A schedule with what is known beside its definition: its next nominal time, its unfinished executions, its last run."""
+    """A schedule with what is known beside it: its next nominal time, its unfinished executions, its last run, its counted runs."""
 
     schedule: Schedule
     next_us: int | None
     unfinished: int
     last: LastRun | None
+    run_count: int = 0
 
 
 class Schedules:
@@ -324,6 +325,7 @@ class Schedules:
                 next_us=self._engine.next_nominal_us(schedule.row) if schedule.state is ScheduleState.ENABLED else None,
                 unfinished=len(self._engine.runs.of_schedule(schedule.row)),
                 last=last.get(schedule.row),
+                run_count=self._engine.endings.ran(schedule.uid),
             )
             for schedule in schedules
         )

@@ -35,6 +35,8 @@ _DELETE_LETTERS = "DELETE FROM dead_letters WHERE execution_id IN (SELECT value 
 _BY_ID = f"SELECT {_COLUMNS} {_SOURCE} WHERE e.id = ?"
 _UNFINISHED = f"SELECT {_COLUMNS} {_SOURCE} WHERE e.state <> 'FINISHED' ORDER BY e.due_us, e.id"
 _ATTEMPTS = f"SELECT {', '.join(rows.ATTEMPT_COLUMNS)} FROM attempts WHERE execution_id = ? ORDER BY number"
+_COUNT_RUN = "INSERT INTO run_counts VALUES (?, 1) ON CONFLICT (uid) DO UPDATE SET count = count + 1"
+_RUN_COUNTS = "SELECT uid, count FROM run_counts"
 _SET_MARK = "UPDATE marks SET value = ? WHERE name = 'planned_through_us'"
 
 
@@ -87,6 +89,8 @@ def _record(transaction: Transaction, batches: Sequence[RecordBatch]) -> Sequenc
         transaction.connection.execute(_DELETE_LETTERS, (codec.encode(settled),))
     delete_executions(transaction, [execution_id for batch in batches for execution_id in batch.disarmed])
     for batch in batches:
+        if batch.ran:
+            transaction.connection.executemany(_COUNT_RUN, [(uid,) for uid in batch.ran])
         transaction.journal_all(batch.entries)
     return [None] * len(batches)
 
@@ -119,6 +123,11 @@ async def attempts(reader: Reader, execution_id: int) -> tuple[Attempt, ...]:
 async def unfinished(reader: Reader) -> tuple[Execution, ...]:
     """All that are not FINISHED, by due time."""
     return tuple(await reader.readable(_UNFINISHED, (), rows.execution_of))
+
+
+async def run_counts(reader: Reader) -> dict[int, int]:
+    """How often each schedule with a limit has run, by uid."""
+    return dict(await reader.all(_RUN_COUNTS, ()))
 
 
 async def find(reader: Reader, where: Filter, order: Order, page: PageRequest) -> Page[Execution]:

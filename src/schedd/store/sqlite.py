@@ -199,6 +199,10 @@ class SqliteStore:
         """Some of the schedules that use a calendar, by name."""
         return await calendars.users(self._lookups, name, limit)
 
+    async def run_counts(self) -> Mapping[int, int]:
+        """How often each schedule with a limit has run, by uid."""
+        return await executions.run_counts(self._lookups)
+
     # Requests
 
     async def answered(self, request: RequestMark) -> Answer | None:

@@ -313,3 +313,8 @@ def test_any_text_is_carried_over_or_refused_and_can_be_read_back(lines: list[st
         == read_back(imported).keys()
         == {item.name for item in imported.carried}
     )
+
+
+@pytest.mark.parametrize(("text", "owner"), [("\x1c", ""), ("\x00\x1f", ""), ("* * * * * true", "\x00")])
+def test_control_characters_are_no_fault_of_ours(text: str, owner: str) -> None:
+    assert len(_read(text, owner=owner, kind=CronKind.DEBIAN).carried) <= 1

@@ -45,8 +45,6 @@ DEFINITION_FIELDS = (
 _UNBUILT = {
     ("policies",): (
         "concurrency",
-        "pause_after_failures",
-        "max_runs",
         "on_success",
         "on_failure",
         "condition",
@@ -109,6 +107,7 @@ def view(view: ScheduleView) -> schedule_pb2.Schedule:
     message = schedule(view.schedule)
     if view.next_us is not None:
         message.next_time.CopyFrom(timestamp(view.next_us))
+    message.run_count = view.run_count
     if view.last is not None:
         message.last_run.CopyFrom(_last_run(view.last))
     return message

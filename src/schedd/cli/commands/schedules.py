@@ -86,4 +86,4 @@ def next_times(session: Session, name: str, count: int, excluded: bool) -> None:
         answer = client.preview_schedule(schedule_name(name), count=count, show_excluded=excluded)
     session.out.facts(answer, lambda: occurrence_lines(answer.occurrences, datetime.now(UTC)))
     if not answer.occurrences:
-        session.out.note(f"{name} does not fire any more")
+        session.out.note(f"{name} has no times ahead that the clock alone gives; `schedctl get {name}` says when it runs")

@@ -218,8 +218,9 @@ def _expression(line: str) -> tuple[str, str]:
     """The times of a line, and the rest of it. Raises: _LineError."""
     parts = line.split(None, 1) if line.startswith("@") else line.split(None, 5)
     count = 1 if line.startswith("@") else 5
-    if len(parts) <= count:
-        raise _LineError(
-            "there is no command" if len(parts) == count else f"{line.split()[0]!r} begins neither a setting nor five time fields"
-        )
+    if len(parts) == count:
+        raise _LineError("there is no command")
+    if len(parts) < count:
+        beginning = (line.split() or [line])[0]
+        raise _LineError(f"{beginning!r} begins neither a setting nor five time fields")
     return " ".join(parts[:count]), parts[count]

@@ -46,7 +46,7 @@ def home_of(user: str) -> str:
     """The home directory of an account of this host; empty if there is no such account."""
     try:
         return pwd.getpwnam(user).pw_dir
-    except KeyError:
+    except (KeyError, ValueError):  # ValueError for a name with a NUL in it.
         return ""
 
 

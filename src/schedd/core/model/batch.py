@@ -130,6 +130,7 @@ class RecordBatch:
 
     `disarmed` are executions that are taken back: their rows go, the journal keeps them. `settled` are redelivered executions that have
     succeeded: they are no dead letters any more.
+    `ran` are the uids of schedules whose runs are counted and that have run once more, once for each run.
     """
 
     changes: tuple[ExecutionChange, ...] = ()
@@ -138,6 +139,7 @@ class RecordBatch:
     disarmed: tuple[int, ...] = ()
     dead_letters: tuple[NewDeadLetter, ...] = ()
     settled: tuple[int, ...] = ()
+    ran: tuple[int, ...] = ()
 
 
 NEVER_US = 2**63 - 1
