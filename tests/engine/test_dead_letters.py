@@ -51,3 +51,15 @@ async def test_redelivered_failure_is_retried_by_a_new_series_after_a_restart(tm
         ended = await rig.store.execution(execution.id)
         assert (ended.outcome, ended.attempt, ended.attempts_before) == (Outcome.FAILED, 4, 2)
         assert await letters(rig) == [(4, waiting.redelivered_us)]
+
+
+async def test_redelivery_is_no_further_run_of_a_schedule_with_a_limit(tmp_path: Path) -> None:
+    clock = HandClock()
+    policies = Policies(retry=Retry(max_attempts=1), max_runs=2)
+    async with running(tmp_path / "db", clock=clock, target=HandTarget(clock, answers=[BROKEN])) as rig:
+        await rig.create("rate(1 minute)", policies=policies)
+        await rig.run_until(60)
+        page = await rig.store.find_dead_letters((), descending=True, page=PageRequest(size=10))
+        await rig.engine.redeliver(page.items[0].execution, actor="test")
+        await rig.run_until(300)
+        assert rig.target.nominal_s() == [60, 60, 120]
