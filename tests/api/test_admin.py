@@ -141,13 +141,9 @@ async def test_reflection_is_not_there_by_default(api: Api) -> None:
 
 
 _OF_EXECUTIONS = [
-    "RedeliverExecution",
     "TailOutput",
     "GetExecutionStats",
     "ExplainOccurrences",
-    "ListDeadLetters",
-    "RedeliverDeadLetters",
-    "PurgeDeadLetters",
 ]
 UNBUILT: dict[str, Any] = {
     "schedules": (pb, ["BackfillSchedule", "GetBackfill", "ListBackfills", "CancelBackfill"]),

@@ -14,6 +14,7 @@ from schedd.api.server import ApiServer, UseCases
 from schedd.client import Client, errors
 from schedd.service.admin import Admin
 from schedd.service.batches import Batches
+from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
 from schedd.service.journal import Journal
 from schedd.v1.calendar_pb2 import Calendar, CalendarEntry, DateRange, Weekday, WeeklyWindow
@@ -35,6 +36,7 @@ async def serving(path: Path) -> AsyncIterator[tuple[Client, Rig]]:
             schedules=rig.schedules,
             batches=Batches(store=rig.store, schedules=rig.schedules, clock=rig.clock),
             executions=Executions(store=rig.store, engine=rig.engine),
+            letters=DeadLetters(store=rig.store, engine=rig.engine, clock=rig.clock),
             calendars=rig.calendars,
             journal=Journal(store=rig.store, engine=rig.engine),
             admin=Admin(store=rig.store, engine=rig.engine, clock=rig.clock, version=version("schedd")),

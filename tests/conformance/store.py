@@ -21,6 +21,7 @@ from schedd.core.model.batch import (
     CalendarChange,
     CalendarUse,
     ExecutionChange,
+    NewDeadLetter,
     NewSchedule,
     RecordBatch,
     Replanned,
@@ -30,6 +31,7 @@ from schedd.core.model.batch import (
     Timers,
 )
 from schedd.core.model.calendar import Calendar, DateEntry, HolidaysEntry, ICalendarEntry, RangeEntry, Weekday, WeeklyEntry
+from schedd.core.model.deadletter import Purge, Redelivery
 from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
 from schedd.core.model.journal import ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.policy import (
@@ -48,6 +50,7 @@ from schedd.core.model.policy import (
 )
 from schedd.core.model.query import Comparison, Filter, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.rendering import RenderedHttp
 from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget, Payload, ProcessTarget, StatusRange
 from schedd.core.model.when import CalendarShift, Cron, Expression, Interval, Spread, SpreadMode, When
@@ -151,6 +154,7 @@ def where(field: str, operator: str, value: str | int) -> Filter:
 
 
 BY_NAME = Order(field="name")
+SENT = RenderedHttp(method="POST", url="http://localhost/", headers=(("A", "b"),), body=b"\x00")
 MARK = RequestMark(request_id="r", scope="Change", fingerprint="f")
 
 
@@ -776,6 +780,79 @@ class StoreSuite:
 
     # Calendars
 
+    async def test_dead_letter_is_kept_whole_with_the_finish(self, store: Store) -> None:
+        runs = await buried(store, 2)
+        page = await store.find_dead_letters((), descending=True, page=PageRequest(size=10))
+        assert [letter.execution.id for letter in page.items] == [runs[1].id, runs[0].id]
+        oldest = page.items[1]
+        assert (oldest.request, oldest.created_us, oldest.redelivered_us) == (SENT, NOW_US, None)
+        assert oldest.last_attempt is not None
+        assert oldest.last_attempt.number == 1
+        assert (await store.dead_letter(runs[0].id)).execution == oldest.execution
+        with pytest.raises(NotFoundError):
+            await store.dead_letter(99)
+
+    async def test_dead_letters_come_in_pages_both_ways_and_by_filter(self, store: Store) -> None:
+        runs = await buried(store, 3)
+        for descending in (False, True):
+            found: list[int] = []
+            after: tuple[str | int, ...] = ()
+            while True:
+                page = await store.find_dead_letters((), descending=descending, page=PageRequest(size=2, after=after))
+                found += [letter.execution.id for letter in page.items]
+                if not (after := page.after):
+                    break
+            assert found == sorted([run.id for run in runs], reverse=descending)
+        matching = where("nominal_time", ">", runs[1].nominal_us)
+        page = await store.find_dead_letters(matching, descending=False, page=PageRequest(size=2))
+        assert [letter.execution.id for letter in page.items] == [runs[2].id]
+
+    async def test_redeliver_takes_up_what_has_finished_once_a_request(self, store: Store) -> None:
+        (run,) = await buried(store, 1)
+        redelivery = Redelivery(
+            execution_id=run.id, now_us=NOW_US + 9, entry=execution_entry(run, JournalKind.EXECUTION_REDELIVERED), request=MARK
+        )
+        assert await store.redeliver(redelivery)
+        assert not await store.redeliver(redelivery)
+        taken_up = await store.execution(run.id)
+        assert (taken_up.state, taken_up.outcome, taken_up.finished_us) == (ExecutionState.WAITING_RETRY, None, None)
+        assert (taken_up.next_attempt_us, taken_up.attempts_before, taken_up.redelivered_us) == (NOW_US + 9, 1, NOW_US + 9)
+        assert (await store.dead_letter(run.id)).redelivered_us == NOW_US + 9
+        assert await kinds(store, where("kind", "=", "EXECUTION_REDELIVERED")) == [JournalKind.EXECUTION_REDELIVERED]
+        with pytest.raises(PreconditionError):
+            await store.redeliver(replace(redelivery, request=None))
+        with pytest.raises(NotFoundError):
+            await store.redeliver(replace(redelivery, execution_id=99, request=None))
+        with pytest.raises(ConflictError):
+            await store.redeliver(replace(redelivery, request=replace(MARK, fingerprint="other")))
+
+    async def test_redelivered_execution_that_succeeds_is_no_dead_letter_any_more(self, store: Store) -> None:
+        (run,) = await buried(store, 1)
+        await store.redeliver(Redelivery(execution_id=run.id, now_us=NOW_US, entry=execution_entry(run, JournalKind.EXECUTION_REDELIVERED)))
+        await store.record(RecordBatch(changes=(finish(run, finished_us=NOW_US + 1),), settled=(run.id,)))
+        with pytest.raises(NotFoundError):
+            await store.dead_letter(run.id)
+
+    async def test_purge_removes_and_journals_those_that_are_there_and_leaves_executions(self, store: Store) -> None:
+        one, two = await buried(store, 2)
+        entry = execution_entry(one, JournalKind.DEAD_LETTERS_PURGED)
+        assert await store.purge_dead_letters(Purge(entries={one.id: entry, 99: entry})) == 1
+        assert await store.purge_dead_letters(Purge(entries={one.id: entry})) == 0
+        page = await store.find_dead_letters((), descending=False, page=PageRequest(size=10))
+        assert [letter.execution.id for letter in page.items] == [two.id]
+        assert await kinds(store, where("kind", "=", "DEAD_LETTERS_PURGED")) == [JournalKind.DEAD_LETTERS_PURGED]
+        assert await ids(store) == [one.id, two.id]
+
+    async def test_prune_keeps_a_dead_letters_execution_until_the_letter_goes(self, store: Store) -> None:
+        (run,) = await buried(store, 1)
+        retention = Retention(dead_letters=timedelta(days=60))
+        await prune_all(store, retention, NOW_US + 59 * DAY)
+        assert (await ids(store), len(await store.attempts(run.id))) == ([run.id], 1)
+        await prune_all(store, retention, NOW_US + 61 * DAY)
+        with pytest.raises(NotFoundError):
+            await store.dead_letter(run.id)
+        assert await ids(store) == []
+
     async def test_calendar_comes_back_as_it_was_stored(self, store: Store) -> None:
         stored = calendar(
             7,
@@ -881,6 +958,26 @@ class StoreSuite:
             assert [found.name for found in (await store.find_calendars(matching, PageRequest(size=9))).items] == expected
         with pytest.raises(InvalidError):
             await store.find_calendars(where("state", "=", "x"), PageRequest(size=9))
+
+
+async def buried(store: Store, count: int) -> list[Execution]:
+    """Executions of one schedule that have failed for good after one attempt, a microsecond apart, and are dead letters."""
+    (stored,) = await create(store, draft(1))
+    runs = [execution(10 + number, stored, NOW_US + number) for number in range(count)]
+    await store.arm(armed(*runs))
+    result = AttemptResult(outcome=Outcome.FAILED, reason=Reason.HTTP_STATUS, code=500)
+    ends = [NOW_US + number for number in range(count)]
+    await store.record(
+        RecordBatch(
+            changes=tuple(finish(run, finished_us=end, outcome=Outcome.FAILED) for run, end in zip(runs, ends, strict=True)),
+            attempts=tuple(
+                Attempt(execution_id=run.id, number=1, started_us=end - 3, finished_us=end, result=result)
+                for run, end in zip(runs, ends, strict=True)
+            ),
+            dead_letters=tuple(NewDeadLetter(run.id, end, SENT) for run, end in zip(runs, ends, strict=True)),
+        )
+    )
+    return runs
 
 
 async def prune_all(store: Store, retention: Retention, now_us: int) -> int:

@@ -13,6 +13,7 @@ from schedd.core.model.execution import AttemptResult, DeliveryRequest
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.policy import Policies
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.rendering import RenderedHttp, Rendering
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.target import HttpTarget
 from schedd.core.model.when import Expression, When
@@ -117,6 +118,9 @@ class HandTarget:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def rendered(self, request: DeliveryRequest) -> Rendering | None:
+        return RenderedHttp(method="POST", url=str(request.schedule), headers=(("Schedd-Attempt", str(request.attempt)),), body=b"\x00sent")
 
     def force(self, execution_id: int) -> None:
         self.forced.append(execution_id)

@@ -71,3 +71,13 @@ def below_group(parent: str) -> Filter:
     """The comparison that keeps a search to one group; none for an empty parent, or for `groups/-`. Raises: InvalidError."""
     group = group_name(parent) if parent else ANY
     return () if group == ANY else (Comparison(field="group", operator=Operator.EQUAL, value=group),)
+
+
+def below_schedule(parent: str) -> Filter:
+    """The comparison that keeps a search below its parent: a schedule, a group (its schedule may be a dash), or everything."""
+    if not parent:
+        return ()
+    if "/schedules/" in parent and not parent.endswith(f"/schedules/{ANY}"):
+        name = str(schedule_name(parent, "parent"))
+        return (Comparison(field="schedule", operator=Operator.EQUAL, value=name),)
+    return below_group(parent.removesuffix(f"/schedules/{ANY}"))

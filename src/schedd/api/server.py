@@ -21,6 +21,7 @@ from schedd.core.ports import Clock
 from schedd.service.admin import Admin
 from schedd.service.batches import Batches
 from schedd.service.calendars import CalendarUseCases
+from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
 from schedd.service.journal import Journal
 from schedd.service.schedules import Schedules
@@ -60,6 +61,7 @@ class UseCases:
     schedules: Schedules
     batches: Batches
     executions: Executions
+    letters: DeadLetters
     calendars: CalendarUseCases
     journal: Journal
     admin: Admin
@@ -93,7 +95,7 @@ class ApiServer:
         admin = AdminServicer(use_cases.admin, use_cases.journal, self._feed, addresses)
         self._servicers = (
             ScheduleServicer(use_cases.schedules, use_cases.batches, use_cases.clock),
-            ExecutionServicer(use_cases.executions, self._feed),
+            ExecutionServicer(use_cases.executions, use_cases.letters, use_cases.batches, self._feed),
             admin,
         )
         self._calendars = CalendarServicer(use_cases.calendars)

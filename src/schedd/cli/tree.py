@@ -45,6 +45,16 @@ schedule = _group(
     ],
 )
 
+dead_letters = _group(
+    "dead-letters",
+    "Executions that failed for good: look, deliver again, remove.",
+    [
+        Late("list", f"{_ROOM}.deadletters:list_letters", "List dead letters, newest first."),
+        Late("redeliver", f"{_ROOM}.deadletters:redeliver", "Deliver dead letters again."),
+        Late("purge", f"{_ROOM}.deadletters:purge", "Remove dead letters; their executions stay."),
+    ],
+)
+
 execution = _group(
     "execution",
     "Look at executions, follow and cancel them.",
@@ -54,6 +64,8 @@ execution = _group(
         Late("watch", f"{_ROOM}.watch:watch", _WATCH),
         Late("logs", f"{_ROOM}.logs:logs", _LOGS),
         Late("cancel", f"{_ROOM}.executions:cancel", "Cancel unfinished executions."),
+        Late("redeliver", f"{_ROOM}.executions:redeliver", "Deliver finished executions again."),
+        Late("dead-letters", "schedd.cli.tree:dead_letters", "Executions that failed for good."),
     ],
 )
 

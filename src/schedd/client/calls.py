@@ -30,12 +30,19 @@ from schedd.v1.calendar_service_pb2 import (
     UpdateCalendarRequest,
 )
 from schedd.v1.calendar_service_pb2_grpc import CalendarServiceStub
-from schedd.v1.execution_pb2 import Execution, ExecutionView
+from schedd.v1.execution_pb2 import DeadLetter, Execution, ExecutionView
 from schedd.v1.execution_service_pb2 import (
     CancelExecutionRequest,
     GetExecutionRequest,
+    ListDeadLettersRequest,
+    ListDeadLettersResponse,
     ListExecutionsRequest,
     ListExecutionsResponse,
+    PurgeDeadLettersRequest,
+    PurgeDeadLettersResponse,
+    RedeliverDeadLettersRequest,
+    RedeliverDeadLettersResponse,
+    RedeliverExecutionRequest,
 )
 from schedd.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from schedd.v1.journal_pb2 import JournalEntry, JournalKind
@@ -118,6 +125,10 @@ OPERATE = Method(ScheduleServiceStub, "BatchOperateSchedules", BatchOperateSched
 GET_EXECUTION = Method(ExecutionServiceStub, "GetExecution", Execution)
 LIST_EXECUTIONS = Method(ExecutionServiceStub, "ListExecutions", ListExecutionsResponse)
 CANCEL = Method(ExecutionServiceStub, "CancelExecution", Execution)
+REDELIVER = Method(ExecutionServiceStub, "RedeliverExecution", Execution)
+LIST_LETTERS = Method(ExecutionServiceStub, "ListDeadLetters", ListDeadLettersResponse)
+REDELIVER_LETTERS = Method(ExecutionServiceStub, "RedeliverDeadLetters", RedeliverDeadLettersResponse)
+PURGE_LETTERS = Method(ExecutionServiceStub, "PurgeDeadLetters", PurgeDeadLettersResponse)
 CREATE_CALENDAR = Method(CalendarServiceStub, "CreateCalendar", Calendar)
 GET_CALENDAR = Method(CalendarServiceStub, "GetCalendar", Calendar)
 LIST_CALENDARS = Method(CalendarServiceStub, "ListCalendars", ListCalendarsResponse)
@@ -336,6 +347,33 @@ def list_executions(
 def cancel_execution(name: str, reason: str = "") -> Call[Execution]:
     """End an execution that has not finished. Not repeated by itself: the second call would find it finished."""
     return Call(CANCEL, CancelExecutionRequest(name=name, reason=reason), repeatable=False)
+
+
+def redeliver_execution(name: str, *, request_id: str = "") -> Call[Execution]:
+    """Take up a finished execution again, with its delivery key and a new series of attempts."""
+    return Call(REDELIVER, RedeliverExecutionRequest(name=name, request_id=request_id or new_request_id()))
+
+
+def list_dead_letters(parent: str = "groups/-/schedules/-", *, filter: str = "", page_size: int = 100) -> Listing[DeadLetter]:
+    """The dead letters of a schedule, or of all, that `filter` lets through (see ListExecutionsRequest), newest first."""
+    request = ListDeadLettersRequest(parent=parent, filter=filter, page_size=page_size)
+    return Listing(LIST_LETTERS, request, lambda answer: answer.dead_letters)
+
+
+def redeliver_dead_letters(
+    names: Iterable[str] = (), *, parent: str = "", filter: str = "", request_id: str = ""
+) -> Call[RedeliverDeadLettersResponse]:
+    """Take up dead letters again, those named or, at most 1000, those that `filter` lets through; each has its own result."""
+    request = RedeliverDeadLettersRequest(parent=parent, names=names, filter=filter, request_id=request_id or new_request_id())
+    return Call(REDELIVER_LETTERS, request)
+
+
+def purge_dead_letters(
+    names: Iterable[str] = (), *, parent: str = "", filter: str = "", validate_only: bool = False
+) -> Call[PurgeDeadLettersResponse]:
+    """Remove dead letters, those named or those that `filter` lets through. Not repeated by itself: the second call would count others."""
+    request = PurgeDeadLettersRequest(parent=parent, names=names, filter=filter, validate_only=validate_only)
+    return Call(PURGE_LETTERS, request, repeatable=validate_only)
 
 
 def create_calendar(calendar: Calendar, *, validate_only: bool = False, request_id: str = "") -> Call[Calendar]:

@@ -23,9 +23,11 @@ from schedd.core.model.batch import (
     Timers,
 )
 from schedd.core.model.calendar import Calendar, HolidaysEntry
+from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
 from schedd.core.model.execution import Attempt, AttemptResult, DeliveryRequest, Execution
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Filter, Order, Page, PageRequest
+from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleName
 
 CommitListener = Callable[[Sequence[JournalEntry]], None]
@@ -80,6 +82,9 @@ class Target(Protocol):
         Keeps `request.timeout` itself. When the calling task is cancelled, ends what it started (a process tree is gone) before
         CancelledError leaves it.
         """
+
+    def rendered(self, request: DeliveryRequest) -> Rendering | None:
+        """What `deliver` sends for this request, credentials left out; None if it cannot be rendered. Sends nothing."""
 
     def force(self, execution_id: int) -> None:
         """End what was started for this execution without any grace; its call is being cancelled too."""
@@ -235,6 +240,23 @@ class Store(Protocol):
 
     async def unfinished(self) -> tuple[Execution, ...]:
         """All executions that are not FINISHED, by due time. For recovery."""
+
+    # Dead letters
+
+    async def redeliver(self, redelivery: Redelivery) -> bool:
+        """Let a finished execution wait for an attempt again; False for a request seen before, which changes nothing.
+
+        Raises: NotFoundError; PreconditionError (NOT_FINISHED); ConflictError (REQUEST_ID_REUSED).
+        """
+
+    async def find_dead_letters(self, where: Filter, *, descending: bool, page: PageRequest) -> Page[DeadLetter]:
+        """A page of dead letters by time of creation; the fields are those of `find_executions`."""
+
+    async def dead_letter(self, execution_id: int) -> DeadLetter:
+        """The dead letter of an execution, without its last attempt. Raises: NotFoundError."""
+
+    async def purge_dead_letters(self, purge: Purge) -> int:
+        """Remove dead letters, not their executions; how many were there."""
 
     # Start, journal, upkeep
 

@@ -47,6 +47,7 @@ from schedd.engine.planner import Pace
 from schedd.service.admin import Admin
 from schedd.service.batches import Batches
 from schedd.service.calendars import CalendarUseCases
+from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
 from schedd.service.journal import Journal
 from schedd.service.schedules import Schedules
@@ -148,6 +149,7 @@ class Daemon:
             schedules=schedules,
             batches=Batches(store=store, schedules=schedules, clock=self._clock),
             executions=Executions(store=store, engine=engine),
+            letters=DeadLetters(store=store, engine=engine, clock=self._clock),
             calendars=CalendarUseCases(store=store, engine=engine, clock=self._clock, ids=engine.ids),
             journal=Journal(store=store, engine=engine),
             admin=Admin(store=store, engine=engine, clock=self._clock, version=version("schedd")),
@@ -223,7 +225,13 @@ def _settings(config: Config) -> EngineSettings:
 
 def _retention(config: Config) -> Retention:
     kept = config.retention
-    return Retention(history=kept.history, journal=kept.journal, deleted=kept.deleted, per_schedule=kept.per_schedule)
+    return Retention(
+        history=kept.history,
+        journal=kept.journal,
+        deleted=kept.deleted,
+        per_schedule=kept.per_schedule,
+        dead_letters=kept.dead_letters,
+    )
 
 
 def _tcp_listener(tcp: Tcp) -> TcpListener | None:

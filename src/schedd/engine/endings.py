@@ -34,14 +34,14 @@ class Endings:
 
     def left(self, schedule: Schedule) -> int:
         """How many more occurrences of a schedule with a limit may be fired."""
-        unfinished = sum(run.execution.cause is Cause.SCHEDULE for run in self._runs.of_schedule(schedule.row))
+        unfinished = sum(_counts(run) for run in self._runs.of_schedule(schedule.row))
         return runs_left(schedule.policies.max_runs, ran=self.ran(schedule.uid), unfinished=unfinished)
 
     def finished(self, run: Run) -> None:
         """An execution has ended and left memory; its end is recorded, and not yet committed."""
         schedule = run.definition.schedule
         policies = schedule.policies
-        if policies.max_runs and run.execution.cause is Cause.SCHEDULE and run.started_us is not None:
+        if policies.max_runs and _counts(run) and run.started_us is not None:
             self._ran[schedule.uid] = ran = self.ran(schedule.uid) + 1
             self._recorder.ran(schedule.uid)
             if ran >= policies.max_runs:
@@ -49,3 +49,8 @@ class Endings:
                 self._keeper.ran_out(run.row)
         if policies.pause_after_failures and run.outcome is Outcome.FAILED:
             self._keeper.failed(run.row)
+
+
+def _counts(run: Run) -> bool:
+    """Whether it is a run of the rule's own. A redelivered one is none: it has counted when it ended first."""
+    return run.execution.cause is Cause.SCHEDULE and run.execution.redelivered_us is None

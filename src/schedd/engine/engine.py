@@ -11,9 +11,10 @@ from datetime import timedelta
 
 from schedd.core.errors import PreconditionError, UnavailableError
 from schedd.core.model.batch import ArmBatch, RequestMark, Retention
+from schedd.core.model.deadletter import Redelivery
 from schedd.core.model.execution import Cause, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry, JournalKind
-from schedd.core.model.schedule import Schedule
+from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Target
 from schedd.core.timeline import NEVER, Timeline
 from schedd.engine.almanac import Almanac, NoHolidays
@@ -213,6 +214,34 @@ class Engine:
         self.dispatcher.cancel(run, actor)
         await asyncio.shield(run.finished)
         return True
+
+    async def redeliver(self, execution: Execution, *, actor: str, request: RequestMark | None = None) -> None:
+        """Take up a finished execution again: its next attempt is due now, and durable when this returns.
+
+        A request seen before changes nothing.
+        Raises: UnavailableError; NotFoundError; PreconditionError (NOT_FINISHED, DELETED, UNREADABLE); ConflictError.
+        """
+        self.must_be_open()
+        await self.recorder.committed()
+        before = await self._store.execution(execution.id)
+        definition = (await self.definitions.load([before.schedule_row])).get(before.schedule_row)
+        if not isinstance(definition, Definition):
+            raise PreconditionError("schedule", str(before.schedule), reason="UNREADABLE", description=f"cannot be run: {definition}")
+        if definition.schedule.state is ScheduleState.DELETED:
+            raise PreconditionError("schedule", str(before.schedule), reason="DELETED", description="is deleted; restore it first")
+        now_us = self._clock.now_us()
+        again = before._replace(
+            state=ExecutionState.WAITING_RETRY,
+            outcome=None,
+            finished_us=None,
+            next_attempt_us=now_us,
+            attempts_before=before.attempt,
+            redelivered_us=now_us,
+        )
+        run = Run(again, definition)
+        entry = run.entry(JournalKind.EXECUTION_REDELIVERED, now_us, actor=actor)
+        if await self._store.redeliver(Redelivery(execution_id=run.id, now_us=now_us, entry=entry, request=request)):
+            self.dispatcher.add(run)
 
     def must_be_open(self) -> None:
         """Raises: UnavailableError (DRAINING) once the daemon is on its way down."""

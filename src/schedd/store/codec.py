@@ -29,6 +29,7 @@ from schedd.core.model.policy import (
     Retry,
     TriggerSchedule,
 )
+from schedd.core.model.rendering import RenderedHttp, RenderedProcess, Rendering
 from schedd.core.model.schedule import Pause
 from schedd.core.model.target import HttpTarget, ProcessTarget, Target
 from schedd.core.model.when import (
@@ -139,6 +140,10 @@ _evidence_decoder = msgspec.json.Decoder(dict[str, str | int | float | bool])
 _counts_decoder = msgspec.json.Decoder(dict[str, int])
 _answer_decoder = msgspec.json.Decoder(list[int | str])
 _trigger_decoders = {name: msgspec.json.Decoder(kind) for name, kind in TRIGGER_KINDS.items()}
+_rendering_decoders: dict[str, msgspec.json.Decoder[Any]] = {
+    "HTTP": msgspec.json.Decoder(RenderedHttp),
+    "PROCESS": msgspec.json.Decoder(RenderedProcess),
+}
 _entries_decoder = msgspec.json.Decoder(list[tuple[str, msgspec.Raw]])
 _entry_decoders = {name: msgspec.json.Decoder(kind) for name, kind in CALENDAR_ENTRY_KINDS.items()}
 _target_decoders = {name: msgspec.json.Decoder(kind) for name, kind in TARGET_KINDS.items()}
@@ -207,6 +212,20 @@ def decode_target(kind: str, text: str) -> Target:
     if decoder is None:
         raise msgspec.ValidationError(f"{kind!r} is no kind of target")
     return decoder.decode(text)
+
+
+def rendering_kind(rendering: Rendering) -> str:
+    """The name of a rendering's kind."""
+    return "HTTP" if isinstance(rendering, RenderedHttp) else "PROCESS"
+
+
+def decode_rendering(kind: str, text: str) -> Rendering:
+    """The rendering of that kind that `encode` wrote."""
+    decoder = _rendering_decoders.get(kind)
+    if decoder is None:
+        raise msgspec.ValidationError(f"{kind!r} is no kind of rendering")
+    rendering: Rendering = decoder.decode(text)
+    return rendering
 
 
 def encode_policies(policies: Policies) -> str:

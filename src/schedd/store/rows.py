@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from schedd.core.errors import StoredDataError
-from schedd.core.model.batch import ExecutionChange, StoredWhen
+from schedd.core.model.batch import ExecutionChange, NewDeadLetter, StoredWhen
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
 from schedd.core.model.journal import NO_EVIDENCE, ExecutionFacts, JournalEntry, JournalKind
@@ -217,7 +217,10 @@ def execution_values(execution: Execution) -> Row:
 
 
 def execution_of(row: Row) -> Execution:
-    """The execution in EXECUTION_COLUMNS followed by its schedule's group_name and name. Raises: StoredDataError."""
+    """The execution in EXECUTION_COLUMNS followed by its schedule's group_name and name, attempts_before and redelivered_us.
+
+    Raises: StoredDataError.
+    """
     return _read("executions", row, _execution)
 
 
@@ -241,6 +244,8 @@ def _execution(row: Any) -> Execution:
         started_us=row[12],
         finished_us=row[13],
         next_attempt_us=row[14],
+        attempts_before=row[17],
+        redelivered_us=row[18],
     )
 
 
@@ -248,6 +253,13 @@ def change_values(change: ExecutionChange) -> Row:
     """The execution's id and the values of EXECUTION_STANDING."""
     execution_id, state, outcome, reason, *rest = change
     return (execution_id, state.value, _value(outcome), reason.value, *rest)
+
+
+def letter_values(letter: NewDeadLetter) -> Row:
+    """The id and the time of a new dead letter, and the kind and the text of what was sent."""
+    sent = letter.request
+    kind, text = (None, None) if sent is None else (codec.rendering_kind(sent), codec.encode(sent))
+    return (letter.execution_id, letter.created_us, kind, text)
 
 
 def attempt_values(attempt: Attempt) -> Row:

@@ -19,7 +19,7 @@ _BY_ROW = f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN schedules A
 _BY_UID = f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN schedules AS s ON s.uid = wanted.value ORDER BY wanted.key"
 _WHENS = "SELECT s.row, s.uid, s.created_us, s.when_json FROM json_each(?) AS wanted CROSS JOIN schedules AS s ON s.row = wanted.value"
 _LAST_RUNS = f"""
-    SELECT {", ".join("e." + column for column in rows.EXECUTION_COLUMNS)}, s.group_name, s.name, (
+    SELECT {", ".join("e." + column for column in rows.EXECUTION_COLUMNS)}, s.group_name, s.name, e.attempts_before, e.redelivered_us, (
         SELECT nominal_us FROM executions WHERE schedule_uid = s.uid AND outcome = 'SUCCEEDED' ORDER BY nominal_us DESC LIMIT 1
     )
     FROM json_each(?) AS wanted

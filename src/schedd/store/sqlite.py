@@ -24,12 +24,13 @@ from schedd.core.model.batch import (
     Timers,
 )
 from schedd.core.model.calendar import Calendar
+from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
 from schedd.core.model.execution import Attempt, Execution
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.ports import CommitListener
-from schedd.store import backup, calendars, codec, database, executions, journal, requests, schedules, timers, upkeep
+from schedd.store import backup, calendars, codec, database, deadletters, executions, journal, requests, schedules, timers, upkeep
 from schedd.store.change import CHANGE, QUARANTINE, Quarantine
 from schedd.store.creation import CREATE, Creation
 from schedd.store.reader import Reader
@@ -242,6 +243,24 @@ class SqliteStore:
     async def unfinished(self) -> tuple[Execution, ...]:
         """All executions that are not FINISHED, by due time."""
         return await executions.unfinished(self._scans)
+
+    # Dead letters
+
+    async def redeliver(self, redelivery: Redelivery) -> bool:
+        """Let a finished execution wait for an attempt again. Raises: NotFoundError; PreconditionError; ConflictError."""
+        return await self._writer.submit(deadletters.REDELIVER, redelivery, rows=3)
+
+    async def find_dead_letters(self, where: Filter, *, descending: bool, page: PageRequest) -> Page[DeadLetter]:
+        """A page of dead letters by time of creation. Raises: InvalidError."""
+        return await deadletters.find(self._scans, where, descending=descending, page=page)
+
+    async def dead_letter(self, execution_id: int) -> DeadLetter:
+        """The dead letter of an execution. Raises: NotFoundError."""
+        return await deadletters.of_execution(self._lookups, execution_id)
+
+    async def purge_dead_letters(self, purge: Purge) -> int:
+        """Remove dead letters; how many were there."""
+        return await self._writer.submit(deadletters.PURGE, purge, rows=2 * len(purge.entries))
 
     # Start, journal, upkeep
 

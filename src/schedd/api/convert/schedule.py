@@ -51,7 +51,6 @@ _UNBUILT = {
         "circuit_open",
         "recovery",
     ),
-    ("policies", "retry"): ("retry_on",),
     ("target", "http"): ("auth", "signature", "tls"),
     ("target", "process"): ("resource_limits",),
 }

@@ -12,6 +12,7 @@ from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.model.when import When
 
@@ -115,11 +116,20 @@ class ExecutionChange(NamedTuple):
     next_attempt_us: int | None = None
 
 
+class NewDeadLetter(NamedTuple):
+    """An execution that has failed for good, and what its last attempt sent, if that could be rendered."""
+
+    execution_id: int
+    created_us: int
+    request: Rendering | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordBatch:
     """What became of executions since the last batch: at most one change an execution (its last), all of its attempts and entries.
 
-    `disarmed` are executions that are taken back: their rows go, the journal keeps them.
+    `disarmed` are executions that are taken back: their rows go, the journal keeps them. `settled` are redelivered executions that have
+    succeeded: they are no dead letters any more.
     `ran` are the uids of schedules whose runs are counted and that have run once more, once for each run.
     """
 
@@ -127,6 +137,8 @@ class RecordBatch:
     attempts: tuple[Attempt, ...] = ()
     entries: tuple[JournalEntry, ...] = ()
     disarmed: tuple[int, ...] = ()
+    dead_letters: tuple[NewDeadLetter, ...] = ()
+    settled: tuple[int, ...] = ()
     ran: tuple[int, ...] = ()
 
 
@@ -193,10 +205,11 @@ class StoreStatus:
 class Retention:
     """How long history is kept: executions finished and journal rows older than the age go, as do schedules deleted longer ago.
 
-    At most `per_schedule` finished executions of a schedule are kept; what is unfinished is always kept.
+    At most `per_schedule` finished executions of a schedule are kept; what is unfinished, or a dead letter, is always kept.
     """
 
     history: timedelta = timedelta(days=30)
     journal: timedelta = timedelta(days=90)
     deleted: timedelta = timedelta(days=90)
     per_schedule: int = 10_000
+    dead_letters: timedelta = timedelta(days=90)
