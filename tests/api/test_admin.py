@@ -18,10 +18,12 @@ from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.schedule import ScheduleName
 from schedd.v1 import admin_service_pb2, execution_service_pb2
 from schedd.v1 import schedule_service_pb2 as pb
-from schedd.v1.admin_service_pb2 import DaemonState, GetStatusRequest, GetStatusResponse
+from schedd.v1.admin_service_pb2 import DaemonState, GetStatusRequest, GetStatusResponse, ListJournalRequest
+from schedd.v1.reason_pb2 import Reason
 from schedd.v1.schedule_pb2 import ScheduleState
 from tests.api.served import Api, full_name, http, refused, serving
 from tests.engine.rig import BROKEN, SECOND, START_US, HandClock, HandTarget
+from tests.zonedata import reading, write_zones
 
 
 async def status(api: Api) -> GetStatusResponse:
@@ -84,6 +86,26 @@ async def test_status_tells_how_late_fires_have_started(api: Api) -> None:
     api.rig.clock.move(150_000)
     await api.rig.settle()
     assert (await status(api)).lateness_p99.ToMicroseconds() == 50_000
+
+
+async def test_status_names_the_schedules_that_new_time_zone_data_moved(tmp_path: Path) -> None:
+    zones, clock = tmp_path / "zoneinfo", HandClock()
+    zones.mkdir()
+    write_zones(zones, {"Test/Town": "TST-1"}, version="2026a")
+    with reading(zones):
+        async with serving(tmp_path, clock=clock) as api:
+            await api.create("daily", "0 9 * * *", time_zone="Test/Town")
+            await api.create("hourly", time_zone="Test/Town")
+    write_zones(zones, {"Test/Town": "TST-2"}, version="2026b")
+    with reading(zones):
+        async with serving(tmp_path, clock=clock) as api:
+            told = await status(api)
+            [entry] = (await api.admin.ListJournal(ListJournalRequest(filter="kind = OCCURRENCES_MOVED"))).entries
+    assert told.time_zone_data_version == "2026b"
+    assert list(told.moved_schedules) == [full_name("daily")]
+    assert [warning.partition(";")[0] for warning in told.warnings] == ["new time zone data moved coming occurrences of 1 schedule"]
+    assert (entry.schedule, Reason.Name(entry.reason)) == (full_name("daily"), "REASON_TIME_ZONE_DATA")
+    assert entry.evidence["time_zone"] == "Test/Town"
 
 
 async def test_status_of_a_draining_daemon_says_so_and_changes_are_unavailable(api: Api) -> None:

@@ -54,6 +54,7 @@ from schedd.core.model.rendering import RenderedHttp
 from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget, Payload, ProcessTarget, StatusRange
 from schedd.core.model.when import CalendarShift, Cron, Expression, Interval, Spread, SpreadMode, When
+from schedd.core.model.zonemark import ZoneMark
 from schedd.core.ports import Store
 
 SECOND = 1_000_000
@@ -704,6 +705,28 @@ class StoreSuite:
         )
         await store.save_timers(saved)
         assert list((await store.timers()).next_us) == [5, NOW_US + SECOND]
+
+    async def test_zone_marks_are_kept_by_name_until_they_are_gone(self, store: Store) -> None:
+        berlin = ZoneMark(name="Europe/Berlin", version="2025a", from_us=5, until_us=9, offsets=((5, 3_600_000_000), (7, -1)))
+        kiev = replace(berlin, name="Europe/Kiev", offsets=((5, 0),))
+        await store.keep_zones([kiev, berlin])
+        assert await store.zone_marks() == (berlin, kiev)
+        newer = replace(berlin, version="2025b", until_us=10)
+        await store.keep_zones([newer], gone=["Europe/Kiev", "Europe/Nowhere"])
+        assert await store.zone_marks() == (newer,)
+
+    async def test_timers_naming_a_text_are_those_of_the_schedules_in_whose_rule_it_stands(self, store: Store) -> None:
+        rules = [
+            When(triggers=(Cron(text="0 9 * * *"),), time_zone="Europe/Kiev"),
+            When(triggers=(Expression(text="09:00 Europe/Kiev"),)),
+            When(triggers=(Cron(text="0 9 * * *"),), time_zone="Europe/Berlin"),
+            When(triggers=(Cron(text="0 9 * * *"),), time_zone="Europe/Kiev"),
+        ]
+        await create(store, *(draft(uid, when=when) for uid, when in enumerate(rules, 1)))
+        await store.change_schedule(changed(await store.schedule(schedule(4).name), next_us=None, state=ScheduleState.PAUSED))
+        found = await store.timers_naming(["Europe/Kiev", "Asia/Saigon"])
+        assert (list(found.rows), list(found.next_us)) == ([1, 2], [NOW_US + SECOND] * 2)
+        assert list((await store.timers_naming(["Asia/Saigon"])).rows) == []
 
     async def test_prune_removes_old_history_and_keeps_what_is_unfinished(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))

@@ -18,6 +18,7 @@ from schedd.core.model.batch import RequestMark
 from schedd.core.model.execution import ExecutionState
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import PageRequest
+from schedd.core.model.zonemark import ZoneMark
 from schedd.store import database
 from schedd.store.sqlite import SqliteStore
 from schedd.store.writer import Writer
@@ -272,3 +273,23 @@ async def test_entries_of_a_call_are_read_back_as_they_were_heard(store: SqliteS
     await store.change_schedule(changed(stored))
     assert list(await store.journal(after=0, limit=9)) == heard
     assert heard[0].schedule == entry_of(stored).schedule
+
+
+async def test_zone_mark_that_cannot_be_read_counts_as_unknown(store: SqliteStore, path: Path) -> None:
+    await store.keep_zones([ZoneMark(name="Europe/Berlin", version="2025b", from_us=1, until_us=2, offsets=((1, 0),))])
+    tamper(path, "UPDATE zones SET offsets = 'x'")
+    assert await store.zone_marks() == (ZoneMark(name="Europe/Berlin", version="", from_us=0, until_us=0, offsets=()),)
+
+
+async def test_zones_of_a_database_of_before_are_known_by_name(path: Path) -> None:
+    older = [migration for migration in database.migrations() if migration.version < 3]
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for migration in older:
+            connection.executescript(migration.script)
+        connection.executescript(f"PRAGMA application_id = {database.APPLICATION_ID}; PRAGMA user_version = {older[-1].version}")
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(schedules)")]
+        values = ["Asia/Tokyo" if name == "time_zone" else 1 for name in columns]
+        connection.execute(f"INSERT INTO schedules ({','.join(columns)}) VALUES ({','.join('?' * len(columns))})", values)
+    store = await SqliteStore.open(path)
+    assert [(mark.name, mark.until_us) for mark in await store.zone_marks()] == [("Asia/Tokyo", 0)]
+    await store.aclose()

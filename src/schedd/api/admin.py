@@ -62,6 +62,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
                 unfinished_count=store.unfinished,
             ),
             time_zone_data_version=status.zone_data_version,
+            moved_schedules=engine.moved.names,
             warnings=status.warnings,
             listen_addresses=self._addresses,
             first_sequence=oldest,

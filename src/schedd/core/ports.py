@@ -29,6 +29,7 @@ from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleName
+from schedd.core.model.zonemark import ZoneMark
 
 CommitListener = Callable[[Sequence[JournalEntry]], None]
 """Is called on the loop's thread with each committed transaction's journal entries, in commit order, before its caller resumes."""
@@ -271,6 +272,15 @@ class Store(Protocol):
 
         A hint only: a lost one costs time at the next start, nothing else.
         """
+
+    async def zone_marks(self) -> tuple[ZoneMark, ...]:
+        """What is kept of time zones, by name."""
+
+    async def keep_zones(self, marks: Sequence[ZoneMark], *, gone: Sequence[str] = ()) -> None:
+        """Keep these marks in the place of those of the same zones, and nothing of the zones that are gone."""
+
+    async def timers_naming(self, texts: Sequence[str]) -> Timers:
+        """The timers of every enabled schedule in whose rule, its time zone included, one of these texts stands. May be slow."""
 
     async def planned_through_us(self) -> int:
         """The mark: every nominal time up to it has been decided. 0 on a new store."""

@@ -33,6 +33,7 @@ from schedd.engine.recorder import Recorder
 from schedd.engine.recovery import Recovery
 from schedd.engine.registry import Registry
 from schedd.engine.runs import Run, Runs
+from schedd.engine.zonewatch import MovedSchedules, ZoneWatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ class EngineStatus:
     planned_through_us: int
     next_nominal_us: int | None
     lateness_p99_us: int | None
+    moved: MovedSchedules
     draining: bool
 
 
@@ -115,6 +117,7 @@ class Engine:
             occasions=self.occasions,
             pace=settings.pace,
         )
+        self.zone_watch = ZoneWatch(store=store, clock=clock, definitions=self.definitions, keeper=self.keeper)
         self.registry = Registry(
             store=store,
             clock=clock,
@@ -126,6 +129,7 @@ class Engine:
             dispatcher=self.dispatcher,
             keeper=self.keeper,
             occasions=self.occasions,
+            zone_watch=self.zone_watch,
         )
         self.calendars = CalendarRegistry(
             store=store, clock=clock, almanac=self.almanac, registry=self.registry, runs=self.runs, dispatcher=self.dispatcher
@@ -148,6 +152,7 @@ class Engine:
             recorder=self.recorder,
             keeper=self.keeper,
             occasions=self.occasions,
+            zone_watch=self.zone_watch,
             pace=self._pace,
         )
         self.endings.load(await self._store.run_counts())
@@ -269,6 +274,7 @@ class Engine:
             planned_through_us=self.planner.planned_through_us,
             next_nominal_us=None if first_us == NEVER else first_us,
             lateness_p99_us=self.recorder.lateness.p99_us(),
+            moved=self.zone_watch.moved,
             draining=self._draining,
         )
 

@@ -106,8 +106,8 @@ class Keeper:
             self._alarm.ring()
 
     def quarantine(self, row: int, reason: Reason, text: str) -> None:
-        """Something unforeseen happened with this schedule: disable it."""
-        self._faulty[row] = _Quarantine(reason=reason, text=text)
+        """Something unforeseen happened with this schedule: disable it. Of several faults the first one is told."""
+        self._faulty.setdefault(row, _Quarantine(reason=reason, text=text))
         self._alarm.ring()
 
     async def run(self) -> None:

@@ -28,6 +28,7 @@ from schedd.engine.occasions import Occasions
 from schedd.engine.planner import Pace, Planner
 from schedd.engine.recorder import Recorder
 from schedd.engine.runs import Run, Runs
+from schedd.engine.zonewatch import ZoneWatch
 
 _READ_AT_ONCE = 500
 _INTERRUPTED = AttemptResult(outcome=Outcome.UNKNOWN, reason=Reason.INTERRUPTED, message="the daemon ended while this attempt ran")
@@ -52,6 +53,7 @@ class Recovery:
         recorder: Recorder,
         keeper: Keeper,
         occasions: Occasions,
+        zone_watch: ZoneWatch,
         pace: Pace,
     ) -> None:
         self._store = store
@@ -65,6 +67,7 @@ class Recovery:
         self._recorder = recorder
         self._keeper = keeper
         self._occasions = occasions
+        self._zone_watch = zone_watch
         self._ended_now: set[int] = set()
         self._horizon_us = int(pace.horizon.total_seconds() * 1e6)
 
@@ -75,6 +78,7 @@ class Recovery:
         await self._almanac.load()
         self._occasions.start(mark_us)
         await self._take_up_unfinished()
+        await self._zone_watch.run_once(mark_us, mark_us - self._horizon_us)
         await self._fill_timeline(mark_us)
         await self._watch_pauses()
         await self._recorder.run_once()

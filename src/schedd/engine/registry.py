@@ -20,6 +20,7 @@ from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
 from schedd.engine.planner import Planner
 from schedd.engine.runs import Run, Runs
+from schedd.engine.zonewatch import ZoneWatch
 
 
 class Registry:
@@ -38,6 +39,7 @@ class Registry:
         dispatcher: Dispatcher,
         keeper: Keeper,
         occasions: Occasions,
+        zone_watch: ZoneWatch,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -49,6 +51,7 @@ class Registry:
         self._dispatcher = dispatcher
         self._keeper = keeper
         self._occasions = occasions
+        self._zone_watch = zone_watch
 
     async def create(
         self, drafts: Sequence[Schedule], entries: Sequence[JournalEntry], *, request: RequestMark | None = None
@@ -56,6 +59,7 @@ class Registry:
         """Store valid new schedules, all or none, and start them. Raises: as `Store.create_schedules`; ExpressionError."""
         firsts = [first_nominal_us(draft, self._almanac.calendars) for draft in drafts]
         new = [NewSchedule(schedule=draft, next_us=_stored_us(draft, first)) for draft, first in zip(drafts, firsts, strict=True)]
+        await self._zone_watch.in_use(drafts)
         stored = await self._store.create_schedules(new, entries, request=request)
         for draft, schedule, next_us in zip(drafts, stored, firsts, strict=True):
             if schedule.uid == draft.uid:  # Not so when the request was a repetition, and this its first answer.
@@ -71,6 +75,7 @@ class Registry:
         What is armed is taken back and decided anew, also what is overdue if the rule stays the same; `skip_backlog`: from now on only.
         A request seen before changes nothing, and gives its schedule as it stands now. Raises: as `Store.change_schedule`.
         """
+        await self._zone_watch.in_use([after])
         now_us = self._clock.now_us()
         armed = self.armed(before.row)
         following = replace(

@@ -25,11 +25,14 @@ class Status:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What wants an operator's attention."""
-        disabled = self.store.schedules.get(ScheduleState.DISABLED, 0)
-        if not disabled:
-            return ()
-        verb = "schedule was" if disabled == 1 else "schedules were"
-        return (f"{disabled} {verb} taken out of service; state = DISABLED finds what, and state_reason says why",)
+        found: list[str] = []
+        if disabled := self.store.schedules.get(ScheduleState.DISABLED, 0):
+            verb = "schedule was" if disabled == 1 else "schedules were"
+            found.append(f"{disabled} {verb} taken out of service; state = DISABLED finds what, and state_reason says why")
+        if moved := self.engine.moved.count:
+            whose = "1 schedule" if moved == 1 else f"{moved} schedules"
+            found.append(f"new time zone data moved coming occurrences of {whose}; kind = OCCURRENCES_MOVED in the journal says which")
+        return tuple(found)
 
 
 class Admin:

@@ -29,8 +29,9 @@ from schedd.core.model.execution import Attempt, Execution
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
+from schedd.core.model.zonemark import ZoneMark
 from schedd.core.ports import CommitListener
-from schedd.store import backup, calendars, codec, database, deadletters, executions, journal, requests, schedules, timers, upkeep
+from schedd.store import backup, calendars, codec, database, deadletters, executions, journal, requests, schedules, timers, upkeep, zones
 from schedd.store.change import CHANGE, QUARANTINE, Quarantine
 from schedd.store.creation import CREATE, Creation
 from schedd.store.reader import Reader
@@ -284,6 +285,20 @@ class SqliteStore:
         """Refresh the stored next nominal times."""
         for portion in timers.portions(saved, TIMERS_SAVED):
             await self._writer.submit(timers.SAVE, portion, rows=len(portion))
+
+    async def zone_marks(self) -> tuple[ZoneMark, ...]:
+        """What is kept of time zones, by name."""
+        return await zones.marks(self._lookups)
+
+    async def keep_zones(self, marks: Sequence[ZoneMark], *, gone: Sequence[str] = ()) -> None:
+        """Keep these marks, and nothing of the zones that are gone."""
+        await self._writer.submit(zones.KEEP, zones.Keeping(marks=marks, gone=gone), rows=len(marks) + len(gone))
+
+    async def timers_naming(self, texts: Sequence[str]) -> Timers:
+        """The timers of every enabled schedule in whose rule one of these texts stands."""
+        found = Timers()
+        timers.extend(found, await self._scans.all(timers.READ_NAMING, (codec.encode(texts),)))
+        return found
 
     async def planned_through_us(self) -> int:
         """The mark: every nominal time up to it has been decided."""

@@ -13,6 +13,12 @@ from schedd.store.transaction import Transaction
 from schedd.store.writer import Operation
 
 READ = "SELECT row, generation, next_us, planned_from_us FROM timers WHERE row > ? ORDER BY row LIMIT ?"
+READ_NAMING = """
+    SELECT t.row, t.generation, t.next_us, t.planned_from_us
+    FROM timers AS t JOIN schedules AS s ON s.row = t.row
+    WHERE EXISTS (SELECT 1 FROM json_each(?) AS wanted WHERE s.time_zone = wanted.value OR instr(s.when_json, wanted.value))
+    ORDER BY t.row
+"""
 
 INSERT = insertion("timers", ("row", "generation", "next_us", "planned_from_us"))
 REPLACE = insertion(

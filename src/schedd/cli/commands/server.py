@@ -67,6 +67,7 @@ def _status_lines(answer: GetStatusResponse) -> list[str]:
         ("Journal", f"up to sequence {answer.store.last_sequence}"),
         ("Clock", _clock_text(now)),
         ("Zone data", answer.time_zone_data_version),
+        ("Moved by it", ", ".join(answer.moved_schedules)),
     ]
     return [*fact_lines(lines), *(f"Warning: {warning}" for warning in answer.warnings)]
 

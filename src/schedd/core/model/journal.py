@@ -51,6 +51,8 @@ class JournalKind(StrEnum):
     """A range of occurrences that were not run: evidence has `first_us`, `last_us` (both included) and `count`."""
     OCCURRENCES_SKIPPED = "OCCURRENCES_SKIPPED"
     """The same, by policy (paused, say)."""
+    OCCURRENCES_MOVED = "OCCURRENCES_MOVED"
+    """Other time zone data moved coming occurrences: evidence has the first one, as `old_us` and `new_us`, if it has both."""
     DAEMON_STARTED = "DAEMON_STARTED"
     DAEMON_STOPPED = "DAEMON_STOPPED"
     CONFIGURATION_RELOADED = "CONFIGURATION_RELOADED"

@@ -60,4 +60,6 @@ class Reason(StrEnum):
     SUSPEND = "SUSPEND"
     MAX_RUNS = "MAX_RUNS"
     CONSECUTIVE_FAILURES = "CONSECUTIVE_FAILURES"
+    TIME_ZONE_DATA = "TIME_ZONE_DATA"
+    """The time zone data is another than before."""
     NONE = "NONE"

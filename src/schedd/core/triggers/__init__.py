@@ -16,7 +16,8 @@ from schedd.core.triggers.recognition import recognise
 from schedd.core.triggers.rule import Rule
 from schedd.core.triggers.sentence import sentence
 from schedd.core.triggers.spread import due_us
-from schedd.core.triggers.zonename import zone_data_version
+from schedd.core.triggers.zonechange import EarlierData, Moved, first_change_us, names_zone, zone_mark, zones_of
+from schedd.core.triggers.zonename import is_zone, renamed_to, zone_data_version
 
 __all__ = [
     "LAST_US",
@@ -25,8 +26,10 @@ __all__ = [
     "Calendars",
     "Clockless",
     "Dialect",
+    "EarlierData",
     "Effect",
     "Instant",
+    "Moved",
     "Rule",
     "calendar_days",
     "check_when",
@@ -35,13 +38,19 @@ __all__ = [
     "described",
     "dialect_of",
     "due_us",
+    "first_change_us",
+    "is_zone",
+    "names_zone",
     "normal_form",
     "notes",
     "pointed",
     "preview",
     "recognise",
+    "renamed_to",
     "sentence",
     "used_calendars",
     "within_limits",
     "zone_data_version",
+    "zone_mark",
+    "zones_of",
 ]

@@ -6,6 +6,9 @@ them. Since 1970 no zone has changed its offset and changed it back within less 
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -40,6 +43,7 @@ class Zone:
         self.key = key
         self._info = ZoneInfo(key)
         self._years: dict[int, tuple[Segment, ...]] = {}
+        self._edition: Edition | None = None
         self._last = self.segments_of_year(1970)[0]
 
     def segment_at(self, t_us: int) -> Segment:
@@ -71,6 +75,22 @@ class Zone:
         if segments is None:
             segments = self._years[year] = self._probe_year(year)
         return segments
+
+    def offsets_between(self, from_us: int, until_us: int) -> tuple[tuple[int, int], ...]:
+        """The offsets within [from_us, until_us): the instant from which each holds, the first one `from_us`, and the offset."""
+        segment = self.segment_at(from_us)
+        found = [(from_us, segment.offset_us)]
+        while segment.end_us < until_us:
+            segment = self.segment_at(segment.end_us)
+            if segment.offset_us != found[-1][1]:
+                found.append((segment.start_us, segment.offset_us))
+        return tuple(found)
+
+    def swap(self, edition: Edition | None, years: dict[int, tuple[Segment, ...]]) -> dict[int, tuple[Segment, ...]]:
+        """Answer by another edition of the data (None: today's), with the years that are known of it; those known until now."""
+        before, self._years, self._edition = self._years, years, edition
+        self._last = self.segments_of_year(1970)[0]
+        return before
 
     def _find(self, t_us: int) -> Segment:
         year = 1970 + t_us // _YEAR_US
@@ -112,8 +132,35 @@ class Zone:
         return high
 
     def _ask(self, t_us: int) -> int:
+        if self._edition is not None and (told_us := self._edition.offset_at(t_us)) is not None:
+            return told_us
         moment: datetime = utc_datetime(t_us).astimezone(self._info)
         return (moment.utcoffset() or timedelta(0)) // _MICROSECOND
+
+
+class Edition:
+    """An earlier edition of the data of one zone: its offsets as they were told then, from the first instant of `offsets` to `until_us`."""
+
+    def __init__(self, zone: Zone, offsets: Sequence[tuple[int, int]], until_us: int) -> None:
+        self._zone = zone
+        self._starts = [at_us for at_us, _ in offsets]
+        self._offsets = [offset_us for _, offset_us in offsets]
+        self._until_us = until_us
+        self._years: dict[int, tuple[Segment, ...]] = {}
+
+    def offset_at(self, t_us: int) -> int | None:
+        """The offset at an instant; None where the edition says nothing."""
+        index = bisect_right(self._starts, t_us) - 1
+        return self._offsets[index] if index >= 0 and t_us < self._until_us else None
+
+    @contextmanager
+    def recalled(self) -> Iterator[None]:
+        """Within it the zone, and so every rule that has it, answers by this edition. Nothing else may ask it meanwhile."""
+        today = self._zone.swap(self, self._years)
+        try:
+            yield
+        finally:
+            self._zone.swap(None, today)
 
 
 @lru_cache(maxsize=1024)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
-from zoneinfo import TZPATH, ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 from schedd.core.errors import ExpressionError
 from schedd.core.triggers.zone import Zone, load_zone
@@ -49,9 +51,12 @@ def is_zone(name: str) -> bool:
         return False
 
 
-def zone_data_version(directories: Iterable[str] = TZPATH) -> str:
-    """The version of the time zone data that zoneinfo reads, such as `2025b`: the host's, else the tzdata package's; empty if unknown."""
-    for directory in map(Path, directories):
+def zone_data_version(directories: Iterable[str] | None = None) -> str:
+    """The version of the time zone data that zoneinfo reads, such as `2025b`: the host's, else the tzdata package's; empty if unknown.
+
+    `directories`: where it looks; those of zoneinfo if not given.
+    """
+    for directory in map(Path, zoneinfo.TZPATH if directories is None else directories):
         if (directory / "UTC").exists():
             return _version_of(directory)
     return version("tzdata")
@@ -65,6 +70,26 @@ def _version_of(directory: Path) -> str:
     except OSError:
         return ""
     return first.removeprefix("# version ").strip()
+
+
+def renamed_to(name: str) -> str:
+    """What a zone that is gone is called now, or the nearest name, as a suggestion."""
+    now = _links().get(name, "")
+    return f"it is called `{now}` now" if now and is_zone(now) else _nearest(name)
+
+
+@lru_cache(maxsize=1)
+def _links() -> dict[str, str]:
+    """The names that the data tells to be others' old ones (its `backward` file), with what they stand for."""
+    found: dict[str, str] = {}
+    for source in (*(Path(directory) / "tzdata.zi" for directory in zoneinfo.TZPATH), files("tzdata") / "zoneinfo" / "tzdata.zi"):
+        try:
+            lines = source.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            continue
+        for parts in (line.split() for line in lines if line.startswith("L ")):
+            found.setdefault(parts[2], parts[1])
+    return found
 
 
 @lru_cache(maxsize=1)
