@@ -242,6 +242,36 @@ def test_recurrence_is_previewed(capsys: pytest.CaptureFixture[str]) -> None:
     assert [item["utc"] for item in json.loads(capsys.readouterr().out)] == ["2026-01-30T08:00:00Z", "2026-02-27T08:00:00Z"]
 
 
+@pytest.mark.parametrize(
+    ("options", "utc"),
+    [
+        (["0 0 13 * 5", "--day-match", "and", "--after", "2026-01-01", "-n", "1"], ["2026-02-13T05:00:00Z"]),
+        (["30 2 8 * *", "--gap", "skip", "--after", "2026-03-01", "-n", "1"], ["2026-04-08T06:30:00Z"]),
+        (["30 1 1 11 *", "--fold", "both", "--after", "2026-10-01", "-n", "2"], ["2026-11-01T05:30:00Z", "2026-11-01T06:30:00Z"]),
+        (["*:*:0/0.5", "--after", "2026-10-01", "-n", "2"], ["2026-10-01T00:00:00.5Z", "2026-10-01T00:00:01Z"]),
+    ],
+)
+def test_reading_of_an_expression_can_be_chosen(options: list[str], utc: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cron", "next", *options, "--tz", "America/New_York", "-o", "name"]) == 0
+    assert capsys.readouterr().out.split() == utc
+
+
+@pytest.mark.parametrize("wrong", [["rate(1 day)", "--day-match", "and"], ["--batch", "--gap", "skip"]])
+def test_reading_that_does_not_fit_is_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cron", "next", *wrong]) == 2
+    assert wrong[-2] in capsys.readouterr().err
+    assert run(["cron", "explain", "61 * * * *", "--day-match", "and"]) == 1
+
+
+def test_effects_are_those_of_the_zone_that_an_expression_names(capsys: pytest.CaptureFixture[str]) -> None:
+    """New York's gap is on 8 March, Berlin's on 29 March."""
+    options = ["--tz", "Europe/Berlin", "--gap", "run-after", "--after", "2026-03-08", "-n", "1", "-o", "json"]
+    assert run(["cron", "next", "02:30 America/New_York", *options]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["effects"][0] == "MOVED_AFTER_GAP"
+    assert run(["cron", "next", "02:30 America/New_York", *options[:-5], "2026-03-29", "-n", "1", "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["effects"] == []
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_script_is_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["completion", shell]) == 0

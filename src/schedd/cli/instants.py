@@ -20,8 +20,9 @@ _MARKS = {
 
 
 def utc_text(at_us: int) -> str:
-    """`2026-03-08T07:00:00Z`."""
-    return _moment(at_us).replace(tzinfo=None).isoformat() + "Z"
+    """`2026-03-08T07:00:00Z`, `2026-03-08T07:00:00.5Z`."""
+    moment = _moment(at_us)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{_fraction(moment)}Z"
 
 
 def local_of(item: Instant) -> datetime:
@@ -56,12 +57,16 @@ def _fits(lines: Sequence[str], width: int | None) -> bool:
 
 def _line(item: Instant, now: datetime, *, spoken: bool = False, distance: bool = True, universal: bool = True) -> str:
     local = local_of(item)
-    parts = [f"{local:%a %Y-%m-%d %H:%M:%S}{f'.{local.microsecond:06d}'.rstrip('0') if local.microsecond else ''}{local:%z}"]
+    parts = [f"{local:%a %Y-%m-%d %H:%M:%S}{_fraction(local)}{local:%z}"]
     parts += [utc_text(item.nominal_us)] if universal else []
     told = _told(item)
     mark = f"({'; '.join(_MARKS[effect][1] for effect in told)})" if spoken else ", ".join(_MARKS[effect][0] for effect in told)
     parts += [relative_text(_moment(item.nominal_us), now)] if distance else []
     return "  ".join([*parts, mark] if told else parts)
+
+
+def _fraction(moment: datetime) -> str:
+    return f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
 
 
 def _told(item: Instant) -> list[Effect]:

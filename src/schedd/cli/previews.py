@@ -19,5 +19,6 @@ def _line(occurrence: PreviewOccurrence, now: datetime) -> str:
     nominal = instant(occurrence.nominal_time)
     note = f"  {occurrence.note}" if occurrence.note else ""
     local = datetime.fromisoformat(occurrence.local_time)
-    written = f"{local:%a %Y-%m-%d %H:%M:%S}{f'.{local.microsecond:06d}'.rstrip('0') if local.microsecond else ''}{local:%z}"
-    return f"{written}  {nominal:%Y-%m-%dT%H:%M:%S}Z  {relative_text(nominal, now)}{note}"
+    fraction = f".{nominal.microsecond:06d}".rstrip("0") if nominal.microsecond else ""
+    written = f"{local:%a %Y-%m-%d %H:%M:%S}{fraction}{local:%z}"
+    return f"{written}  {nominal:%Y-%m-%dT%H:%M:%S}{fraction}Z  {relative_text(nominal, now)}{note}"

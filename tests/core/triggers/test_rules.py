@@ -358,3 +358,24 @@ def test_preview_ends_where_the_rule_does() -> None:
     times_us = (micros(datetime(2030, 1, 1, tzinfo=UTC)), micros(datetime(2030, 1, 2, tzinfo=UTC)))
     shown = preview(When(triggers=(Once(times_us=times_us),)), created_us=0, seed=0, after_us=times_us[0] - 1, count=5)
     assert [instant.nominal_us for instant in shown] == list(times_us)
+
+
+def test_preview_tells_effects_by_the_zone_that_the_expression_names() -> None:
+    """New York repeats 01:30 on 3 November 2024; in Berlin, the schedule's zone, it is then 06:30 and 07:30."""
+    described_by = When(
+        triggers=(
+            Expression(text="rate(1 hour)"),
+            Expression(text="DTSTART;TZID=America/New_York:20240101T013000 RRULE:FREQ=DAILY EXDATE:20240102T013000"),
+            Expression(text="01:30 America/New_York"),
+        ),
+        time_zone="Europe/Berlin",
+        fold=FoldPolicy.BOTH,
+    )
+    after_us = micros(datetime.fromisoformat("2024-11-03T05:00:00+00:00"))
+    instants = preview(described_by, created_us=0, seed=0, after_us=after_us, count=4)
+    assert [(instant.effects, instant.utc_offset_s) for instant in instants] == [
+        ((Effect.FIRST_OF_REPEATED,), 3600),
+        ((), 3600),
+        ((Effect.SECOND_OF_REPEATED,), 3600),
+        ((), 3600),
+    ]

@@ -6,7 +6,8 @@ import sys
 import textwrap
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import click
 
@@ -17,7 +18,7 @@ from schedd.cli.session import Session
 from schedd.cli.spans import parse_instant
 
 if TYPE_CHECKING:
-    from schedd.core.model.when import When
+    from schedd.core.model.when import Trigger, When
     from schedd.core.triggers import Instant
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -31,8 +32,51 @@ _LABEL = 12
 _NARROW = 76
 """What a terminal has to have so that instants stand beside their label."""
 
-_ZONE = click.option("-z", "--tz", default="UTC", show_default=True, metavar="ZONE", help="The IANA zone, such as Europe/Berlin.")
 _AFTER = click.option("--after", metavar="TIME", help="Later than this (UTC, unless it has an offset); now if not given.")
+
+
+class _Reading(NamedTuple):
+    """How an expression is to be read, where it leaves a choice."""
+
+    time_zone: str
+    day_match: str = "or"
+    gap: str = "dialect"
+    fold: str = "dialect"
+
+
+def _reading(function: F) -> F:
+    """The options that say how an expression is read; they come as one argument, `reading`."""
+
+    @wraps(function)
+    def gathered(*arguments: Any, tz: str, day_match: str, gap: str, fold: str, **others: Any) -> Any:
+        return function(*arguments, reading=_Reading(tz, day_match, gap, fold), **others)
+
+    options = (
+        click.option("-z", "--tz", default="UTC", show_default=True, metavar="ZONE", help="The IANA zone, such as Europe/Berlin."),
+        click.option("--day-match", type=_choice("or", "and"), default="or", show_default=True, help="How cron's two day fields join."),
+        click.option(
+            "--gap",
+            type=_choice("dialect", "run-after", "skip"),
+            default="dialect",
+            show_default=True,
+            help="For local times that a gap leaves out.",
+        ),
+        click.option(
+            "--fold",
+            type=_choice("dialect", "first", "both"),
+            default="dialect",
+            show_default=True,
+            help="For local times that a fold repeats.",
+        ),
+    )
+    made: Any = gathered
+    for option in reversed(options):
+        made = option(made)
+    return cast("F", made)
+
+
+def _choice(*words: str) -> click.Choice[str]:
+    return click.Choice(words, case_sensitive=False)
 
 
 def _count(default: int) -> Callable[[F], F]:
@@ -48,29 +92,28 @@ schedctl cron explain 'rate(5 minutes)'
 """,
 )
 @click.argument("expression")
-@_ZONE
+@_reading
 @_count(3)
 @_AFTER
 @click.pass_obj
-def explain(session: Session, expression: str, tz: str, count: int, after: str | None) -> None:
+def explain(session: Session, expression: str, reading: _Reading, count: int, after: str | None) -> None:
     """Say how an expression is read.
 
     Names its dialect, says in a sentence what it means and what is easily overlooked, and shows its fields and the next times, with a mark
     at each effect of daylight saving. Without a server.
     """
-    from schedd.core.model.when import Expression
     from schedd.core.triggers import dialect_of, notes, sentence
 
     start_us = _after_us(after)
-    when = _checked(expression, tz, start_us)
+    when = _checked(expression, reading, start_us)
     instants = _preview(when, start_us, count)
-    trigger = Expression(text=expression)
-    dialect, meaning, remarks = dialect_of(trigger), sentence(trigger, tz), notes(trigger)
+    (trigger,) = when.triggers
+    dialect, meaning, remarks = dialect_of(trigger), sentence(trigger, reading.time_zone), notes(trigger)
     if session.format in (Format.JSON, Format.YAML):
         session.out.data(
             {
                 "expression": expression,
-                "time_zone": tz,
+                "time_zone": reading.time_zone,
                 "dialect": str(dialect),
                 "meaning": meaning,
                 "notes": list(remarks),
@@ -99,12 +142,12 @@ schedctl cron next --batch < expressions.jsonl
 """,
 )
 @click.argument("expression", required=False)
-@_ZONE
+@_reading
 @_count(5)
 @_AFTER
 @click.option("--batch", is_flag=True, help='Read JSON lines {"expr", "dialect", "tz", "after", "n"} from stdin, answer a line each.')
 @click.pass_obj
-def next_times(session: Session, expression: str | None, tz: str, count: int, after: str | None, batch: bool) -> None:
+def next_times(session: Session, expression: str | None, reading: _Reading, count: int, after: str | None, batch: bool) -> None:
     """Show when an expression fires.
 
     Local time, UTC, and a mark at each effect of daylight saving. Without a server. With --batch, each line of stdin is answered by
@@ -114,16 +157,20 @@ def next_times(session: Session, expression: str | None, tz: str, count: int, af
     if batch:
         if expression is not None:
             raise UsageFault("--batch reads its expressions from stdin, so there is none on the command line")
-        _answer_batch(tz, start_us, count)
+        if reading != _Reading(reading.time_zone):
+            raise UsageFault(
+                "--batch reads each expression as its dialect has it: --day-match, --gap and --fold are for one on the command line"
+            )
+        _answer_batch(reading.time_zone, start_us, count)
         return
     if expression is None:
         raise UsageFault("say which expression, or --batch for those on stdin")
-    instants = _preview(_checked(expression, tz, start_us), start_us, count)
+    when = _checked(expression, reading, start_us)
+    instants = _preview(when, start_us, count)
     if not instants:
-        from schedd.core.model.when import Expression
         from schedd.core.triggers import dialect_of
 
-        session.out.note(f"{dialect_of(Expression(text=expression)).words}; it has no times by the clock")
+        session.out.note(f"{dialect_of(when.triggers[0]).words}; it has no times by the clock")
     if session.format in (Format.JSON, Format.YAML):
         session.out.data([_as_data(item) for item in instants])
     elif session.format is Format.NAME:
@@ -140,16 +187,38 @@ def _answer_batch(tz: str, after_us: int, count: int) -> None:
         sys.stdout.buffer.flush()
 
 
-def _checked(expression: str, tz: str, after_us: int) -> When:
-    """The description of that schedule. Raises: CommandError with all that is wrong."""
-    from schedd.core.model.when import Expression, When
+def _checked(expression: str, reading: _Reading, after_us: int) -> When:
+    """The description of that schedule. Raises: CommandError with all that is wrong; UsageFault for an option that does not fit."""
+    from schedd.core.model.when import FoldPolicy, GapPolicy, When
     from schedd.core.triggers import check_when
 
-    when = When(triggers=(Expression(text=expression),), time_zone=tz)
+    when = When(
+        triggers=(_trigger(expression, reading),),
+        time_zone=reading.time_zone,
+        gap=GapPolicy[reading.gap.upper().replace("-", "_")],
+        fold=FoldPolicy[reading.fold.upper()],
+    )
     violations = check_when(when, now_us=after_us)
     if violations:
         raise CommandError("the expression cannot be used", [line for item in violations for line in item.description.splitlines()])
     return when
+
+
+def _trigger(expression: str, reading: _Reading) -> Trigger:
+    """The expression as a trigger; what is wrong with it shows when it is checked."""
+    from schedd.core.errors import ExpressionError
+    from schedd.core.model.when import Cron, DayMatch, Expression
+    from schedd.core.triggers import recognise
+
+    if reading.day_match == "or":
+        return Expression(text=expression)
+    try:
+        known = recognise(expression)
+    except ExpressionError:
+        return Expression(text=expression)
+    if not isinstance(known, Cron):
+        raise UsageFault("--day-match is for cron, whose expressions have two day fields")
+    return Cron(text=expression, day_match=DayMatch[reading.day_match.upper()])
 
 
 def _preview(when: When, after_us: int, count: int) -> tuple[Instant, ...]:

@@ -76,7 +76,7 @@ def preview(
         if rule.next_after(nominal_us - 1) != nominal_us:
             made = replace(made, effects=(Effect.EXCLUDED,), calendar=_left_out_by(when, calendars, nominal_us))
         else:
-            effects = _effects(rule, zone, nominal_us, before_us)
+            effects = _effects(rule, _own_zone(rule, nominal_us) or zone, nominal_us, before_us)
             if bare.next_after(nominal_us - 1) != nominal_us:
                 effects = (*effects, Effect.CALENDAR_SHIFTED)
             made = replace(made, due_us=due_us(when, rule, seed=seed, nominal_us=nominal_us), effects=effects)
@@ -118,6 +118,20 @@ def _effects(rule: Rule, zone: Zone, nominal_us: int, before_us: int | None) -> 
     if before_us is not None and zone.offset_at(before_us) != segment.offset_us:
         effects.append(Effect.OFFSET_CHANGED)
     return tuple(effects)
+
+
+def _own_zone(rule: Rule, nominal_us: int) -> Zone | None:
+    """The zone in whose local time that occurrence is: an expression may name another than the schedule's; None if it has no local time."""
+    match rule:
+        case FieldRule() | ZonedTimes():
+            return rule.zone
+        case Bounded() | Excluding() | WholeDays():
+            return _own_zone(rule.rule, nominal_us)
+        case Union():
+            yielding = (part for part in rule.rules if part.next_after(nominal_us - 1) == nominal_us)
+            return next((zone for part in yielding if (zone := _own_zone(part, nominal_us)) is not None), None)
+        case _:
+            return None
 
 
 def _is_moved(rule: Rule, nominal_us: int) -> bool:

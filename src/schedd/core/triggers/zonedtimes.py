@@ -39,11 +39,11 @@ class Place:
 class ZonedTimes:
     """A rule that fires at local times; where a fold repeats one, at the first of the two unless the policy says both."""
 
-    __slots__ = ("_both", "_gap", "_times", "_zone")
+    __slots__ = ("_both", "_gap", "_times", "zone")
 
     def __init__(self, times: LocalTimes, place: Place) -> None:
         self._times = times
-        self._zone = place.zone
+        self.zone = place.zone
         self._gap = place.gap
         self._both = place.fold is FoldPolicy.BOTH
 
@@ -52,10 +52,10 @@ class ZonedTimes:
         start = max(t_us + 1, FIRST_US)
         best: int | None = None
         # A segment that ends before `start` still counts for what the gap before it moved beyond its end.
-        segment = self._zone.segment_at(max(start - _WIDEST_US, FIRST_US))
+        segment = self.zone.segment_at(max(start - _WIDEST_US, FIRST_US))
         while segment.end_us <= start:
             best = _earliest(best, self._moved_from(segment, start))
-            segment = self._zone.segment_at(segment.end_us)
+            segment = self.zone.segment_at(segment.end_us)
         while segment.start_us < LAST_US:
             local = self._times.first_from(max(max(start, segment.start_us) + segment.offset_us, self._own_from(segment)))
             regular = None if local is None or local - segment.offset_us >= segment.end_us else local - segment.offset_us
@@ -68,14 +68,14 @@ class ZonedTimes:
                 return None
             else:
                 following = max(segment.end_us, local - segment.offset_us - _FAR_US)
-            segment = self._zone.segment_at(following)
+            segment = self.zone.segment_at(following)
         return best
 
     def prev_before(self, t_us: int) -> int | None:
         """The last instant strictly before `t_us`."""
         last = min(t_us, LAST_US) - 1
         best: int | None = None
-        segment = self._zone.segment_at(max(last, FIRST_US))
+        segment = self.zone.segment_at(max(last, FIRST_US))
         while segment.end_us > FIRST_US:
             if best is not None and best >= segment.start_us + _WIDEST_US:
                 break
@@ -87,12 +87,12 @@ class ZonedTimes:
                 if local is None:
                     return None
                 following = min(following, local - segment.offset_us + _FAR_US)
-            segment = self._zone.segment_at(following)
+            segment = self.zone.segment_at(following)
         return best
 
     def is_moved(self, t_us: int) -> bool:
         """Whether an occurrence is at `t_us` because its own local time lies in a gap."""
-        segment = self._zone.segment_at(t_us)
+        segment = self.zone.segment_at(t_us)
         return self._moved_from(segment, t_us) == t_us
 
     def _own_from(self, segment: Segment) -> int:
