@@ -1,7 +1,8 @@
-"""The next fire time of cron expressions: schedd's compiled rules beside a bitmask matcher written by hand, and croniter, reused.
+"""The next fire time of a rule: schedd's compiled rules beside a bitmask matcher written by hand, croniter and dateutil, reused.
 
-Each side walks through the fire times of each expression, one after the other. The matcher knows five fields of numbers, one zone and no
-transition's subtleties; where it is asked here it agrees with schedd.
+Each side walks through the fire times of each rule, one after the other. The matcher knows five fields of numbers, one zone and no
+transition's subtleties; where it is asked here it agrees with schedd. OnCalendar's expressions say the same as cron's, so it stands beside
+them too.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from calendar import monthrange
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from datetime import date as datetime_date
 from functools import cache, partial
 from zoneinfo import ZoneInfo
 
 from croniter import croniter
+from dateutil.rrule import rrulestr
 
 from bench.pace import Rate, alternate
 from bench.table import Row, at_most
@@ -24,6 +26,15 @@ from schedd.core.triggers import compile_when
 
 ZONE = "Europe/Berlin"
 EXPRESSIONS = ("*/5 * * * *", "0 9 * * 1-5", "30 4 1,15 * *", "15 6 * * *", "0 12 24 12 *")
+CALENDARS = ("*:0/5", "Mon..Fri 09:00", "*-*-1,15 04:30", "06:15", "*-12-24 12:00")
+"""The same rules for OnCalendar."""
+RECURRENCES = (
+    "FREQ=MINUTELY;INTERVAL=5",
+    "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR;BYHOUR=9",
+    "FREQ=MONTHLY;BYMONTHDAY=1,15",
+    "FREQ=DAILY",
+    "FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=24",
+)
 BEGIN = datetime(2026, 4, 1, tzinfo=UTC)
 _HALF_HOUR_S = 1800
 _DAY_S = 86_400
@@ -126,23 +137,30 @@ def measure(*, quick: bool) -> list[Row]:
     steps, rounds = (500, 1) if quick else (4000, 5)
     zone = ZoneTable(ZONE, BEGIN.year)
     begin_us = int(BEGIN.timestamp()) * 1_000_000
-    by_bits = {text: Bitmask(text, zone).next_after for text in EXPRESSIONS}
-    ours = {text: partial(_next_after, compile_when(_when(text), created_us=0, seed=0).next_after) for text in EXPRESSIONS}
-    _agree(ours, by_bits, begin_us)
+    by_bits = [Bitmask(text, zone).next_after for text in EXPRESSIONS]
+    cron, calendar = _ours(EXPRESSIONS), _ours(CALENDARS)
+    recurrence = _ours([f"DTSTART:{BEGIN:%Y%m%dT%H%M%S} RRULE:{text}" for text in RECURRENCES])
+    for ours in (cron, calendar):
+        _agree(ours, by_bits, begin_us)
     found = alternate(
         {
-            "schedd": lambda: _walk(ours, begin_us, steps),
+            "cron": lambda: _walk(cron, begin_us, steps),
+            "calendar": lambda: _walk(calendar, begin_us, steps),
+            "recurrence": lambda: _walk(recurrence, begin_us, steps),
             "bitmask": lambda: _walk(by_bits, begin_us, steps),
             "croniter": lambda: _croniter(steps),
+            "dateutil": lambda: _dateutil(steps),
         },
         rounds,
     )
     each_us = {name: 1e6 / rate.a_second for name, rate in found.items()}
     return [
-        Row(what="next fire time", unit="µs of CPU", schedd=each_us["schedd"], beside=beside, other=each_us[name], wanted=wanted)
-        for name, beside, wanted in (
-            ("bitmask", "bitmask by hand", at_most(2)),
-            ("croniter", "croniter, reused", at_most(0.1)),
+        Row(what=what, unit="µs of CPU", schedd=each_us[ours], beside=beside, other=each_us[theirs], wanted=wanted)
+        for what, ours, beside, theirs, wanted in (
+            ("next fire time", "cron", "bitmask by hand", "bitmask", at_most(2)),
+            ("next fire time", "cron", "croniter, reused", "croniter", at_most(0.1)),
+            ("next OnCalendar time", "calendar", "bitmask by hand", "bitmask", at_most(2)),
+            ("next recurrence", "recurrence", "dateutil, reused", "dateutil", None),
         )
     ]
 
@@ -160,19 +178,23 @@ def _next_after(rule: Callable[[int], int | None], t_us: int) -> int:
     return found
 
 
-def _agree(ours: Mapping[str, Next], theirs: Mapping[str, Next], begin_us: int) -> None:
-    for text in EXPRESSIONS:
+def _ours(texts: Sequence[str]) -> list[Next]:
+    return [partial(_next_after, compile_when(_when(text), created_us=0, seed=0).next_after) for text in texts]
+
+
+def _agree(ours: Sequence[Next], theirs: Sequence[Next], begin_us: int) -> None:
+    for text, next_of_ours, next_of_theirs in zip(EXPRESSIONS, ours, theirs, strict=True):
         t_us = begin_us
         for _ in range(5):
-            t_us, before_us = ours[text](t_us), t_us
-            if theirs[text](before_us) != t_us:
+            t_us, before_us = next_of_ours(t_us), t_us
+            if next_of_theirs(before_us) != t_us:
                 raise AssertionError(f"the bitmask does not agree with schedd on {text!r} after {before_us}")
 
 
-def _walk(rules: Mapping[str, Next], begin_us: int, steps: int) -> Rate:
+def _walk(rules: Sequence[Next], begin_us: int, steps: int) -> Rate:
     steps = min(steps, 4000)
     started = time.process_time()
-    for next_after in rules.values():
+    for next_after in rules:
         t_us = begin_us
         for step in range(steps):
             t_us = begin_us if step % 5 == 0 else next_after(t_us)
@@ -190,6 +212,20 @@ def _croniter(steps: int) -> Rate:
             else:
                 walker.get_next()
     return Rate(a_second=len(walkers) * steps * 0.8 / (time.process_time() - started))
+
+
+def _dateutil(steps: int) -> Rate:
+    begin, steps = BEGIN.replace(tzinfo=None), steps // 10
+    rules = [rrulestr(f"DTSTART:{BEGIN:%Y%m%dT%H%M%S}\nRRULE:{text}") for text in RECURRENCES]
+    started = time.process_time()
+    for rule in rules:
+        walker = rule.xafter(begin)
+        for step in range(steps):
+            if step % 5 == 0:
+                walker = rule.xafter(begin)
+            else:
+                next(walker)
+    return Rate(a_second=len(rules) * steps * 0.8 / (time.process_time() - started))
 
 
 _EPOCH = datetime_date(1970, 1, 1).toordinal()
