@@ -73,11 +73,13 @@ def plan(client: SyncClient, written: Sequence[Written], prune_filter: str, *, c
     `coming` are calendars that will be there before the schedules are, and that the server does not know yet.
     Raises: CommandError with every violation, at its file and line.
     """
-    refused: list[str] = []
+    refused: list[tuple[Written, InvalidError]] = []
     steps = [step for item in written for step in _steps(client, item, refused, coming)]
     if refused:
-        count = "one field" if len(refused) == 1 else f"{len(refused)} fields"
-        raise CommandError(f"the server refuses {count}; nothing was changed", refused)
+        fields = sum(len(error.violations) for _, error in refused)
+        count = "one field" if fields == 1 else f"{fields} fields"
+        lines = [line for item, error in refused for line in violation_lines(item, error)]
+        raise CommandError(f"the server refuses {count}; nothing was changed", lines)
     if prune_filter:
         wanted = {item.schedule.name for item in written}
         steps += [
@@ -88,7 +90,7 @@ def plan(client: SyncClient, written: Sequence[Written], prune_filter: str, *, c
     return steps
 
 
-def _steps(client: SyncClient, written: Written, refused: list[str], coming: Collection[str]) -> Iterator[Step]:
+def _steps(client: SyncClient, written: Written, refused: list[tuple[Written, InvalidError]], coming: Collection[str]) -> Iterator[Step]:
     """The step of one schedule; none if the server refuses it, which is noted."""
     schedule = written.schedule
     try:
@@ -102,7 +104,7 @@ def _steps(client: SyncClient, written: Written, refused: list[str], coming: Col
         else:
             yield _compared(client, schedule, before, coming)
     except InvalidError as error:
-        refused.extend(violation_lines(written, error))
+        refused.append((written, error))
 
 
 def _compared(client: SyncClient, schedule: Schedule, before: Schedule, coming: Collection[str]) -> Step:

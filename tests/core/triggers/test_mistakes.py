@@ -57,6 +57,11 @@ MISTAKES = [
     ("0 9 * * * /bin/true", "day of week", "/bin/true", "the command stands beside"),
     ("1,,2 * * * *", "minute", "", "without a comma"),
     ("* * * * mon-fry", "day of week", "fry", "SUN to SAT"),
+    ("2030-02-30T10:00:00Z", "expression", "2030-02-30T10:00:00Z", "`2030-01-31T09:00:00Z`"),
+    ("at(2030-02-30T10:00:00)", "at", "2030-02-30T10:00:00", "`at(2030-01-31T09:00:00)`"),
+    ("at(2030-01-31)", "at", "2030-01-31", "`at(2030-01-31T09:00:00)`"),
+    ("every 5 minutes after completion", "expression", "every 5 minutes after completion", "after_completion"),
+    ("5m after each completion", "expression", "5m after each completion", "after_completion"),
     ("0 0 * * MON#6", "day of week", "6", "`FRI#2`"),
 ]
 

@@ -31,7 +31,7 @@ from schedd.core.triggers.fieldsets import (
     years_of,
 )
 from schedd.core.triggers.hints import eventbridge_count, eventbridge_days
-from schedd.core.triggers.localtime import parse_local_time
+from schedd.core.triggers.localtime import impossible, parse_local_time
 
 _BEGINNING: Final = re.compile(r"\s*(?:cron|rate|at)\(", re.IGNORECASE)
 _FORM: Final = re.compile(r"\s*(?P<name>cron|rate|at)\((?P<body>[^()]*)\)\s*")
@@ -100,6 +100,8 @@ def parse_at(text: str) -> int:
     """
     body = _body(text, "at")
     moment = parse_local_time(body.value)
+    if (why := impossible(body.value)) != "":
+        raise body.fault(f"`{body.value}` does not exist: {why}", "`at(2030-01-31T09:00:00)`")
     if moment is None:
         raise body.fault("it takes a local time without offset, and the zone stands beside it", "`at(2030-01-31T09:00:00)`")
     return instant_us(moment)

@@ -14,6 +14,7 @@ _UNITS: Final = {
     **dict.fromkeys(("w", "week", "weeks"), "w"),
 }
 _SPOKEN: Final = re.compile(r"@?(?:every|each)\s+(?:(?P<count>[0-9]{1,6}|other)\s*)?(?P<unit>[a-z]+)", re.IGNORECASE)
+_COMPLETION: Final = re.compile(r"after\s+(?:each\s+|every\s+)?completion", re.IGNORECASE)
 _SPAN: Final = re.compile(r"(?P<count>[0-9]{1,6})\s*(?P<unit>[a-z]+)", re.IGNORECASE)
 _ISO_SPAN: Final = re.compile(r"P(?:T(?P<time>[0-9]{1,6}[HMS])|(?P<date>[0-9]{1,6}[DW]))", re.IGNORECASE)
 _HALF_DAY: Final = re.compile(r"(?:at\s+)?(?P<hour>1[0-2]|[1-9])(?::(?P<minute>[0-5][0-9]))?\s*(?P<half>[ap])\.?m\.?", re.IGNORECASE)
@@ -28,6 +29,8 @@ _DASHES: Final = "‐‑‒–—−"
 def spoken(text: str) -> str:
     """The hint for a text that is no expression but says when: `every 5 minutes`, `PT5M`, `9am`; empty for any other."""
     plain = text.strip()
+    if _COMPLETION.search(plain):
+        return "a delay after completion is a trigger of its own: after_completion"
     if (match := _SPOKEN.fullmatch(plain)) is not None and (unit := _UNITS.get(match["unit"].lower())) is not None:
         count = {"other": "2"}.get((match["count"] or "1").lower(), match["count"] or "1")
         return f"write `every {count}{unit}`"

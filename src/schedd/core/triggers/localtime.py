@@ -20,6 +20,17 @@ def parse_moment(text: str) -> datetime | None:
     return _read(text) if _INSTANT.fullmatch(text) is not None else None
 
 
+def impossible(text: str) -> str:
+    """Why an ISO 8601 date and time does not exist; empty for one that does, and for anything else."""
+    if _INSTANT.fullmatch(text) is None:
+        return ""
+    try:
+        datetime.fromisoformat(text)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def _read(text: str) -> datetime | None:
     try:
         return datetime.fromisoformat(text)

@@ -15,7 +15,7 @@ from schedd.core.triggers.cron import MACROS
 from schedd.core.triggers.fieldsets import Token, tokens_of
 from schedd.core.triggers.hints import macro, six_fields, spoken
 from schedd.core.triggers.interval import parse_duration
-from schedd.core.triggers.localtime import parse_moment
+from schedd.core.triggers.localtime import impossible, parse_moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +65,9 @@ def recognise(text: str) -> Recognised:
     if (moment := parse_moment(stripped)) is not None:
         at = instant_us(moment)
         return Once(times_us=(at,)) if moment.tzinfo is not None else LocalOnce(text=text, local_us=at)
+    if (why := impossible(stripped)) != "":
+        start = text.index(stripped)
+        raise Token(text, stripped, start, "expression").fault(f"`{stripped}` does not exist: {why}", "`2030-01-31T09:00:00Z`")
     return _cron_or_calendar(text)
 
 
