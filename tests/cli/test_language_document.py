@@ -92,7 +92,7 @@ def test_command_shows_what_the_document_says(step: tuple[str, list[str]]) -> No
 
 
 def test_schedules_file_is_taken_whole(daemon: RealDaemon, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    [text] = blocks("yaml")
+    text, _ = blocks("yaml")
     file = tmp_path / "f.yaml"
     file.write_text(text)
     assert run(["apply", "-f", str(file), "--server", daemon.socket]) == 0, capfd.readouterr().err
@@ -100,6 +100,17 @@ def test_schedules_file_is_taken_whole(daemon: RealDaemon, tmp_path: Path, capfd
         stored = client.get_schedule("groups/default/schedules/report")
     kinds = [trigger.WhichOneof("rule") for trigger in stored.triggers]
     assert kinds == ["expression", "cron", "on_calendar", "recurrence", "interval", "once", "at_start", "after_completion"]
+
+
+def test_calendars_file_is_taken_whole(daemon: RealDaemon, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    _, text = blocks("yaml")
+    file = tmp_path / "f.yaml"
+    file.write_text(text.replace("name: report", "name: with-calendars"))
+    event = "BEGIN:VEVENT\nUID:1\nDTSTART;VALUE=DATE:20270105\nSUMMARY:closed\nEND:VEVENT"
+    (tmp_path / "company.ics").write_text(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{event}\nEND:VCALENDAR\n")
+    assert run(["apply", "-f", str(file), "--server", daemon.socket]) == 0, capfd.readouterr().err
+    with SyncClient(daemon.socket) as client:
+        assert list(client.get_schedule("groups/default/schedules/with-calendars").include_calendars) == ["calendars/business-days"]
 
 
 def test_batch_lines_are_answered_as_shown() -> None:

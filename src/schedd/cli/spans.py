@@ -63,12 +63,16 @@ def duration_text(span: timedelta) -> str:
     if 0 < rest_us < 1_000:
         return f"{rest_us}us"
     if 0 < rest_us < 1_000_000:
-        return f"{rest_us / 1_000:g}ms"
+        return f"{_decimal(rest_us / 1_000)}ms"
     text = ""
     for unit in ("d", "h", "m"):
         count, rest_us = divmod(rest_us, _UNITS_US[unit])
         text += f"{count}{unit}" if count else ""
-    return text + (f"{rest_us / 1_000_000:g}s" if rest_us or not text else "")
+    return text + (f"{_decimal(rest_us / 1_000_000)}s" if rest_us or not text else "")
+
+
+def _decimal(number: float) -> str:
+    return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
 def rough_text(span: timedelta) -> str:

@@ -125,7 +125,7 @@ def _own_zone(rule: Rule, nominal_us: int) -> Zone | None:
     match rule:
         case FieldRule() | ZonedTimes():
             return rule.zone
-        case Bounded() | Excluding() | WholeDays():
+        case Bounded() | Excluding() | Shifted() | WholeDays():
             return _own_zone(rule.rule, nominal_us)
         case Union():
             yielding = (part for part in rule.rules if part.next_after(nominal_us - 1) == nominal_us)

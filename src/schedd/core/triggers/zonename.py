@@ -93,20 +93,26 @@ def _links() -> dict[str, str]:
 
 
 @lru_cache(maxsize=1)
-def _known() -> tuple[dict[str, str], dict[str, str]]:
-    """The zones by their name in lower case, and those names by their last part; once, because it walks the files of the database."""
-    known = {zone.lower(): zone for zone in available_timezones() - _NOT_PLACES}
-    return known, {zone.rpartition("/")[2]: zone for zone in known}
+def _known() -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+    """The zones by region and place, and by place alone, in lower case; once, because it walks the files of the database."""
+    by_region: dict[str, dict[str, str]] = {"": {}}
+    places: dict[str, str] = {}
+    for zone in sorted(available_timezones() - _NOT_PLACES):
+        region, _, place = zone.lower().rpartition("/")
+        by_region.setdefault(region, {})[place] = places[place] = zone
+    return by_region, places
 
 
 def _nearest(name: str) -> str:
     if (hint := zone_hint(name)) != "":
         return hint
-    known, places = _known()
-    wanted = name[:_LONGEST].lower().replace(" ", "_")
-    near = get_close_matches(wanted, _alike(wanted, known), 1, 0.6)
-    near = near or [places[place] for place in get_close_matches(wanted, _alike(wanted, places), 1, 0.7)]
-    return f"did you mean `{known[near[0]]}`?" if near else "a name such as `Europe/Berlin` or `UTC`"
+    by_region, places = _known()
+    region, _, place = name[:_LONGEST].lower().replace(" ", "_").rpartition("/")
+    meant = next(iter(get_close_matches(region, by_region, 1, 0.6)), "")
+    for candidates, likeness in ((by_region[meant], 0.6), (places, 0.7)):
+        for near in get_close_matches(place, _alike(place, candidates), 1, likeness):
+            return f"did you mean `{candidates[near]}`?"
+    return "a name such as `Europe/Berlin` or `UTC`"
 
 
 def _alike(wanted: str, names: Iterable[str]) -> list[str]:
