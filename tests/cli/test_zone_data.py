@@ -29,6 +29,6 @@ def test_schedules_that_new_zone_data_moved_are_listed_by_server_status(
         capfd.readouterr()
         assert run(["server", "status"]) == 0
         told = {line.partition("  ")[0]: line.partition("  ")[2].strip() for line in capfd.readouterr().out.splitlines()}
-        assert (told["Zone data"], told["Moved by it"]) == ("2026b", "groups/default/schedules/daily")
+        assert (told["Zone data"], told["Moved by it"]) == ("2026b", "daily")
         assert run(["server", "journal", "daily", "--filter", "kind = OCCURRENCES_MOVED"]) == 0
         assert "old_version=2026a" in capfd.readouterr().out

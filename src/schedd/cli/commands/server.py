@@ -11,7 +11,7 @@ import click
 
 from schedd.cli.commanding import command
 from schedd.cli.failures import CommandError, ExitCode
-from schedd.cli.names import schedule_name
+from schedd.cli.names import schedule_name, short_name
 from schedd.cli.output import Format
 from schedd.cli.selecting import complete_schedule
 from schedd.cli.session import Session
@@ -67,7 +67,7 @@ def _status_lines(answer: GetStatusResponse) -> list[str]:
         ("Journal", f"up to sequence {answer.store.last_sequence}"),
         ("Clock", _clock_text(now)),
         ("Zone data", answer.time_zone_data_version),
-        ("Moved by it", ", ".join(answer.moved_schedules)),
+        ("Moved by it", ", ".join(map(short_name, answer.moved_schedules))),
     ]
     return [*fact_lines(lines), *(f"Warning: {warning}" for warning in answer.warnings)]
 
