@@ -61,6 +61,7 @@ class Daemon:
 
     def _environment(self, notify: Path) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if "__" not in key and not key.startswith("XDG_")}
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)  # An installed daemon has its bytecode; without it each start compiles every module.
         return kept | {
             "NOTIFY_SOCKET": str(notify),
             "SCHEDD_LISTEN__SOCKET": self.socket,

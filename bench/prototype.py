@@ -54,7 +54,7 @@ def bare(pipe: Connection, port: int, rate: int) -> None:
 
 def durable(pipe: Connection, port: int, rate: int, path: Path) -> None:
     """As `bare`, with aiohttp and the rows."""
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(0.0001)
 
     async def run() -> None:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=128)) as session, asyncio.TaskGroup() as tasks:

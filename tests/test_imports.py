@@ -43,6 +43,7 @@ BEYOND_THE_CORE = ("asyncio", "google", "grpc", "logging", "socket", "sqlite3", 
         pytest.param("schedd", EVERYTHING_HEAVY, id="schedd"),
         pytest.param("schedd.client", BEYOND_THE_CLIENT, id="client"),
         pytest.param("schedd.core.ports", BEYOND_THE_CORE, id="core"),
+        pytest.param("schedd.daemon.composition", ("aiohttp", "click", "yaml"), id="daemon"),
         pytest.param("schedd.cli.main", ("aiohttp", "grpc", "schedd.engine", "sqlite3", "uvloop"), id="cli"),
     ],
 )

@@ -43,6 +43,21 @@ async def test_batch_creation_creates_all_in_order_and_one_journal_entry_each(ap
     assert len(await api.rig.journal()) == 1 + 3
 
 
+async def test_batch_creation_answers_each_what_reading_it_answers(api: Api) -> None:
+    schedules = [http(name) for name in "abcdef"]
+    schedules[1].description = "another"
+    schedules[2].labels["team"] = "pay"
+    schedules[3].target.http.method = "PUT"
+    schedules[4].policies.priority = 9
+    requests = [pb.CreateScheduleRequest(schedule=schedule) for schedule in schedules]
+    created = await api.schedules.BatchCreateSchedules(pb.BatchCreateSchedulesRequest(requests=requests))
+    stored = [await api.schedules.GetSchedule(pb.GetScheduleRequest(name=full_name(name))) for name in "abcdef"]
+    for one in stored:
+        one.ClearField("next_time")
+    assert list(created.schedules) == stored
+    assert [one.target.http.method for one in stored] == ["POST", "POST", "POST", "PUT", "POST", "POST"]
+
+
 async def test_batch_creation_with_a_taken_name_creates_none(three: Api) -> None:
     requests = [pb.CreateScheduleRequest(schedule=http(name)) for name in ("new", "a")]
     refusal = await refused(three.schedules.BatchCreateSchedules(pb.BatchCreateSchedulesRequest(requests=requests)))

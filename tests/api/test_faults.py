@@ -104,6 +104,17 @@ async def test_batch_creation_names_the_wrong_fields_of_all_requests(api: Api) -
     assert not (await api.schedules.ListSchedules(pb.ListSchedulesRequest())).schedules
 
 
+async def test_batch_creation_names_the_fault_of_a_definition_for_all_that_have_it(api: Api) -> None:
+    schedules = [http("a"), http("b"), http("right")]
+    for schedule in schedules[:2]:
+        schedule.target.http.url = ""
+        schedule.policies.retry.max_age.seconds = 10**12
+    requests = [pb.CreateScheduleRequest(schedule=schedule) for schedule in schedules]
+    refusal = await refused(api.schedules.BatchCreateSchedules(pb.BatchCreateSchedulesRequest(requests=requests)))
+    fields = {"target.http.url": "INVALID_URL", "policies.retry.max_age": "OUT_OF_RANGE"}
+    assert refusal.fields == {f"requests[{index}].schedule.{field}": reason for index in (0, 1) for field, reason in fields.items()}
+
+
 @pytest.mark.parametrize("count", [0, 1001])
 async def test_batch_of_too_few_or_too_many_is_refused(api: Api, count: int) -> None:
     requests = [pb.CreateScheduleRequest(schedule=http(f"s{index}")) for index in range(count)]

@@ -15,7 +15,8 @@ from aiohttp import web
 
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.target import HttpTarget, Payload, ProcessTarget, StatusRange
-from schedd.targets.http.target import HttpLimits, HttpTargets
+from schedd.targets.http.limits import HttpLimits
+from schedd.targets.http.target import HttpTargets
 from tests.conformance.target import NOMINAL_US, Subject, TargetSuite, delivery
 
 
@@ -357,7 +358,8 @@ async def test_many_unix_sockets_leave_few_sessions(targets: HttpTargets, tmp_pa
     for number in range(40):
         path = quote(str(tmp_path / f"{number}.sock"), safe="")
         assert (await targets.deliver(delivery(HttpTarget(url=f"http+unix://{path}/")))).reason is Reason.CONNECTION
-    assert len(targets._unix) == 32
+    assert targets._sessions is not None
+    assert len(targets._sessions._unix) == 32
 
 
 async def test_compressed_answer_is_not_asked_for_but_understood(targets: HttpTargets, receiver: Receiver) -> None:

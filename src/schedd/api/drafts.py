@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from schedd.api.convert import schedule as convert
 from schedd.api.names import ANY, STAND_IN, group_name
@@ -45,8 +45,21 @@ def read_named_draft(message: schedule_pb2.Schedule, name: ScheduleName, now_us:
 
 
 def read_drafts(request: pb.BatchCreateSchedulesRequest, now_us: int) -> list[Draft]:
-    """The schedules that a batch wants created."""
-    return [_read_one(request.parent, one, now_us) for one in request.requests]
+    """The schedules that a batch wants created; those that differ in their names alone share their definitions."""
+    known: dict[bytes, Draft] = {}
+    drafts = []
+    for one in request.requests:
+        reading = Reading()
+        name = _name_of_one(request.parent, one, reading)
+        unnamed = schedule_pb2.Schedule()
+        unnamed.CopyFrom(one.schedule)
+        unnamed.ClearField("name")
+        definition = unnamed.SerializeToString()
+        draft = known.get(definition)
+        if draft is None:
+            draft = known[definition] = _draft(unnamed, name, now_us, Reading())
+        drafts.append(Draft(schedule=replace(draft.schedule, name=name), faults=(*reading.faults, *draft.faults)))
+    return drafts
 
 
 def refuse_faults(drafts: Iterable[tuple[str, Draft]], now_us: int, calendars: Calendars) -> None:
@@ -60,17 +73,17 @@ def refuse_faults(drafts: Iterable[tuple[str, Draft]], now_us: int, calendars: C
         raise InvalidError(tuple(violation.within(parent) if parent else violation for parent, violation in wrong))
 
 
-def _read_one(parent: str, request: pb.CreateScheduleRequest, now_us: int) -> Draft:
-    """One draft of a batch: the batch's parent is its own unless it has one, and what holds for all is not said again."""
-    reading = Reading()
+def _name_of_one(parent: str, request: pb.CreateScheduleRequest, reading: Reading) -> ScheduleName:
+    """The name of one of a batch: the batch's parent is its own unless it has one, and what holds for all is not said again."""
+    present = {field.name for field, _ in request.ListFields()}
     for field in ("request_id", "validate_only", "pause"):
-        if any(present.name == field for present, _ in request.ListFields()):
+        if field in present:
             reading.note(field, "NOT_ALLOWED", "is not for one of a batch; leave it unset")
     own = pb.CreateScheduleRequest(parent=request.parent or parent, schedule_id=request.schedule_id)
     own.schedule.name = request.schedule.name
     if request.parent and parent not in ("", f"groups/{ANY}", request.parent):
         reading.note("parent", "MISMATCH", f"is {request.parent}, and that of the batch {parent}; leave one of them unset")
-    return _draft(request.schedule, _name(own, reading), now_us, reading)
+    return _name(own, reading)
 
 
 def _draft(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int, reading: Reading) -> Draft:

@@ -159,7 +159,9 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         drafts = read_drafts(request, now_us)
         refuse_faults(((f"requests[{index}]", draft) for index, draft in enumerate(drafts)), now_us, self._schedules.calendars)
         created = await self._schedules.create_many([draft.schedule for draft in drafts], asking)
-        return pb.BatchCreateSchedulesResponse(schedules=[convert.schedule(schedule) for schedule in created])
+        response = pb.BatchCreateSchedulesResponse()
+        convert.add_schedules(response.schedules, created)
+        return response
 
     async def BatchOperateSchedules(self, request: pb.BatchOperateSchedulesRequest, context: Context) -> pb.BatchOperateSchedulesResponse:
         reading = Reading()

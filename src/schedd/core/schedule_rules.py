@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import assert_never
@@ -49,8 +49,25 @@ _LABEL_KEY = re.compile(r"[a-z0-9](?:[a-z0-9._/-]{0,61}[a-z0-9])?")
 
 def check_schedule(draft: Schedule, *, now_us: int, calendars: Calendars = NO_CALENDARS) -> tuple[FieldViolation, ...]:
     """All that is wrong with the draft, by fields of the proto's Schedule; empty if nothing is. `calendars` are those it may name."""
+    return (*check_name(draft.name), *_definition(draft, now_us, calendars))
+
+
+def check_schedules(drafts: Sequence[Schedule], *, now_us: int, calendars: Calendars = NO_CALENDARS) -> list[tuple[FieldViolation, ...]]:
+    """`check_schedule` of each; a definition that several of them share, part by part the same objects, is checked once."""
+    checked: dict[tuple[int, ...], tuple[FieldViolation, ...]] = {}
+    found = []
+    for draft in drafts:
+        parts = (id(draft.when), id(draft.target), id(draft.policies), id(draft.labels), id(draft.description))
+        violations = checked.get(parts)
+        if violations is None:
+            violations = checked[parts] = _definition(draft, now_us, calendars)
+        found.append((*check_name(draft.name), *violations))
+    return found
+
+
+def _definition(draft: Schedule, now_us: int, calendars: Calendars) -> tuple[FieldViolation, ...]:
+    """All that is wrong beside the name."""
     return (
-        *check_name(draft.name),
         *check_labels(draft.labels),
         *_description(draft.description),
         *check_when(draft.when, now_us=now_us, calendars=calendars),

@@ -24,7 +24,7 @@ from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleSt
 from schedd.core.model.when import When
 from schedd.core.planning import left_out
 from schedd.core.ports import Clock, Ids, Store
-from schedd.core.schedule_rules import check_change, check_pause, check_schedule
+from schedd.core.schedule_rules import check_change, check_pause, check_schedules
 from schedd.core.triggers import Calendars, Instant, check_when, compile_when, preview
 from schedd.engine.engine import Engine
 from schedd.engine.planner import missed_entry
@@ -237,11 +237,8 @@ class Schedules:
     async def _create(self, drafts: Sequence[Schedule], parents: Sequence[str], asking: Asking) -> tuple[Schedule, ...]:
         self._engine.must_be_open()
         now_us = self._clock.now_us()
-        violations = tuple(
-            violation.within(parent)
-            for draft, parent in zip(drafts, parents, strict=True)
-            for violation in check_schedule(draft, now_us=now_us, calendars=self.calendars)
-        )
+        wrong = check_schedules(drafts, now_us=now_us, calendars=self.calendars)
+        violations = tuple(violation.within(parent) for parent, found in zip(parents, wrong, strict=True) for violation in found)
         if violations:
             # What was right at the first call may be wrong at its repetition: a time that has passed meanwhile, say.
             if first := await self._standing(asking):

@@ -49,6 +49,7 @@ class _Pending:
 
     names: set[ScheduleName]
     requests: Requests
+    definitions: rows.Definitions = field(default_factory=rows.Definitions)
     schedules: list[Row] = field(default_factory=list)
     timers: list[Row] = field(default_factory=list)
     labels: list[Row] = field(default_factory=list)
@@ -112,7 +113,8 @@ def _first_taken(pending: _Pending, drafts: Sequence[NewSchedule]) -> ScheduleNa
 
 def _add(pending: _Pending, row: int, draft: NewSchedule) -> None:
     schedule = draft.schedule
-    pending.schedules.append((row, schedule.uid, schedule.name.group, schedule.name.schedule, *rows.schedule_content(schedule)))
+    name, content = schedule.name, rows.schedule_content(schedule, pending.definitions)
+    pending.schedules.append((row, schedule.uid, name.group, name.schedule, *content))
     if timers.has_timer(draft):
         pending.timers.append(timers.values(row, draft))
     for key, value in schedule.labels.items():

@@ -97,20 +97,41 @@ JOURNAL_COLUMNS = (
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def schedule_content(schedule: Schedule) -> Row:
-    """The values of SCHEDULE_CONTENT."""
+class Definitions:
+    """Encodes the definitions of schedules; one that several share, part by part the same objects, once. Lives as long as they do."""
+
+    def __init__(self) -> None:
+        self._encoded: dict[tuple[int, ...], Row] = {}
+
+    def values(self, schedule: Schedule) -> Row:
+        """The values of `time_zone` to `labels` in SCHEDULE_CONTENT."""
+        parts = (id(schedule.when), id(schedule.target), id(schedule.policies), id(schedule.labels))
+        values = self._encoded.get(parts)
+        if values is None:
+            values = self._encoded[parts] = _definition_values(schedule)
+        return values
+
+
+def _definition_values(schedule: Schedule) -> Row:
     return (
-        schedule.uid if schedule.state is ScheduleState.DELETED else 0,
-        schedule.generation,
-        schedule.state,
-        schedule.state_reason,
-        None if schedule.pause is None else codec.encode(schedule.pause),
         schedule.when.time_zone,
         codec.encode_when(schedule.when),
         codec.target_kind(schedule.target),
         codec.encode(schedule.target),
         codec.encode_policies(schedule.policies),
         codec.encode(schedule.labels),
+    )
+
+
+def schedule_content(schedule: Schedule, definitions: Definitions | None = None) -> Row:
+    """The values of SCHEDULE_CONTENT; `definitions` may know some of them already."""
+    return (
+        schedule.uid if schedule.state is ScheduleState.DELETED else 0,
+        schedule.generation,
+        schedule.state.value,
+        schedule.state_reason,
+        None if schedule.pause is None else codec.encode(schedule.pause),
+        *(_definition_values(schedule) if definitions is None else definitions.values(schedule)),
         schedule.description,
         schedule.creator,
         schedule.created_us,

@@ -25,6 +25,12 @@ def timestamp(t_us: int) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=micros * 1000)
 
 
+def fill_timestamp(message: Timestamp, t_us: int) -> None:
+    """Set a Timestamp that is there to UTC microseconds."""
+    message.seconds, micros = divmod(t_us, _SECOND_US)
+    message.nanos = micros * 1000
+
+
 def micros(stamp: Timestamp, field: str) -> int:
     """The UTC microseconds of a Timestamp; finer digits are cut off. Raises: InvalidError naming `field` outside the years 1 to 9990."""
     if not (_FIRST_SECOND <= stamp.seconds < LAST_US // _SECOND_US and 0 <= stamp.nanos < 1_000_000_000):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from google.protobuf.message import Message
 
-from schedd.api.convert.basics import Words, timestamp, unbuilt
+from schedd.api.convert.basics import Words, fill_timestamp, timestamp, unbuilt
 from schedd.api.convert.execution import OUTCOME, REASON
 from schedd.api.convert.policy import policies, policies_of
 from schedd.api.convert.target import target, target_of
@@ -74,22 +75,47 @@ def schedule_of(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int,
 
 def schedule(schedule: Schedule) -> schedule_pb2.Schedule:
     """The message of a schedule, without what is known beside its definition."""
+    message = _definition(schedule)
+    _fill_standing(message, schedule)
+    return message
+
+
+def add_schedules(messages: RepeatedCompositeFieldContainer[schedule_pb2.Schedule], schedules: Sequence[Schedule]) -> None:
+    """Append the messages of schedules; a definition that several share, part by part the same objects, is converted once."""
+    known: dict[tuple[int, ...], schedule_pb2.Schedule] = {}
+    for each in schedules:
+        parts = (id(each.when), id(each.target), id(each.policies), id(each.labels), id(each.description))
+        definition = known.get(parts)
+        if definition is None:
+            definition = known[parts] = _definition(each)
+        message = messages.add()
+        message.CopyFrom(definition)
+        _fill_standing(message, each)
+
+
+def _definition(schedule: Schedule) -> schedule_pb2.Schedule:
+    """A message of what a client sets, but for the name."""
     message = schedule_pb2.Schedule(
-        name=str(schedule.name),
-        uid=id_text(schedule.uid),
-        etag=etag(schedule),
-        generation=schedule.generation,
         description=schedule.description,
         labels=schedule.labels,
         target=target(schedule.target),
         policies=policies(schedule.policies),
-        state=STATE.number(schedule.state),
-        state_reason=schedule.state_reason,
-        creator=schedule.creator,
-        create_time=timestamp(schedule.created_us),
-        update_time=timestamp(schedule.updated_us),
     )
     fill_when(message, schedule.when)
+    return message
+
+
+def _fill_standing(message: schedule_pb2.Schedule, schedule: Schedule) -> None:
+    """Put into a message the name, and what the server sets."""
+    message.name = str(schedule.name)
+    message.uid = id_text(schedule.uid)
+    message.etag = etag(schedule)
+    message.generation = schedule.generation
+    message.state = STATE.number(schedule.state)
+    message.state_reason = schedule.state_reason
+    message.creator = schedule.creator
+    fill_timestamp(message.create_time, schedule.created_us)
+    fill_timestamp(message.update_time, schedule.updated_us)
     if schedule.deleted_us is not None:
         message.delete_time.CopyFrom(timestamp(schedule.deleted_us))
     if schedule.pause is not None:
@@ -99,7 +125,6 @@ def schedule(schedule: Schedule) -> schedule_pb2.Schedule:
         message.pause.since_time.CopyFrom(timestamp(pause.since_us))
         if pause.until_us is not None:
             message.pause.until_time.CopyFrom(timestamp(pause.until_us))
-    return message
 
 
 def view(view: ScheduleView) -> schedule_pb2.Schedule:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Final
 
 from schedd.core.errors import ExpressionError
@@ -25,6 +26,7 @@ class Clockless:
         return self.at_start or self.delay is not None
 
 
+@lru_cache(maxsize=4096)
 def clockless(when: When) -> Clockless:
     """What fires a schedule besides the clock. Raises: ExpressionError for a trigger that cannot be read."""
     triggers = tuple(recognise(trigger.text) if isinstance(trigger, Expression) else trigger for trigger in when.triggers)

@@ -75,15 +75,25 @@ def compile_when(when: When, *, created_us: int, seed: int, calendars: Calendars
     Raises: ExpressionError; its `part` begins with the trigger at fault, such as `triggers[0]`.
     """
     try:
-        both = tuple(_known(trigger) for trigger in when.triggers + when.exclusions)
+        by_creation, by_seed = _dependence(when)
     except ExpressionError:
         return _compile(when, 0, 0)  # Meets the same fault, and names the trigger that has it.
     return _compile(
         when,
-        created_us if any(_depends_on_creation(trigger) for trigger in both) else 0,
-        seed if any(isinstance(trigger, Cron) and uses_seed(trigger.text) for trigger in both) else 0,
+        created_us if by_creation else 0,
+        seed if by_seed else 0,
         _named(when.exclude_calendars, "exclude_calendars", calendars),
         _named(when.include_calendars, "include_calendars", calendars),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _dependence(when: When) -> tuple[bool, bool]:
+    """Whether the rule depends on the schedule's creation, and whether on its seed. Raises: ExpressionError."""
+    both = tuple(_known(trigger) for trigger in when.triggers + when.exclusions)
+    return (
+        any(_depends_on_creation(trigger) for trigger in both),
+        any(isinstance(trigger, Cron) and uses_seed(trigger.text) for trigger in both),
     )
 
 

@@ -1,45 +1,26 @@
-"""HTTP targets: plain calls go the short way (`wire.py`), the others through aiohttp.
-
-There is one aiohttp session that reuses connections, and one for each unix socket that is called.
-"""
+"""HTTP targets: plain calls go the short way (`wire.py`), the others through aiohttp (`sessions.py`)."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass
+import asyncio
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
-from typing import Protocol
-
-import aiohttp
+from typing import TYPE_CHECKING, Protocol
 
 from schedd.core.errors import TemplateError
 from schedd.core.model.execution import AttemptResult, DeliveryRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import KEPT_BYTES, RenderedHttp, without_secret
 from schedd.core.model.target import HttpTarget, StatusRange
-from schedd.targets.http.call import COMMON_HEADERS, Outgoing, render
+from schedd.targets.http.call import Outgoing, render
 from schedd.targets.http.errors import connection_message
-from schedd.targets.http.wire import Answer, Wire
+from schedd.targets.http.limits import HttpLimits
+from schedd.targets.http.wire import Answer, Wire, WireError
 
-_REDIRECTS_MAX = 10
-_UNIX_SESSIONS_MAX = 32
+if TYPE_CHECKING:
+    from schedd.targets.http.sessions import Sessions
+
 _RETRY_AFTER_MAX_S = 7 * 86400
-_NEVER_S = 1e9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpLimits:
-    """How connections are kept.
-
-    `keepalive_s` is short: servers close idle connections after 2 s (gunicorn) to 5 s (Node, uvicorn), and a request that
-    meets that moment is lost, which a schedule that fires every 5 s would do each time. A backlog reuses its connections all the same.
-    """
-
-    connections_per_host: int = 128
-    keepalive_s: float = 1.5
-    dns_cache_s: int = 10
 
 
 class WallClock(Protocol):
@@ -56,8 +37,7 @@ class HttpTargets:
         self._clock = clock
         self._limits = limits
         self._wire: Wire | None = None
-        self._tcp: aiohttp.ClientSession | None = None
-        self._unix: OrderedDict[str, _UnixSession] = OrderedDict()
+        self._sessions: Sessions | None = None
         self._closed = False
 
     async def deliver(self, request: DeliveryRequest) -> AttemptResult:
@@ -70,7 +50,7 @@ class HttpTargets:
             return _failure(Reason.TEMPLATE, str(error))
         except TimeoutError:
             return _failure(Reason.TIMEOUT, f"no answer within {_seconds(request.timeout)}")
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             return _failure(Reason.CONNECTION, connection_message(error))
         except Exception as error:  # noqa: BLE001 (a failing target is a value)
             return _failure(Reason.TARGET_ERROR, f"{type(error).__name__}: {error}")
@@ -99,13 +79,8 @@ class HttpTargets:
         self._closed = True
         if self._wire is not None:
             self._wire.close()
-        sessions = [unix.session for unix in self._unix.values()]
-        if self._tcp is not None:
-            sessions.append(self._tcp)
-        self._tcp = None
-        self._unix.clear()
-        for session in sessions:
-            await session.close()
+        if self._sessions is not None:
+            await self._sessions.aclose()
 
     async def _deliver(self, request: DeliveryRequest) -> AttemptResult:
         target = request.target
@@ -130,15 +105,17 @@ class HttpTargets:
         )
 
     async def _send(self, outgoing: Outgoing, request: DeliveryRequest) -> Answer:
-        if outgoing.address.socket_path is None:
-            return await _send_by(self._tcp_session(), outgoing, request)
-        unix = self._unix_session(outgoing.address.socket_path)
-        unix.users += 1
-        try:
-            return await _send_by(unix.session, outgoing, request)
-        finally:
-            unix.users -= 1
-            await self._drop_unused()
+        sessions = self._sessions or await self._open_sessions()
+        return await sessions.send(outgoing, request.timeout)
+
+    async def _open_sessions(self) -> Sessions:
+        """Many daemons never go the long way, and the loop must not stand still for as long as aiohttp takes to be imported."""
+        sessions_type = await asyncio.to_thread(_import_sessions)
+        if self._closed:
+            raise WireError("the daemon is ending")
+        if self._sessions is None:
+            self._sessions = sessions_type(self._limits)
+        return self._sessions
 
     def _result(self, target: HttpTarget, answer: Answer) -> AttemptResult:
         outcome, reason, message = Outcome.SUCCEEDED, Reason.COMPLETED, ""
@@ -168,92 +145,11 @@ class HttpTargets:
             return None
         return timedelta(seconds=min(max(wait_s, 0), _RETRY_AFTER_MAX_S))
 
-    def _tcp_session(self) -> aiohttp.ClientSession:
-        if self._tcp is None:
-            self._tcp = _session(
-                aiohttp.TCPConnector(
-                    limit=0,
-                    limit_per_host=self._limits.connections_per_host,
-                    keepalive_timeout=self._limits.keepalive_s,
-                    ttl_dns_cache=self._limits.dns_cache_s,
-                )
-            )
-        return self._tcp
 
-    def _unix_session(self, path: str) -> _UnixSession:
-        unix = self._unix.get(path)
-        if unix is None:
-            limits = self._limits
-            connector = aiohttp.UnixConnector(path, limit=limits.connections_per_host, keepalive_timeout=limits.keepalive_s)
-            unix = self._unix[path] = _UnixSession(_session(connector))
-        self._unix.move_to_end(path)
-        return unix
+def _import_sessions() -> type[Sessions]:
+    from schedd.targets.http.sessions import Sessions  # Imports aiohttp, a tenth of a second and ten megabytes.
 
-    async def _drop_unused(self) -> None:
-        """Keep the most recently used sockets' sessions, and all that are in use."""
-        surplus = max(len(self._unix) - _UNIX_SESSIONS_MAX, 0)
-        for path in [path for path, unix in self._unix.items() if not unix.users][:surplus]:
-            await self._unix.pop(path).session.close()
-
-
-@dataclass(slots=True)
-class _UnixSession:
-    session: aiohttp.ClientSession
-    users: int = 0
-
-
-def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers=COMMON_HEADERS,
-        # Uncompressed answers cost the server little and spare us the bombs.
-        skip_auto_headers=("Accept-Encoding", "Content-Type"),
-    )
-
-
-@lru_cache(maxsize=256)
-def _timeout(timeout: timedelta | None) -> aiohttp.ClientTimeout:
-    """A bound for the whole call, exact (aiohttp rounds those over `ceil_threshold` seconds up to whole ones)."""
-    total = None if timeout is None else max(timeout.total_seconds(), 1e-6)
-    return aiohttp.ClientTimeout(total=total, ceil_threshold=_NEVER_S)
-
-
-async def _send_by(session: aiohttp.ClientSession, outgoing: Outgoing, request: DeliveryRequest) -> Answer:
-    target = outgoing.target
-    response = await session.request(
-        target.method,
-        outgoing.address.url,
-        headers=outgoing.headers,
-        data=outgoing.body or None,
-        timeout=_timeout(request.timeout),
-        allow_redirects=target.follow_redirects,
-        max_redirects=_REDIRECTS_MAX,
-    )
-    try:
-        output, truncated = await _read(response, target.output_limit_bytes)
-    except BaseException:
-        response.close()
-        raise
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(response.status, response.reason or "", headers, output, truncated)
-
-
-async def _read(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
-    """The first `limit` bytes of the body, and whether there was more; then the connection is closed rather than read on."""
-    content = response.content
-    body = await content.readany()
-    if not content.at_eof():
-        chunks, size = [body], len(body)
-        while size <= limit and (chunk := await content.readany()):
-            chunks.append(chunk)
-            size += len(chunk)
-        body = b"".join(chunks)
-    if len(body) <= limit:
-        return body, False
-    if not content.is_eof():
-        response.close()
-    return body[:limit], True
+    return Sessions
 
 
 def _expected(ranges: tuple[StatusRange, ...], status: int) -> bool:

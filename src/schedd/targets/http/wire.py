@@ -1,7 +1,7 @@
 """The short way of a plain HTTP/1.1 call: one protocol object a connection, httptools for the answer, nothing else in between.
 
 aiohttp spends 60 to 110 µs on a request, most of it on what a schedule's call does not use; this spends a fifth of that. It takes calls
-to `http://` without redirects, user names or odd headers; the rest goes through aiohttp (`target.py` decides).
+to `http://` without redirects, user names or odd headers; the rest goes through aiohttp (`sessions.py`; `call.py` decides).
 """
 
 from __future__ import annotations
