@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from schedd.cli.calendars import weekly_of
 from schedd.cli.failures import UsageFault
-from schedd.cli.main import run
-from tests.daemons import RealDaemon, real_daemon
+from tests.cli.schedctl import Run
 
 FILE = """
 calendars:
@@ -36,26 +34,7 @@ schedules:
 """
 ICS = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART;VALUE=DATE:20260501\nRRULE:FREQ=YEARLY\nEND:VEVENT\nEND:VCALENDAR\n"
 
-
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealDaemon]:
-    with real_daemon(tmp_path_factory.mktemp("d")) as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def _at_the_daemon(daemon: RealDaemon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("SCHEDD_SERVER", daemon.socket)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-
-
-class Run:
-    """One run of schedctl: exit code, data, messages."""
-
-    def __init__(self, capfd: pytest.CaptureFixture[str], *arguments: str) -> None:
-        capfd.readouterr()
-        self.code = run(arguments)
-        self.out, self.err = capfd.readouterr()
+pytestmark = pytest.mark.usefixtures("at_the_daemon")
 
 
 def test_apply_creates_calendars_before_the_schedules_that_use_them(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:

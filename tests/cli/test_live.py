@@ -8,15 +8,14 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from schedd.cli.main import run
 from schedd.client import SyncClient
-from tests.daemons import RealDaemon, real_daemon
+from tests.cli.schedctl import Run
+from tests.daemons import RealDaemon
 
 SCHEDCTL = Path(sys.executable).parent / "schedctl"
 FILE = """
@@ -35,26 +34,7 @@ schedules:
     process: {argv: [/bin/true]}
 """
 
-
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealDaemon]:
-    with real_daemon(tmp_path_factory.mktemp("d")) as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def _at_the_daemon(daemon: RealDaemon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("SCHEDD_SERVER", daemon.socket)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-
-
-class Run:
-    """One run of schedctl: exit code, data, messages."""
-
-    def __init__(self, capfd: pytest.CaptureFixture[str], *arguments: str) -> None:
-        capfd.readouterr()
-        self.code = run(arguments)
-        self.out, self.err = capfd.readouterr()
+pytestmark = pytest.mark.usefixtures("at_the_daemon")
 
 
 def _write(tmp_path: Path, text: str) -> str:
