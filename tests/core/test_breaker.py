@@ -92,7 +92,12 @@ def test_breaker_is_open_only_after_enough_failures_within_the_window(calls: lis
 
 @given(st.lists(st.tuples(st.integers(0, 4 * SECOND), st.booleans() | st.none()), max_size=80))
 def test_breaker_goes_only_the_known_ways_and_never_probes_early(steps: list[tuple[int, bool | None]]) -> None:
-    ways = {(Circuit.CLOSED, Circuit.OPEN), (Circuit.OPEN, Circuit.HALF_OPEN), (Circuit.HALF_OPEN, Circuit.OPEN), (Circuit.HALF_OPEN, Circuit.CLOSED)}
+    ways = {
+        (Circuit.CLOSED, Circuit.OPEN),
+        (Circuit.OPEN, Circuit.HALF_OPEN),
+        (Circuit.HALF_OPEN, Circuit.OPEN),
+        (Circuit.HALF_OPEN, Circuit.CLOSED),
+    }
     breaker, now_us, open_since_us = opened(), 0, 0
     for wait_us, well in steps:
         now_us += wait_us

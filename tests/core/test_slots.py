@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from schedd.core.slots import Gate, Lane, Limit, Slots, Ticket, Turn
 
 KEY_SKIPS = frozenset({Limit.KEY})
+CIRCUIT_SKIPS = frozenset({Limit.CIRCUIT})
 
 
 @dataclass
@@ -37,7 +38,7 @@ class SlotsAgainstAList(RuleBasedStateMachine):
         rank=st.integers(0, 9),
         host=st.none() | st.integers(0, 2),
         key=st.none() | st.integers(0, 1),
-        skips=st.sampled_from([frozenset(), KEY_SKIPS]),
+        skips=st.sampled_from([frozenset(), KEY_SKIPS, CIRCUIT_SKIPS]),
     )
     def put(self, rank: int, host: int | None, key: int | None, skips: frozenset[Limit]) -> None:
         gates = (*(() if host is None else (self.hosts[host],)), *(() if key is None else (self.keys[key],)))
@@ -101,12 +102,19 @@ class SlotsAgainstAList(RuleBasedStateMachine):
     def set_limit(self, host: int, limit: int) -> None:
         self.slots.set_limit(self.hosts[host], limit)
 
+    @rule(host=st.integers(0, 2), limit=st.integers(0, 3), kind=st.sampled_from([Limit.HOST, Limit.CIRCUIT]))
+    def set_kind(self, host: int, limit: int, kind: Limit) -> None:
+        era = self.hosts[host].era
+        self.slots.set_limit(self.hosts[host], limit, kind)
+        assert self.hosts[host].era == era + 1
+
     @invariant()
     def counts_agree(self) -> None:
         assert self.slots.waiting == len(self.model.waiting)
         assert self.slots.all.taken == len(self.model.running) <= self.slots.all.limit
         for gate in (*self.hosts, *self.keys):
             assert gate.taken == self._taken(gate)
+        assert self.slots.aside == sum(self.slots.held_at(gate) for gate in (*self.hosts, *self.keys))
         assert self.slots.aside == sum(each[4].lane.at is not None for each in self.model.waiting)
 
 
@@ -174,7 +182,7 @@ def test_withdrawn_ones_leave_no_rubbish_behind() -> None:
         slots.withdraw(slots.put("before", lane, n % 5))
     assert slots.waiting == 1
     assert len(lane.queue) < 400
-    assert len(slots._ready) < 400  # noqa: SLF001 (what nobody sees must not grow)
+    assert len(slots._ready) < 400
     slots.set_limit(slots.all, 1)
     turn = slots.next()
     assert turn is not None

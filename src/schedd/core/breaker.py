@@ -1,7 +1,7 @@
 """The circuit breaker of one host, as a state machine: results and the time go in, what may be called comes out.
 
-CLOSED -> OPEN when too many calls of the sliding window failed; OPEN -> HALF_OPEN after the open time, and a few probes go; then CLOSED at the
-first success, or OPEN again at the first failure. Times are monotonic microseconds.
+CLOSED -> OPEN when too many calls of the sliding window failed; OPEN -> HALF_OPEN after the open time, and a few probes go; then CLOSED at
+the first success, or OPEN again at the first failure. Times are monotonic microseconds.
 """
 
 from __future__ import annotations

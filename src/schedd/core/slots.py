@@ -188,10 +188,22 @@ class Slots(Generic[T]):
             if gate.aside:
                 self._let_on(gate)
 
-    def set_limit(self, gate: Gate, limit: int) -> None:
-        """From now on that many are let through; what is through already stays."""
+    def set_limit(self, gate: Gate, limit: int, kind: Limit | None = None) -> None:
+        """From now on that many are let through; what is through already stays. Another `kind` begins a new era of the gate."""
         gate.limit = limit
-        self._let_on(gate)
+        if kind is None:
+            self._let_on(gate)
+            return
+        gate.kind = kind
+        gate.era += 1
+        aside, gate.aside = gate.aside, []
+        for _, number, lane in aside:  # Who waited at the one kind may not wait at the other.
+            if lane.at is gate and lane.queue and lane.queue[0][1] == number:
+                self._settle(lane)
+
+    def held_at(self, gate: Gate) -> int:
+        """How many wait in the lanes that stand aside there."""
+        return sum(lane.live for lane in {lane for _, _, lane in gate.aside if lane.at is gate})
 
     def holder(self, ticket: Ticket[T]) -> Gate:
         """The gate that one which waits is waiting for."""

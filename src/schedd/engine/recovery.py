@@ -74,6 +74,7 @@ class Recovery:
         self._planner.planned_through_us = mark_us
         await self._almanac.load()
         self._occasions.start(mark_us)
+        self._dispatcher.gates.load(await self._store.shared_limits())
         await self._take_up_unfinished()
         await self._fill_timeline(mark_us)
         await self._watch_pauses()

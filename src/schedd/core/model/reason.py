@@ -60,4 +60,8 @@ class Reason(StrEnum):
     SUSPEND = "SUSPEND"
     MAX_RUNS = "MAX_RUNS"
     CONSECUTIVE_FAILURES = "CONSECUTIVE_FAILURES"
+    CONCURRENCY = "CONCURRENCY"
+    """A limit was reached: of a key, of a host, or the global one; the evidence says which."""
+    CIRCUIT_OPEN = "CIRCUIT_OPEN"
+    """The circuit breaker of the target's host was open."""
     NONE = "NONE"
