@@ -86,12 +86,24 @@ class Dispatcher:
         """End an execution: at once if it waits, else as soon as its target has let go of it; `by_force`: without any grace."""
         run.cancelled_by = actor
         run.cancel_reason = reason
-        if run.task is not None:
+        if run.task is None:
+            self._finish(run, Outcome.CANCELLED, reason, actor=actor)
+        elif run.state is ExecutionState.RUNNING:
             if by_force:
                 self._targets[type(run.definition.schedule.target)].force(run.id)
             run.task.cancel()
         else:
-            self._finish(run, Outcome.CANCELLED, reason, actor=actor)
+            self._cancel_unbegun(run, run.task)
+
+    def _cancel_unbegun(self, run: Run, task: asyncio.Task[None]) -> None:
+        """Its attempt has its turn and has not taken its first step: cancelled now, the attempt never will, and gives nothing back."""
+        task.cancel()
+        run.task = None
+        run.attempt -= 1
+        self.gates.free(run, _cut_off(run))
+        self._finish(run, Outcome.CANCELLED, run.cancel_reason, actor=run.cancelled_by)
+        self._room.set()
+        self._alarm.ring()
 
     async def run(self) -> None:
         """Dispatch until cancelled; attempts under way are then cancelled too, and recorded as interrupted."""

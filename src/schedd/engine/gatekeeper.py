@@ -65,6 +65,7 @@ class Gatekeeper:
         self._clock = clock
         self._recorder = recorder
         self._finish = finish
+        self._wake = wake
         self._host_limit = limits.of_host
         self._slots: Slots[Run] = Slots(limits.running)
         self._shared = SharedLimits()
@@ -106,6 +107,7 @@ class Gatekeeper:
             limit = self._shared.limit(gate.name) if gate is not None else None
             if gate is not None and limit is not None:
                 self._slots.set_limit(gate, limit)
+                self._wake()
 
     def put(self, run: Run) -> None:
         """Let a run that is due wait for its turn."""
