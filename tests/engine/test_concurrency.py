@@ -288,8 +288,9 @@ async def test_execution_cancelled_between_its_turn_and_its_first_step_gives_its
         await rig.run_until(3601)
         second = next(run for run in rig.engine.runs if run.execution.schedule.schedule == "b")
         target.let_go()
-        while second.task is None:
-            await asyncio.sleep(0)
+        for _ in range(50):
+            if second.task is None:
+                await asyncio.sleep(0)
         assert second.state is ExecutionState.QUEUED
         await rig.engine.cancel(second.id, actor="ann")
         await rig.settle()

@@ -47,6 +47,18 @@ class BreakerPolicy:
     probes: int = 3
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitStanding:
+    """A breaker that is not closed. Instants are UTC microseconds; `held` executions wait for it."""
+
+    host: str
+    half_open: bool
+    opened_us: int
+    probe_us: int
+    failure_rate: float
+    held: int
+
+
 def speaks_of_host(result: AttemptResult) -> bool | None:
     """Whether a result says that the host is well (True) or that it is not (False); None: nothing about it.
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import structlog
 
-from schedd.core.breaker import Breaker, BreakerPolicy, Circuit, speaks_of_host
+from schedd.core.breaker import Breaker, BreakerPolicy, Circuit, CircuitStanding, speaks_of_host
 from schedd.core.model.execution import AttemptResult
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.ports import Clock
@@ -24,18 +24,6 @@ _KINDS = {
 _MICROSECOND = timedelta(microseconds=1)
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CircuitStanding:
-    """A breaker that is not closed. Instants are UTC microseconds; `held` executions wait for it."""
-
-    host: str
-    half_open: bool
-    opened_us: int
-    probe_us: int
-    failure_rate: float
-    held: int
 
 
 @dataclass(slots=True)

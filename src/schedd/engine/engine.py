@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from schedd.core.breaker import BreakerPolicy
+from schedd.core.breaker import BreakerPolicy, CircuitStanding
 from schedd.core.errors import PreconditionError, UnavailableError
 from schedd.core.model.batch import ArmBatch, RequestMark, Retention
 from schedd.core.model.deadletter import Redelivery
@@ -20,7 +20,6 @@ from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Targe
 from schedd.core.timeline import NEVER, Timeline
 from schedd.engine.almanac import Almanac, NoHolidays
 from schedd.engine.calendars import CalendarRegistry
-from schedd.engine.circuits import CircuitStanding
 from schedd.engine.clockwatch import ClockWatch
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher

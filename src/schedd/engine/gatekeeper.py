@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Final, Protocol
 
-from schedd.core.breaker import BreakerPolicy
+from schedd.core.breaker import BreakerPolicy, CircuitStanding
 from schedd.core.hosts import host_of
 from schedd.core.model.execution import AttemptResult, ExecutionState
 from schedd.core.model.journal import Evidence
@@ -24,7 +24,7 @@ from schedd.core.model.target import HttpTarget
 from schedd.core.ports import Clock
 from schedd.core.sharing import SharedLimits
 from schedd.core.slots import Gate, Lane, Limit, Slots, Ticket
-from schedd.engine.circuits import Circuits, CircuitStanding
+from schedd.engine.circuits import Circuits
 from schedd.engine.definitions import Definition
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.recorder import Recorder
