@@ -88,6 +88,7 @@ async def test_status_shows_a_circuit_that_is_not_closed_and_the_journal_when_it
         names = [schedule.name for schedule in schedules]
         await api.schedules.BatchOperateSchedules(pb.BatchOperateSchedulesRequest(operation=pb.SCHEDULE_OPERATION_TRIGGER, names=names))
         await api.rig.settle()
+        clock.move(1)
         await api.schedules.TriggerSchedule(pb.TriggerScheduleRequest(name=full_name("s0")))
         clock.move(10 * SECOND)
         await api.rig.settle()

@@ -117,7 +117,8 @@ class Gatekeeper:
             lane = definition.lane = self._lane(definition)
         if run.attempt and lane.skips:
             lane = self._slots.lane(lane.gates)  # A policy may skip an occurrence, but not the rest of one that has begun.
-        since_us = max(run.wake_us, run.execution.armed_us)
+        execution = run.execution
+        since_us = max(run.wake_us, execution.armed_us, execution.redelivered_us or 0)
         run.state = ExecutionState.QUEUED
         run.ticket = self._slots.put(run, lane, since_us - definition.schedule.policies.priority * AGEING_US)
         self._fresh.append(run.ticket)
@@ -259,7 +260,11 @@ def _reason(holder: Gate) -> Reason:
 
 
 def _waits_until_us(run: Run) -> int:
-    """No attempt starts later than this: the retry policy's age counts from the due time, or from when a late occurrence was taken up."""
+    """No attempt starts later than this.
+
+    The retry policy's age counts from the due time; of a late occurrence's first attempt from when it was taken up, and of a redelivered
+    one from its redelivery.
+    """
     execution = run.execution
-    since_us = execution.due_us if run.attempt else max(execution.due_us, execution.armed_us)
-    return since_us + run.definition.schedule.policies.retry.max_age // _MICROSECOND
+    taken_up_us = execution.redelivered_us or (0 if run.attempt else execution.armed_us)
+    return max(execution.due_us, taken_up_us) + run.definition.schedule.policies.retry.max_age // _MICROSECOND
