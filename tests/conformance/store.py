@@ -35,8 +35,6 @@ from schedd.core.model.deadletter import Purge, Redelivery
 from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
 from schedd.core.model.journal import ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.policy import (
-    Concurrency,
-    Hold,
     CommandHolds,
     Concurrency,
     Condition,
