@@ -193,7 +193,7 @@ def test_gate_and_lane_go_when_nobody_needs_them() -> None:
     slots: Slots[str] = Slots(1)
     lane = slots.lane((slots.gate(Limit.HOST, "h", 1),))
     assert slots.lane(lane.gates) is lane
-    assert slots.known(Limit.HOST, "h") is lane.gates[0]
+    assert slots.known(Limit.HOST, "h") is slots.gate(Limit.HOST, "h", 9) is lane.gates[0]
     del lane
     assert slots.known(Limit.HOST, "h") is None
 
