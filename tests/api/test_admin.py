@@ -20,6 +20,7 @@ from schedd.v1 import admin_service_pb2, execution_service_pb2
 from schedd.v1 import schedule_service_pb2 as pb
 from schedd.v1.admin_service_pb2 import DaemonState, GetStatusRequest, GetStatusResponse, ListJournalRequest
 from schedd.v1.reason_pb2 import Reason
+from schedd.v1.journal_pb2 import JournalKind as KindNumber
 from schedd.v1.schedule_pb2 import ScheduleState
 from tests.api.served import Api, full_name, http, refused, serving
 from tests.engine.rig import BROKEN, SECOND, START_US, HandClock, HandTarget
@@ -76,8 +77,30 @@ async def test_status_counts_executions_by_state(tmp_path: Path) -> None:
         clock.move(SECOND // 2)
         await api.rig.settle()
         told = await status(api)
-    assert (told.armed_count, told.queued_count, told.running_count, told.waiting_retry_count) == (1, 4, 256, 1)
+    assert (told.armed_count, told.queued_count, told.running_count, told.waiting_retry_count) == (1, 196, 64, 1)
     assert told.store.unfinished_count == 262
+
+
+async def test_status_shows_a_circuit_that_is_not_closed_and_the_journal_when_it_opened(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with serving(tmp_path, clock=clock, target=HandTarget(clock, answers=[BROKEN] * 20)) as api:
+        schedules = [http(f"s{index}") for index in range(20)]
+        requests = [pb.CreateScheduleRequest(schedule=schedule) for schedule in schedules]
+        await api.schedules.BatchCreateSchedules(pb.BatchCreateSchedulesRequest(requests=requests))
+        names = [schedule.name for schedule in schedules]
+        await api.schedules.BatchOperateSchedules(pb.BatchOperateSchedulesRequest(operation=pb.SCHEDULE_OPERATION_TRIGGER, names=names))
+        await api.rig.settle()
+        clock.move(1)
+        await api.schedules.TriggerSchedule(pb.TriggerScheduleRequest(name=full_name("s0")))
+        clock.move(10 * SECOND)
+        await api.rig.settle()
+        (circuit,) = (await status(api)).circuits
+        kinds = [KindNumber.JOURNAL_KIND_CIRCUIT_OPENED]
+        (opened,) = (await api.admin.ListJournal(ListJournalRequest(kinds=kinds))).entries
+    assert (circuit.host, circuit.half_open, circuit.failure_rate) == ("http://localhost:80", False, 1.0)
+    assert circuit.probe_time.ToMicroseconds() - circuit.open_time.ToMicroseconds() == 30 * SECOND
+    assert circuit.held_count > 0
+    assert opened.evidence["host"] == "http://localhost:80"
 
 
 async def test_status_tells_how_late_fires_have_started(api: Api) -> None:

@@ -387,6 +387,15 @@ class StoreSuite:
         assert len(await store.timers()) == 0
         assert await kinds(store, where("kind", "=", "SCHEDULE_DISABLED")) == [JournalKind.SCHEDULE_DISABLED]
 
+    async def test_shared_limits_are_those_of_schedules_that_have_a_key_and_are_not_deleted(self, store: Store) -> None:
+        shared = Concurrency(key='"concurrency":{', limit=3, when_full=Hold.SKIP)
+        _, one, two = await create(
+            store, draft(1), draft(2, policies=Policies(concurrency=shared)), draft(3, policies=Policies(concurrency=shared))
+        )
+        assert await store.shared_limits() == {one.row: shared, two.row: shared}
+        await store.change_schedule(changed(two, next_us=None, state=ScheduleState.DELETED, deleted_us=NOW_US))
+        assert await store.shared_limits() == {one.row: shared}
+
     async def test_last_finishes_gives_the_latest_end_also_of_what_did_not_run(self, store: Store) -> None:
         one, two, three = await create(store, draft(1), draft(2), draft(3))
         runs = [execution(10 + number, one, NOW_US + number) for number in range(3)]

@@ -147,11 +147,13 @@ class Rig:
     def calendars(self) -> CalendarUseCases:
         return CalendarUseCases(store=self.store, engine=self.engine, clock=self.clock, ids=self.engine.ids)
 
-    async def create(self, text: str = "rate(1 minute)", *, name: str = "job", policies: Policies | None = None) -> Schedule:
+    async def create(
+        self, text: str = "rate(1 minute)", *, name: str = "job", policies: Policies | None = None, url: str = "http://localhost/"
+    ) -> Schedule:
         draft = Schedule(
             name=ScheduleName(group="default", schedule=name),
             when=When(triggers=(Expression(text=text),)),
-            target=HttpTarget(url="http://localhost/"),
+            target=HttpTarget(url=url),
             policies=policies or Policies(),
         )
         return await self.schedules.create(draft, Asking(actor="test"))
@@ -184,14 +186,21 @@ class Rig:
 
 @asynccontextmanager
 async def running(
-    path: Path, *, clock: HandClock | None = None, target: HandTarget | None = None, holidays: Holidays | None = None
+    path: Path,
+    *,
+    clock: HandClock | None = None,
+    target: HandTarget | None = None,
+    holidays: Holidays | None = None,
+    settings: EngineSettings | None = None,
 ) -> AsyncIterator[Rig]:
     """A running engine on the database at `path`. Leaving it is like a crash: nothing is drained."""
     clock = clock or HandClock()
     target = target or HandTarget(clock)
     store = await SqliteStore.open(path)
     ids = TimeIds(clock)
-    engine = Engine(store=store, clock=clock, ids=ids, targets={HttpTarget: target}, settings=EngineSettings(), holidays=holidays)
+    engine = Engine(
+        store=store, clock=clock, ids=ids, targets={HttpTarget: target}, settings=settings or EngineSettings(), holidays=holidays
+    )
     await engine.recover()
     agents = asyncio.get_running_loop().create_task(engine.run())
     try:

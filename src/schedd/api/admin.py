@@ -15,6 +15,7 @@ from schedd.api.convert.execution import entry, kinds_of
 from schedd.api.convert.schedule import STATE
 from schedd.api.pages import after_of, page_size, page_token
 from schedd.api.watch import Feed
+from schedd.core.breaker import CircuitStanding
 from schedd.core.errors import UnimplementedError
 from schedd.core.model.execution import ExecutionState
 from schedd.service.admin import Admin
@@ -64,6 +65,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             time_zone_data_version=status.zone_data_version,
             moved_schedules=engine.moved.names,
             warnings=status.warnings,
+            circuits=[_circuit(each) for each in engine.circuits],
             listen_addresses=self._addresses,
             first_sequence=oldest,
         )
@@ -105,3 +107,14 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
 
     async def GetLimits(self, request: pb.GetLimitsRequest, context: Context) -> pb.GetLimitsResponse:
         raise UnimplementedError("GetLimits will give the limits and what of them is used")
+
+
+def _circuit(circuit: CircuitStanding) -> pb.CircuitStatus:
+    return pb.CircuitStatus(
+        host=circuit.host,
+        half_open=circuit.half_open,
+        open_time=timestamp(circuit.opened_us),
+        probe_time=timestamp(circuit.probe_us),
+        failure_rate=circuit.failure_rate,
+        held_count=circuit.held,
+    )

@@ -26,6 +26,7 @@ from schedd.core.model.calendar import Calendar, HolidaysEntry
 from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
 from schedd.core.model.execution import Attempt, AttemptResult, DeliveryRequest, Execution
 from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.policy import Concurrency
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleName
@@ -211,6 +212,9 @@ class Store(Protocol):
 
         Raises: ConflictError (REQUEST_ID_REUSED).
         """
+
+    async def shared_limits(self) -> Mapping[int, Concurrency]:
+        """What each schedule that has a concurrency key says about it, by row; deleted ones and unreadable ones are left out."""
 
     # Executions
 

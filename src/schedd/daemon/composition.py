@@ -28,11 +28,12 @@ import grpc
 import structlog
 
 from schedd.api.server import ApiServer, TcpListener, UseCases
+from schedd.core.breaker import BreakerPolicy
 from schedd.core.model.batch import Retention
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.target import HttpTarget, ProcessTarget
 from schedd.core.ports import Target
-from schedd.daemon.config import Config, Listen, Tcp
+from schedd.daemon.config import Circuits, Config, Listen, Tcp
 from schedd.daemon.errors import ConfigError
 from schedd.daemon.listening import clear_socket, read_token
 from schedd.daemon.lock import DataLock
@@ -52,7 +53,7 @@ from schedd.service.executions import Executions
 from schedd.service.journal import Journal
 from schedd.service.schedules import Schedules
 from schedd.store.sqlite import SqliteStore
-from schedd.targets.http.target import HttpTargets
+from schedd.targets.http.target import HttpLimits, HttpTargets
 from schedd.targets.process.target import ProcessTargets
 
 _CALLS_GRACE_S = 2.0
@@ -136,7 +137,7 @@ class Daemon:
     async def _targets(self) -> AsyncIterator[dict[type, Target]]:
         processes = ProcessTargets()
         processes.start()
-        https = HttpTargets(self._clock)
+        https = HttpTargets(self._clock, HttpLimits(connections_per_host=_limits(self._config).of_host))
         try:
             yield {HttpTarget: https, ProcessTarget: processes}
         finally:
@@ -217,9 +218,32 @@ def _settings(config: Config) -> EngineSettings:
     engine = config.engine
     return EngineSettings(
         pace=Pace(horizon=engine.horizon, interval=engine.arm_interval),
-        limits=AttemptLimits(running=engine.max_running, http_timeout=engine.http_timeout, timeout_cap=engine.process_timeout),
+        limits=_limits(config),
+        breaker=_breaker(engine.circuits),
         retention=_retention(config),
         record_linger=engine.record_linger,
+    )
+
+
+def _limits(config: Config) -> AttemptLimits:
+    engine = config.engine
+    return AttemptLimits(
+        running=engine.max_running,
+        per_host=engine.max_running_per_host,
+        http_timeout=engine.http_timeout,
+        timeout_cap=engine.process_timeout,
+    )
+
+
+def _breaker(circuits: Circuits) -> BreakerPolicy | None:
+    if not circuits.enabled:
+        return None
+    return BreakerPolicy(
+        window=circuits.window,
+        min_calls=circuits.min_calls,
+        failure_rate=circuits.failure_percent / 100,
+        open_time=circuits.open_time,
+        probes=circuits.probes,
     )
 
 

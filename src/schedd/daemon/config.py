@@ -133,6 +133,25 @@ class Listen(Struct, frozen=True, kw_only=True):
     tcp: Tcp = Tcp()
 
 
+class Circuits(Struct, frozen=True, kw_only=True):
+    """When a host that HTTP targets call counts as down, and is spared calls until it answers again (a circuit breaker)."""
+
+    enabled: Annotated[bool, _key("Whether hosts are watched at all.", restart=True)] = True
+    window: Annotated[
+        timedelta,
+        _between(_SECOND, _DAY),
+        _key("Calls of this long are judged together: no connection, no answer in time, 429 and 5xx count as failures.", restart=True),
+    ] = 60 * _SECOND
+    min_calls: Annotated[int, Meta(ge=1, le=100_000), _key("With fewer calls in the window nothing is judged.", restart=True)] = 20
+    failure_percent: Annotated[
+        int, Meta(ge=1, le=100), _key("So many failures of a hundred calls open the host's circuit: nothing is sent.", restart=True)
+    ] = 50
+    open_time: Annotated[
+        timedelta, _between(_SECOND, _DAY), _key("How long it stays open before probes are sent; the first answer closes it.", restart=True)
+    ] = 30 * _SECOND
+    probes: Annotated[int, Meta(ge=1, le=1000), _key("How many probes may be under way at once.", restart=True)] = 3
+
+
 class Engine(Struct, frozen=True, kw_only=True):
     """How schedules are fired."""
 
@@ -150,6 +169,15 @@ class Engine(Struct, frozen=True, kw_only=True):
     max_running: Annotated[
         int, Meta(ge=1, le=100_000), _key("How many attempts may run at once; further ones wait, by priority.", restart=True)
     ] = 256
+    max_running_per_host: Annotated[
+        int,
+        Meta(ge=1, le=100_000),
+        _key(
+            "How many attempts may call the same host (or unix socket) at once, and never more than three quarters of max_running: a host "
+            "that hangs leaves room for the others.",
+            restart=True,
+        ),
+    ] = 64
     http_timeout: Annotated[
         timedelta,
         _between(100 * _MS, _DAY),
@@ -163,6 +191,7 @@ class Engine(Struct, frozen=True, kw_only=True):
         _between(0 * _MS, _DAY),
         _key("How long running attempts may go on after SIGTERM before they are cancelled. Keep the unit's TimeoutStopSec above it."),
     ] = 30 * _SECOND
+    circuits: Circuits = Circuits()
 
 
 class Retention(Struct, frozen=True, kw_only=True):

@@ -5,24 +5,33 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from schedd.core.errors import ExpressionError, StoredDataError
 from schedd.core.model.schedule import Schedule
 from schedd.core.ports import Store
+from schedd.core.slots import Lane
 from schedd.core.triggers import Rule, clockless, compile_when
 from schedd.engine.almanac import Almanac
 from schedd.engine.occasions import Occasions
+
+if TYPE_CHECKING:
+    from schedd.engine.runs import Run
 
 _READ_AT_ONCE = 500
 
 
 @dataclass(slots=True, kw_only=True)
 class Definition:
-    """A schedule and its rule. `previous_success_us`, the nominal time of its last success, moves as executions succeed."""
+    """A schedule and its rule. `previous_success_us`, the nominal time of its last success, moves as executions succeed.
+
+    `lane` is where its executions queue; the gatekeeper sets it at the first.
+    """
 
     schedule: Schedule
     rule: Rule
     previous_success_us: int | None = None
+    lane: Lane[Run] | None = None
     ends_count: bool = field(init=False)
     """Whether the ends of its executions are looked at (`Endings`)."""
 

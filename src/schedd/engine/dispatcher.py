@@ -13,6 +13,7 @@ from typing import assert_never
 import structlog
 
 from schedd.core.admission import Verdict, admit
+from schedd.core.breaker import BreakerPolicy
 from schedd.core.model.execution import AttemptResult, DeliveryRequest, ExecutionState
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence
 from schedd.core.model.policy import Delivery, Overlap, Policies
@@ -20,6 +21,7 @@ from schedd.core.model.reason import Outcome, Reason
 from schedd.core.ports import Clock, Target
 from schedd.core.retry import RetryAt, after_attempt
 from schedd.engine.endings import Endings
+from schedd.engine.gatekeeper import Gatekeeper
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.recorder import Recorder, result_evidence
@@ -31,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
-    """Holds what is armed until it is due, then starts attempts, at most `limits.running` at a time, the highest priority first."""
+    """Holds what is armed until it is due, then starts attempts as the gatekeeper gives them their turn."""
 
     def __init__(
         self,
@@ -43,6 +45,7 @@ class Dispatcher:
         endings: Endings,
         targets: Mapping[type, Target],
         limits: AttemptLimits,
+        breaker: BreakerPolicy | None,
         draw: random.Random,
     ) -> None:
         self._clock = clock
@@ -56,27 +59,26 @@ class Dispatcher:
         self._alarm = clock.alarm()
         self._armed: list[tuple[int, int, Run]] = []
         self._order = itertools.count()
-        self._ready: list[tuple[int, int, int, Run]] = []
         self._buffered: dict[int, deque[Run]] = {}
-        self._running = 0
+        self.gates = Gatekeeper(clock=clock, recorder=recorder, limits=limits, breaker=breaker, finish=self._finish, wake=self._alarm.ring)
         self._attempts: asyncio.TaskGroup | None = None
         self._draining = False
         self._room = asyncio.Event()
 
     @property
     def waiting(self) -> int:
-        """How many executions are armed or ready and not running."""
-        return len(self._armed) + len(self._ready)
+        """How many executions are armed, or due and waiting for the global limit; those that something else holds do not count."""
+        return len(self._armed) + self.gates.waiting - self.gates.aside
 
     @property
     def running(self) -> int:
         """How many attempts are under way."""
-        return self._running
+        return self.gates.running
 
     def add(self, run: Run) -> None:
         """Take over a durable execution; it is started when it is due. One that an earlier daemon had queued is admitted anew."""
         if run.state is ExecutionState.QUEUED:
-            run.state = ExecutionState.ARMED
+            run.state = ExecutionState.WAITING_RETRY if run.attempt else ExecutionState.ARMED
         self._runs.add(run)
         self._push(run)
 
@@ -84,20 +86,33 @@ class Dispatcher:
         """End an execution: at once if it waits, else as soon as its target has let go of it; `by_force`: without any grace."""
         run.cancelled_by = actor
         run.cancel_reason = reason
-        if run.task is not None:
+        if run.task is None:
+            self._finish(run, Outcome.CANCELLED, reason, actor=actor)
+        elif run.state is ExecutionState.RUNNING:
             if by_force:
                 self._targets[type(run.definition.schedule.target)].force(run.id)
             run.task.cancel()
         else:
-            self._finish(run, Outcome.CANCELLED, reason, actor=actor)
+            self._cancel_unbegun(run, run.task)
+
+    def _cancel_unbegun(self, run: Run, task: asyncio.Task[None]) -> None:
+        """Its attempt has its turn and has not taken its first step: cancelled now, the attempt never will, and gives nothing back."""
+        task.cancel()
+        run.task = None
+        run.attempt -= 1
+        self.gates.free(run, _cut_off(run))
+        self._finish(run, Outcome.CANCELLED, run.cancel_reason, actor=run.cancelled_by)
+        self._room.set()
+        self._alarm.ring()
 
     async def run(self) -> None:
         """Dispatch until cancelled; attempts under way are then cancelled too, and recorded as interrupted."""
         try:
             async with asyncio.TaskGroup() as self._attempts:
                 while True:
-                    self.run_once(self._clock.now_us())
-                    self._alarm.set(self._armed[0][0] if self._armed else None)
+                    now_us = self._clock.now_us()
+                    self.run_once(now_us)
+                    self._alarm.set(self._next_us(now_us))
                     await self._alarm.wait()
         finally:
             self._alarm.close()
@@ -105,20 +120,30 @@ class Dispatcher:
     async def drain(self) -> None:
         """Start nothing more, and return when no attempt is under way."""
         self._draining = True
-        while self._running:
+        while self.running:
             self._room.clear()
             await self._room.wait()
 
     def run_once(self, now_us: int) -> int:
         """Admit everything that is due and start what there is room for; how many attempts were started."""
-        before = self._running
+        before = self.running
         while self._armed and self._armed[0][0] <= now_us:
             run = heapq.heappop(self._armed)[2]
             # A run may stand here twice, after it was taken out and given back: the first one counts.
             if run.wake_us <= now_us and run.state in _WAITING and self._runs.holds(run):
                 self._come_due(run)
-        self._start_ready()
-        return self._running - before
+        if not self._draining:
+            self.gates.look(now_us)
+            self._start_ready()
+            self.gates.settle(now_us)
+        return self.running - before
+
+    def _next_us(self, now_us: int) -> int | None:
+        looks_us = self.gates.next_us(now_us)
+        if not self._armed:
+            return looks_us
+        due_us = self._armed[0][0]
+        return due_us if looks_us is None else min(due_us, looks_us)
 
     def _push(self, run: Run) -> None:
         heapq.heappush(self._armed, (run.wake_us, next(self._order), run))
@@ -130,7 +155,7 @@ class Dispatcher:
         if run.state is ExecutionState.ARMED and policies.overlap is not Overlap.ALLOW_ALL and (earlier := self._runs.come_due(run.row)):
             self._admit(run, policies, earlier)
         else:
-            self._make_ready(run)
+            self.gates.put(run)
 
     def _admit(self, run: Run, policies: Policies, earlier: Sequence[Run]) -> None:
         """Decide about an execution that comes due while earlier ones of its schedule are unfinished."""
@@ -138,7 +163,7 @@ class Dispatcher:
         decision = admit(policies.overlap, unfinished=len(earlier), buffered=buffered, buffer_limit=policies.buffer_limit)
         match decision.verdict:
             case Verdict.START:
-                self._make_ready(run)
+                self.gates.put(run)
             case Verdict.SKIP:
                 self._finish(run, Outcome.SKIPPED, decision.reason, evidence=_blocked_by(earlier))
             case Verdict.BUFFER:
@@ -161,23 +186,16 @@ class Dispatcher:
         if not buffered:
             del self._buffered[row]
         elif len(self._runs.come_due(row)) == len(buffered):
-            self._make_ready(buffered.popleft())
+            self.gates.put(buffered.popleft())
             self._alarm.ring()
 
-    def _make_ready(self, run: Run) -> None:
-        run.state = ExecutionState.QUEUED
-        heapq.heappush(self._ready, (-run.definition.schedule.policies.priority, run.wake_us, next(self._order), run))
-
     def _start_ready(self) -> None:
-        """Start what is ready while there are free slots."""
-        while self._ready and self._running < self._limits.running and not self._draining:
-            run = heapq.heappop(self._ready)[3]
-            if self._runs.holds(run):
-                self._start(run)
+        """Start those whose turn it is."""
+        while not self._draining and (run := self.gates.next()) is not None:
+            self._start(run)
 
     def _start(self, run: Run) -> None:
         assert self._attempts is not None, "attempts are started from run()"
-        self._running += 1
         run.attempt += 1
         run.task = self._attempts.create_task(self._attempt(run))
 
@@ -193,13 +211,13 @@ class Dispatcher:
             result = _cut_off(run)
         now_us = self._clock.now_us()
         run.task = None
-        self._running -= 1
+        self.gates.free(run, result)
         self._room.set()
         self._recorder.attempted(run, result, started_us=started_us, now_us=now_us)
         self._conclude(run, request, result, now_us)
         if cancelled and not run.cancelled_by:
             raise asyncio.CancelledError
-        if self._ready:
+        if self.gates.waiting:
             self._start_ready()
 
     def _request(self, run: Run) -> DeliveryRequest:
@@ -282,6 +300,7 @@ class Dispatcher:
         evidence: Evidence = NO_EVIDENCE,
     ) -> None:
         now_us = self._clock.now_us()
+        self.gates.withdraw(run)
         buffered = self._buffered.get(run.row)
         if buffered is not None and run in buffered:
             buffered.remove(run)

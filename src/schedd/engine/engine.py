@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from schedd.core.breaker import BreakerPolicy, CircuitStanding
 from schedd.core.errors import PreconditionError, UnavailableError
 from schedd.core.model.batch import ArmBatch, RequestMark, Retention
 from schedd.core.model.deadletter import Redelivery
@@ -38,10 +39,11 @@ from schedd.engine.zonewatch import MovedSchedules, ZoneWatch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """The engine's own settings."""
+    """The engine's own settings; without `breaker` no host's circuit ever opens."""
 
     pace: Pace = Pace()
     limits: AttemptLimits = AttemptLimits()
+    breaker: BreakerPolicy | None = BreakerPolicy()
     retention: Retention = Retention()
     record_linger: timedelta = timedelta(milliseconds=20)
     definitions_kept: int = 20_000
@@ -49,13 +51,15 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStatus:
-    """The engine's own figures, as of now. `executions` counts the unfinished ones by state.
+    """The engine's own figures, as of now. `executions` counts the unfinished ones by state, `circuits` are the breakers that are not
+    closed.
 
     `next_nominal_us` is None when nothing is planned, `lateness_p99_us` before the first fire.
     """
 
     scheduled: int
     executions: Mapping[ExecutionState, int]
+    circuits: tuple[CircuitStanding, ...]
     recorder_backlog: int
     planned_through_us: int
     next_nominal_us: int | None
@@ -100,6 +104,7 @@ class Engine:
             endings=self.endings,
             targets=targets,
             limits=settings.limits,
+            breaker=settings.breaker,
             draw=draw if draw is not None else random.Random(),
         )
         self.housekeeper = Housekeeper(store, clock, self.timeline, settings.retention)
@@ -269,6 +274,7 @@ class Engine:
         first_us = self.timeline.peek_us()
         return EngineStatus(
             scheduled=len(self.timeline),
+            circuits=self.dispatcher.gates.circuits(self._clock.now_us()),
             executions=Counter(run.state for run in self.runs),
             recorder_backlog=self.recorder.backlog,
             planned_through_us=self.planner.planned_through_us,

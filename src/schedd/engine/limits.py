@@ -11,11 +11,21 @@ from schedd.core.model.target import HttpTarget
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptLimits:
-    """How many attempts run at once, and how long one may take: a schedule's own timeout, else these, never past the cap."""
+    """How many attempts run at once, and how long one may take: a schedule's own timeout, else these, never past the cap.
+
+    `per_host` bounds those that call the same host, though never more than three quarters of `running` may: a host that hangs must leave
+    room for the others.
+    """
 
     running: int = 256
+    per_host: int = 64
     http_timeout: timedelta = timedelta(seconds=60)
     timeout_cap: timedelta = timedelta(hours=24)
+
+    @property
+    def of_host(self) -> int:
+        """How many attempts may call one host at once."""
+        return max(1, min(self.per_host, self.running * 3 // 4))
 
     def timeout(self, schedule: Schedule) -> timedelta:
         """The bound of one attempt of this schedule."""

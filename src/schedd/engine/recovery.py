@@ -77,6 +77,7 @@ class Recovery:
         self._planner.planned_through_us = mark_us
         await self._almanac.load()
         self._occasions.start(mark_us)
+        self._dispatcher.gates.load(await self._store.shared_limits())
         await self._take_up_unfinished()
         await self._zone_watch.run_once(mark_us, mark_us - self._horizon_us)
         await self._fill_timeline(mark_us)

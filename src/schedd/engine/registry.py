@@ -157,6 +157,7 @@ class Registry:
             next_us = self._occasions.first_after(row, schedule.planned_from_us, next_us)
         else:
             self._occasions.leave(row)
+        self._dispatcher.gates.schedule_changed(schedule)
         previous = self._definitions.forget(row)
         if schedule.state is ScheduleState.ENABLED and next_us is not None:
             self._definitions.put(schedule, previous_success_us=previous.previous_success_us if previous else None)

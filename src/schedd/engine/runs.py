@@ -9,13 +9,15 @@ from schedd.core.model.batch import ExecutionChange
 from schedd.core.model.execution import Execution, ExecutionState
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.reason import Reason
+from schedd.core.slots import Ticket
 from schedd.engine.definitions import Definition
 
 
 class Run:
     """An unfinished execution: its unchanging facts, the definition it was armed under, and where it stands now.
 
-    `wake_us` is when it next wants attention: its due time, or the time of its next attempt.
+    `wake_us` is when it next wants attention: its due time, or the time of its next attempt. `ticket` is its place among those that wait
+    for their turn, or have it.
     """
 
     __slots__ = (
@@ -34,6 +36,7 @@ class Run:
         "started_us",
         "state",
         "task",
+        "ticket",
         "wake_us",
     )
 
@@ -51,6 +54,7 @@ class Run:
         self.finished_us = execution.finished_us
         self.wake_us = execution.due_us if execution.next_attempt_us is None else execution.next_attempt_us
         self.task: asyncio.Task[None] | None = None
+        self.ticket: Ticket[Run] | None = None
         self.cancelled_by = ""
         self.cancel_reason = Reason.CANCELLED
         self.finished: asyncio.Future[None] | None = None

@@ -134,6 +134,7 @@ _policies_decoder = msgspec.json.Decoder(_StoredPolicies)
 _command_decoder = msgspec.json.Decoder(CommandHolds)
 _days_decoder = msgspec.json.Decoder(_StoredDays)
 _follow_up_decoders = {name: msgspec.json.Decoder(kind) for name, kind in FOLLOW_UP_KINDS.items()}
+_concurrency_decoder = msgspec.json.Decoder(Concurrency)
 _pause_decoder = msgspec.json.Decoder(Pause)
 _labels_decoder = msgspec.json.Decoder(dict[str, str])
 _evidence_decoder = msgspec.json.Decoder(dict[str, str | int | float | bool])
@@ -268,6 +269,11 @@ def _condition(kind: str, raw: msgspec.Raw) -> Condition:
         raise msgspec.ValidationError(f"{kind!r} is no kind of condition")
     days = _days_decoder.decode(raw)
     return DayFits(days=_trigger(days.kind, days.rule))
+
+
+def decode_concurrency(text: str) -> Concurrency:
+    """The concurrency policy that `encode_policies` wrote among the others."""
+    return _concurrency_decoder.decode(text)
 
 
 def decode_pause(text: str) -> Pause:

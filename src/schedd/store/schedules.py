@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from schedd.core.errors import NotFoundError, StoredDataError
 from schedd.core.model.batch import LastRun, StoredWhen
+from schedd.core.model.policy import Concurrency
 from schedd.core.model.query import Filter, Operator, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.store import codec, rows, search
@@ -37,6 +38,10 @@ _LAST_FINISHES = """
     ) AS finished_us
     FROM json_each(?) AS wanted CROSS JOIN schedules AS s ON s.row = wanted.value
     WHERE finished_us IS NOT NULL
+"""
+_SHARED_LIMITS = """
+    SELECT row, policies -> '$.concurrency' FROM schedules
+    WHERE tombstone = 0 AND instr(policies, '"concurrency":{') > 0 AND json_valid(policies)
 """
 _NOT_DELETED = search.Condition(text="s.tombstone = 0")
 
@@ -104,3 +109,16 @@ async def last_finishes(reader: Reader, wanted: Sequence[int]) -> Mapping[int, i
 def _last_run(row: Row) -> LastRun:
     previous = row[-1]
     return LastRun(execution=rows.execution_of(row), previous_success_us=previous if isinstance(previous, int) else None)
+
+
+async def shared_limits(reader: Reader) -> Mapping[int, Concurrency]:
+    """What each schedule that has a concurrency key says about it, by row. Reads every schedule's policies: for the start alone."""
+    return dict(await reader.readable(_SHARED_LIMITS, (), _shared_limit))
+
+
+def _shared_limit(row: Row) -> tuple[int, Concurrency]:
+    number = int(str(row[0]))
+    try:
+        return number, codec.decode_concurrency(str(row[1]))
+    except codec.DecodeError as exc:
+        raise StoredDataError("schedules", number, str(exc)) from exc

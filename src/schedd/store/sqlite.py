@@ -27,6 +27,7 @@ from schedd.core.model.calendar import Calendar
 from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
 from schedd.core.model.execution import Attempt, Execution
 from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.policy import Concurrency
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.model.zonemark import ZoneMark
@@ -213,6 +214,10 @@ class SqliteStore:
     async def keep_answer(self, request: RequestMark, answer: Answer, *, now_us: int) -> Answer:
         """Keep the answer of a call, and give it back; that of the first call if there was one before. Raises: ConflictError."""
         return await self._writer.submit(requests.KEEP, requests.Keeping(request=request, answer=answer, time_us=now_us), rows=1)
+
+    async def shared_limits(self) -> Mapping[int, Concurrency]:
+        """What each schedule that has a concurrency key says about it, by row."""
+        return await schedules.shared_limits(self._scans)
 
     # Executions
 

@@ -45,18 +45,16 @@ DEFINITION_FIELDS = (
 
 _UNBUILT = {
     ("policies",): (
-        "concurrency",
         "on_success",
         "on_failure",
         "condition",
-        "circuit_open",
         "recovery",
     ),
     ("target", "http"): ("auth", "signature", "tls"),
     ("target", "process"): ("resource_limits",),
 }
 
-_SPELLED_OUT = {"circuit_open": (policy_pb2.HOLD_WAIT,), "recovery": (policy_pb2.RECOVERY_ADOPT,)}
+_SPELLED_OUT = {"recovery": (policy_pb2.RECOVERY_ADOPT,)}
 """What answers say of fields that are not built yet, and so may be said again."""
 
 

@@ -18,7 +18,7 @@ from schedd.cli.session import Session
 from schedd.cli.spans import instant_text, relative_text, rough_text
 
 if TYPE_CHECKING:
-    from schedd.v1.admin_service_pb2 import GetStatusResponse
+    from schedd.v1.admin_service_pb2 import CircuitStatus, GetStatusResponse
 
 
 @command(
@@ -69,7 +69,20 @@ def _status_lines(answer: GetStatusResponse) -> list[str]:
         ("Zone data", answer.time_zone_data_version),
         ("Moved by it", ", ".join(map(short_name, answer.moved_schedules))),
     ]
-    return [*fact_lines(lines), *(f"Warning: {warning}" for warning in answer.warnings)]
+    return [
+        *fact_lines(lines),
+        *(_circuit_text(circuit, now) for circuit in answer.circuits),
+        *(f"Warning: {warning}" for warning in answer.warnings),
+    ]
+
+
+def _circuit_text(circuit: CircuitStatus, now: datetime) -> str:
+    from schedd.cli.views import instant
+
+    since = relative_text(instant(circuit.open_time), now)
+    probes = "probes are under way" if circuit.half_open else f"probes go {relative_text(instant(circuit.probe_time), now)}"
+    rate = f"{circuit.failure_rate:.0%} of calls failed"
+    return f"Circuit open: {circuit.host} since {since} ({rate}), {probes}, {circuit.held_count} executions held"
 
 
 def _when_text(moment: datetime, now: datetime) -> str:

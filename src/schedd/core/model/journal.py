@@ -62,6 +62,9 @@ class JournalKind(StrEnum):
     """About a calendar; evidence has its resource name as `calendar`."""
     CALENDAR_UPDATED = "CALENDAR_UPDATED"
     CALENDAR_DELETED = "CALENDAR_DELETED"
+    CIRCUIT_OPENED = "CIRCUIT_OPENED"
+    CIRCUIT_HALF_OPENED = "CIRCUIT_HALF_OPENED"
+    CIRCUIT_CLOSED = "CIRCUIT_CLOSED"
 
 
 class ExecutionFacts(NamedTuple):

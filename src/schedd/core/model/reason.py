@@ -62,4 +62,8 @@ class Reason(StrEnum):
     CONSECUTIVE_FAILURES = "CONSECUTIVE_FAILURES"
     TIME_ZONE_DATA = "TIME_ZONE_DATA"
     """The time zone data is another than before."""
+    CONCURRENCY = "CONCURRENCY"
+    """A limit was reached: of a key, of a host, or the global one; the evidence says which."""
+    CIRCUIT_OPEN = "CIRCUIT_OPEN"
+    """The circuit breaker of the target's host was open."""
     NONE = "NONE"
