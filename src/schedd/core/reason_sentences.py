@@ -1,0 +1,42 @@
+"""The sentence for people that each reason stands for: one place for all that explain a decision."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from schedd.core.model.reason import Reason
+
+SENTENCES: Final[dict[Reason, str]] = {
+    Reason.COMPLETED: "The target did what it was asked.",
+    Reason.HTTP_STATUS: "The response's status code is not one of the expected ones.",
+    Reason.RESPONSE_MISMATCH: "The response's body lacks the text that was to be in it.",
+    Reason.CONNECTION: "There was no connection to the target, or it broke.",
+    Reason.EXIT_CODE: "The process ended with an exit code that is not one of the successful ones.",
+    Reason.SIGNAL: "A signal ended the process.",
+    Reason.SPAWN: "The process could not be started.",
+    Reason.TIMEOUT: "The attempt took longer than it may.",
+    Reason.TEMPLATE: "A template could not be rendered.",
+    Reason.TARGET_ERROR: "Something unforeseen happened in the delivery.",
+    Reason.RETRY_MAX_AGE: "The next attempt would have started later than the retry policy allows.",
+    Reason.OVERLAP: "An earlier execution of the schedule was unfinished.",
+    Reason.BUFFER_FULL: "An earlier execution was unfinished, and the buffer of those that wait for it was full.",
+    Reason.OVERLAP_CANCELLED: "A later occurrence ended it, by the overlap policy.",
+    Reason.CANCELLED: "Somebody cancelled it.",
+    Reason.INTERRUPTED: "The daemon ended while the attempt ran.",
+    Reason.PAUSED: "The schedule was paused.",
+    Reason.DISABLED: "The schedule was disabled by schedd.",
+    Reason.DELETED: "The schedule was deleted.",
+    Reason.SCHEDULE_CHANGED: "The schedule was changed.",
+    Reason.MISFIRE: "It was met later than the grace time allows, and the catch-up mode is NONE.",
+    Reason.CATCH_UP_WINDOW: "It was met too late, and was older than the catch-up window.",
+    Reason.CATCH_UP_SUPERSEDED: "It was met too late, and catch-up ran another occurrence in its stead.",
+    Reason.CATCH_UP_MAX_RUNS: "It was met too late, and catch-up had run as many as it may.",
+    Reason.STORED_DATA: "A stored row cannot be read.",
+    Reason.UNFORESEEN: "Something unforeseen happened in the schedule, which was disabled for it.",
+    Reason.REQUESTED: "Somebody asked for it.",
+    Reason.ENDED: "The rule yields no further occurrence.",
+    Reason.CLOCK_STEP: "The host's clock was stepped.",
+    Reason.SUSPEND: "The host was suspended.",
+    Reason.NONE: "There is nothing to say.",
+}
+"""One complete sentence a reason, without the facts of the case, which are evidence."""
