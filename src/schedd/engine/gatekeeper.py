@@ -74,6 +74,8 @@ class Gatekeeper:
         self._untold: deque[tuple[int, Ticket[Run]]] = deque()
         self._expiries: list[tuple[int, int, Ticket[Run]]] = []
         self._order = itertools.count()
+        self._steps_us = 0
+        """How far the clock was stepped in all: ranks are in the time of a clock that was not, so that each keeps its place."""
 
     @property
     def waiting(self) -> int:
@@ -118,7 +120,7 @@ class Gatekeeper:
         if run.attempt and lane.skips:
             lane = self._slots.lane(lane.gates)  # A policy may skip an occurrence, but not the rest of one that has begun.
         execution = run.execution
-        since_us = max(run.wake_us, execution.armed_us, execution.redelivered_us or 0)
+        since_us = max(run.wake_us, max(execution.armed_us, execution.redelivered_us or 0) + run.shift_us) - self._steps_us
         run.state = ExecutionState.QUEUED
         run.ticket = self._slots.put(run, lane, since_us - definition.schedule.policies.priority * AGEING_US)
         self._fresh.append(run.ticket)
@@ -187,6 +189,12 @@ class Gatekeeper:
         if probe_us is not None:
             times.append(probe_us)
         return min(times, default=None)
+
+    def clock_stepped(self, by_us: int) -> None:
+        """The clock was stepped: nobody's wait gets longer or shorter."""
+        self._steps_us += by_us
+        self._untold = deque((at_us + by_us, ticket) for at_us, ticket in self._untold)
+        self._expiries = [(at_us + by_us, number, ticket) for at_us, number, ticket in self._expiries]
 
     def circuits(self, now_us: int) -> tuple[CircuitStanding, ...]:
         """The circuit breakers that are not closed."""
@@ -267,4 +275,4 @@ def _waits_until_us(run: Run) -> int:
     """
     execution = run.execution
     taken_up_us = execution.redelivered_us or (0 if run.attempt else execution.armed_us)
-    return max(execution.due_us, taken_up_us) + run.definition.schedule.policies.retry.max_age // _MICROSECOND
+    return max(execution.due_us, taken_up_us) + run.shift_us + run.definition.schedule.policies.retry.max_age // _MICROSECOND

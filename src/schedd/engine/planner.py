@@ -15,19 +15,21 @@ import structlog
 from schedd.core.errors import StoredDataError, UnavailableError
 from schedd.core.model.batch import ArmBatch
 from schedd.core.model.execution import Cause, Execution
-from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.journal import NO_EVIDENCE, Evidence, JournalEntry, JournalKind
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.planning import LeftOut, Plan, left_out, plan
 from schedd.core.ports import Clock, Ids, Store
 from schedd.core.timeline import NEVER, Timeline
 from schedd.core.triggers import due_us
+from schedd.engine.clockwatch import NO_STEPS, ClockWatch
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.endings import Endings
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
+from schedd.engine.realignment import Realignment
 from schedd.engine.recorder import Recorder
 from schedd.engine.runs import Run
 
@@ -76,6 +78,8 @@ class Planner:
         recorder: Recorder,
         housekeeper: Housekeeper,
         occasions: Occasions,
+        clock_watch: ClockWatch,
+        realignment: Realignment,
         pace: Pace,
     ) -> None:
         self._store = store
@@ -89,6 +93,8 @@ class Planner:
         self._recorder = recorder
         self._housekeeper = housekeeper
         self._occasions = occasions
+        self._clock_watch = clock_watch
+        self._realignment = realignment
         self._stopped = False
         self._horizon_us = pace.horizon // _MICROSECOND
         self._interval_us = pace.interval // _MICROSECOND
@@ -109,6 +115,10 @@ class Planner:
     def schedule_changed(self, row: int) -> None:
         """What a round under way has decided about this schedule no longer counts."""
         self._changed.add(row)
+
+    def mark_is_ahead(self) -> None:
+        """What was committed just now goes by the time before the clock was set back: have it set back too."""
+        self._clock_watch.mark_is_ahead()
 
     def undecided_us(self, row: int) -> int:
         """The schedule's first occurrence that is not armed yet, whether in the timeline or in a round under way; or NEVER."""
@@ -131,6 +141,7 @@ class Planner:
 
     async def run_once(self, now_us: int) -> int:
         """Decide and arm what comes due within the horizon; how many executions were armed."""
+        now_us = await self._follow_clock(now_us)
         if self._stopped or self._full():
             return 0
         through_us = now_us + self._horizon_us
@@ -160,6 +171,19 @@ class Planner:
             # What was taken back has to be gone before its occurrence can be armed again.
             await self._recorder.committed()
         return len(armed)
+
+    async def _follow_clock(self, now_us: int) -> int:
+        """Have the plan follow the steps of the clock since the last round; the time after that."""
+        self._clock_watch.run_once(now_us)
+        steps = self._clock_watch.take_steps()
+        if steps is NO_STEPS:
+            return now_us
+        if steps.is_back:
+            self._changed.clear()
+            self.planned_through_us = await self._realignment.back(self.planned_through_us, steps, self._changed)
+        else:
+            self._realignment.ahead(steps.by_us)
+        return self._clock.now_us()
 
     def _full(self) -> bool:
         return self._dispatcher.waiting >= self._pace.runs_in_memory
@@ -204,7 +228,9 @@ class Planner:
         if schedule.policies.max_runs:
             planned = self._limited(definition, planned)
         decided.runs += [Run(armed_execution(definition, self._ids.new_id(), fire_us, now_us), definition) for fire_us in planned.fires]
-        decided.entries += [missed_entry(schedule, range_, now_us) for range_ in planned.left_out]
+        for range_ in planned.left_out:
+            jumped = self._clock_watch.evidence(range_.first_us, range_.last_us)
+            decided.entries.append(missed_entry(schedule, range_, now_us, jumped=jumped))
         next_us = self._occasions.decided(schedule.row, planned.fires, planned.next_us)
         if next_us is None:
             decided.ended.append(definition)
@@ -300,8 +326,9 @@ def missed_entry(
     *,
     kind: JournalKind = JournalKind.OCCURRENCES_MISSED,
     outcome: Outcome = Outcome.MISSED,
+    jumped: Evidence = NO_EVIDENCE,
 ) -> JournalEntry:
-    """The journal's one row for a range of occurrences that are not run."""
+    """The journal's one row for a range of occurrences that are not run; `jumped` is what the clock has to do with it."""
     return JournalEntry(
         time_us=now_us,
         kind=kind,
@@ -315,5 +342,6 @@ def missed_entry(
             "last_us": range_.last_us,
             "count": range_.count,
             "counted": range_.counted,
+            **jumped,
         },
     )

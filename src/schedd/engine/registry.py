@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from schedd.core.clockjumps import TOLERANCE_US
 from schedd.core.model.batch import NewSchedule, RequestMark, ScheduleChange
 from schedd.core.model.execution import Cause, ExecutionState
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
@@ -142,6 +143,8 @@ class Registry:
         return min([now_us, *(nominal_us - 1 for nominal_us in undecided)])
 
     def _take_effect(self, schedule: Schedule, next_us: int | None) -> None:
+        if schedule.planned_from_us > self._clock.now_us() + TOLERANCE_US:
+            self._planner.mark_is_ahead()
         self._almanac.schedule_changed(schedule)
         if self._almanac.uses_any(schedule.row):
             # One of its calendars may have changed while the commit was under way.

@@ -19,6 +19,7 @@ from schedd.core.model.batch import (
     RequestMark,
     Retention,
     ScheduleChange,
+    SetBack,
     StoredWhen,
     StoreStatus,
     Timers,
@@ -32,7 +33,21 @@ from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.model.zonemark import ZoneMark
 from schedd.core.ports import CommitListener
-from schedd.store import backup, calendars, codec, database, deadletters, executions, journal, requests, schedules, timers, upkeep, zones
+from schedd.store import (
+    backup,
+    calendars,
+    clock,
+    codec,
+    database,
+    deadletters,
+    executions,
+    journal,
+    requests,
+    schedules,
+    timers,
+    upkeep,
+    zones,
+)
 from schedd.store.change import CHANGE, QUARANTINE, Quarantine
 from schedd.store.creation import CREATE, Creation
 from schedd.store.reader import Reader
@@ -304,6 +319,10 @@ class SqliteStore:
         found = Timers()
         timers.extend(found, await self._scans.all(timers.READ_NAMING, (codec.encode(texts),)))
         return found
+
+    async def set_back(self, set_back: SetBack) -> tuple[int, ...]:
+        """The clock was set back: no mark stays in the future. The rows of the schedules that changed."""
+        return await self._writer.submit(clock.SET_BACK, set_back, rows=TIMERS_SAVED)
 
     async def planned_through_us(self) -> int:
         """The mark: every nominal time up to it has been decided."""
