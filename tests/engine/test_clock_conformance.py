@@ -115,7 +115,7 @@ class TestTimerfdAndTheSettingOfTheClock:
     async def test_alarm_is_set_so_that_the_kernel_cancels_it_when_the_clock_is_set(self) -> None:
         alarm = TimerfdAlarm()
         alarm.set(SystemClock().now_us() + HOUR)
-        told = [_timerfd_settings(fd) for fd in os.listdir("/proc/self/fd")]
+        told = [_timerfd_settings(fd) for fd in Path("/proc/self/fd").iterdir()]
         assert ["0", "03"] in told  # CLOCK_REALTIME; TFD_TIMER_ABSTIME and TFD_TIMER_CANCEL_ON_SET.
         alarm.close()
 
@@ -142,10 +142,10 @@ class TestTimerfdAndTheSettingOfTheClock:
         alarm.close()
 
 
-def _timerfd_settings(fd: str) -> list[str]:
+def _timerfd_settings(fd: Path) -> list[str]:
     """The clock and the flags of a timerfd, of any other descriptor nothing."""
     try:
-        lines = Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines()
+        lines = Path("/proc/self/fdinfo", fd.name).read_text().splitlines()
     except FileNotFoundError:
         return []
     return [line.split(": ")[1] for line in lines if line.startswith(("clockid:", "settime flags:"))]

@@ -34,6 +34,7 @@ class Steps:
 
 
 NO_STEPS = Steps()
+"""This very value: nothing has happened, not even a suspend."""
 
 
 class ClockWatch:
@@ -103,8 +104,7 @@ class ClockWatch:
             )
         else:
             self._recorder.note(entry)
-            if jump.kind is JumpKind.STEP:
-                self._steps = replace(steps, by_us=steps.by_us + jump.by_us)
+            self._steps = replace(steps, by_us=steps.by_us + (jump.by_us if jump.kind is JumpKind.STEP else 0))
         # After a step back the instants of earlier jumps come again, and are late for other reasons.
         self._latest = () if jump.is_back else (*[earlier for earlier in self._latest if earlier.to_us == jump.to_us], jump)
         self._jumped(jump, now_us)

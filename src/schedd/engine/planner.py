@@ -183,6 +183,7 @@ class Planner:
             self.planned_through_us = await self._realignment.back(self.planned_through_us, steps, self._changed)
         else:
             self._realignment.ahead(steps.by_us)
+            await self._recorder.committed()  # The journal tells of the jump first, and then of what it made late.
         return self._clock.now_us()
 
     def _full(self) -> bool:
