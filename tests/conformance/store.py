@@ -718,9 +718,13 @@ class StoreSuite:
 
     async def test_set_back_leaves_no_mark_in_the_future(self, store: Store) -> None:
         now_us = NOW_US + DAY
-        late = {"created_us": now_us + 5 * SECOND, "planned_from_us": now_us + 9 * SECOND}
+        late = now_us + 5 * SECOND
         old, _, _, _ = await create(
-            store, draft(1), draft(2, state=ScheduleState.PAUSED, **late), draft(3, **late), draft(4, planned_from_us=now_us + SECOND)
+            store,
+            draft(1),
+            draft(2, state=ScheduleState.PAUSED, created_us=late, planned_from_us=late),
+            draft(3, created_us=late, planned_from_us=late),
+            draft(4, planned_from_us=late),
         )
         runs = (execution(10, old, now_us + 20), execution(11, old, now_us + 30))
         await store.arm(ArmBatch(executions=runs, planned_through_us=now_us + 40))
