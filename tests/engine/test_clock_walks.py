@@ -59,7 +59,8 @@ class World:
             schedule = await stored(rig, name)
             run_already = {nominal_us for each, nominal_us in await executed(rig) if each == name}
             rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid)
-            at_us = rule.next_after(from_us)
+            # What was past when the schedule was created is not its business, should a small step make it come again.
+            at_us = rule.next_after(max(from_us, schedule.planned_from_us))
             while at_us is not None and at_us <= to_us:
                 self.to_be.add((name, at_us))
                 if watched and at_us not in run_already:
