@@ -27,6 +27,7 @@ START = Bearings.of(wall_us=1_700_000_000 * SECOND, monotonic_us=5, boot_us=70)
 def test_look_tells_suspends_from_steps(set_us: int, slept_us: int, jumps: list[tuple[JumpKind, int]]) -> None:
     now = Bearings(set_us=START.set_us + set_us, slept_us=START.slept_us + slept_us)
     found, bearings = look(START, now, 99)
+    assert START.agree(now.set_us + now.slept_us + 7, 7, now.slept_us + 7) is not bool(jumps)
     assert list(found) == [Jump(kind, by_us, 99) for kind, by_us in jumps]
     assert look(bearings, now, 100).jumps == ()
 

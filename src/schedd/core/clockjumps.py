@@ -49,6 +49,10 @@ class Bearings(NamedTuple):
         """From one reading of each clock."""
         return cls(set_us=wall_us - boot_us, slept_us=boot_us - monotonic_us)
 
+    def agree(self, wall_us: int, monotonic_us: int, boot_us: int) -> bool:
+        """Whether this reading shows no jump: what `look` would say, for the path of every fire."""
+        return boot_us - monotonic_us - self.slept_us <= TOLERANCE_US and -TOLERANCE_US <= wall_us - boot_us - self.set_us <= TOLERANCE_US
+
 
 class Look(NamedTuple):
     """What a look at the clocks has come to: the jumps since the last one, and the bearings to compare the next look with."""

@@ -48,7 +48,7 @@ class ClockWatch:
         self._clock = clock
         self._recorder = recorder
         self._alarm = clock.alarm()
-        self._bearings = self._take_bearings(clock.now_us())
+        self._bearings = Bearings.of(wall_us=clock.now_us(), monotonic_us=clock.monotonic_us(), boot_us=clock.boot_us())
         self._jumped: Callable[[Jump, int], None] | None = None
         self._wake_planner: Callable[[], None] | None = None
         self._steps = NO_STEPS
@@ -72,7 +72,11 @@ class ClockWatch:
 
     def run_once(self, now_us: int) -> tuple[Jump, ...]:
         """The jumps since the last look, at the time `now_us`; they are journaled, and what waits in memory has followed them."""
-        jumps, self._bearings = look(self._bearings, self._take_bearings(now_us), now_us)
+        monotonic_us, boot_us = self._clock.monotonic_us(), self._clock.boot_us()
+        if self._bearings.agree(now_us, monotonic_us, boot_us):
+            return ()
+        now = Bearings.of(wall_us=now_us, monotonic_us=monotonic_us, boot_us=boot_us)
+        jumps, self._bearings = look(self._bearings, now, now_us)
         for jump in jumps:
             self._follow(jump, now_us)
         return jumps
@@ -109,9 +113,6 @@ class ClockWatch:
         self._latest = () if jump.is_back else (*[earlier for earlier in self._latest if earlier.to_us == jump.to_us], jump)
         self._jumped(jump, now_us)
         self._wake_planner()
-
-    def _take_bearings(self, now_us: int) -> Bearings:
-        return Bearings.of(wall_us=now_us, monotonic_us=self._clock.monotonic_us(), boot_us=self._clock.boot_us())
 
 
 def jump_entry(jump: Jump, now_us: int, facts: Evidence = NO_EVIDENCE) -> JournalEntry:
