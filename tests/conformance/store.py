@@ -739,7 +739,10 @@ class StoreSuite:
         assert [each.planned_from_us for each in found] == [NOW_US, now_us, now_us, now_us]
         assert [each.created_us for each in found] == [NOW_US + 1, now_us - 55 * SECOND, now_us - 55 * SECOND, NOW_US + 4]
         assert (await store.journal(after=0, limit=1, descending=True))[0].kind is JournalKind.CLOCK_STEPPED
-        assert await store.set_back(replace(change, now_us=now_us + DAY, mark_us=now_us + DAY, disarmed=())) == ()
+        await store.save_timers(replace(timers, next_us=array("q", [5, 6, 7])))
+        later = replace(change, now_us=now_us + DAY, mark_us=now_us + DAY, disarmed=(), stale=frozenset([3]))
+        assert await store.set_back(later) == ()
+        assert list((await store.timers()).next_us) == [5, 0, 7]
         assert await store.planned_through_us() == now_us - 1
 
     async def test_set_back_by_less_than_a_creation_is_ahead_makes_it_now(self, store: Store) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from schedd.core.model.policy import CatchUp, CatchUpMode, Overlap, Policies
 from schedd.core.model.query import Order, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.triggers import compile_when
+from schedd.engine import realignment
 from tests.engine.rig import SECOND, START_US, HandClock, HandTarget, Rig, running
 
 TENTH = SECOND // 10
@@ -152,7 +154,13 @@ async def judge(rig: Rig, world: World) -> None:
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(moves, min_size=1, max_size=8), st.sampled_from([CatchUpMode.LATEST, CatchUpMode.NONE, CatchUpMode.ALL]))
-def test_walk_of_the_clock_runs_no_instant_twice_loses_none_and_stalls_nothing(steps: Walk, mode: CatchUpMode) -> None:
-    with tempfile.TemporaryDirectory() as directory:
+@given(
+    st.lists(moves, min_size=1, max_size=8),
+    st.sampled_from([CatchUpMode.LATEST, CatchUpMode.NONE, CatchUpMode.ALL]),
+    st.sampled_from([0, 5]),
+)
+def test_walk_of_the_clock_runs_no_instant_twice_loses_none_and_stalls_nothing(steps: Walk, mode: CatchUpMode, pages: int) -> None:
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        # Without a page of the journal to look through, all schedules are placed anew, as after a step of hours.
+        patch.setattr(realignment, "_PAGES", pages)
         asyncio.run(walk(Path(directory) / "db", steps, mode))

@@ -296,8 +296,9 @@ class Store(Protocol):
     async def set_back(self, set_back: SetBack) -> tuple[int, ...]:
         """The clock was set back: nothing that is stored makes a schedule wait until the old time comes again.
 
-        The daemon's mark, and the marks of schedules that are later than `now_us`, are set back to it; no stored timer counts any more;
-        schedules that were created later than now count as created `by_us` earlier, or now. Gives the rows of those that changed.
+        The daemon's mark, and the marks of schedules that are later than `now_us`, are set back to it; stale timers are stored as 0;
+        schedules that were created later than now count as created `by_us` earlier, or now. Gives the rows of those that changed; their
+        timers are stale too.
         """
 
     async def planned_through_us(self) -> int:

@@ -24,13 +24,15 @@ log = structlog.get_logger(__name__)
 class Steps:
     """What the steps since the planner last followed come to: their sum, and by how much they set the clock back.
 
-    `is_back`: there may be marks in the future. `entries` are to be journaled when those are set back.
+    `is_back`: there may be marks in the future. `entries` are to be journaled when those are set back. `rows` are of schedules whose
+    changes were committed while the clock was set back, and go by the clock of before.
     """
 
     by_us: int = 0
     back_us: int = 0
     is_back: bool = False
     entries: tuple[JournalEntry, ...] = ()
+    rows: frozenset[int] = frozenset()
 
 
 NO_STEPS = Steps()
@@ -86,9 +88,9 @@ class ClockWatch:
         steps, self._steps = self._steps, NO_STEPS
         return steps
 
-    def mark_is_ahead(self) -> None:
-        """Something was committed just now that goes by the time before a step back."""
-        self._steps = replace(self._steps, is_back=True)
+    def is_ahead(self, row: int) -> None:
+        """A change of this schedule was committed just now that goes by the time before a step back."""
+        self._steps = replace(self._steps, is_back=True, rows=self._steps.rows | {row})
         assert self._wake_planner is not None, "connect() comes first"
         self._wake_planner()
 
@@ -104,7 +106,11 @@ class ClockWatch:
         steps = self._steps
         if jump.is_back:
             self._steps = Steps(
-                by_us=steps.by_us + jump.by_us, back_us=steps.back_us - jump.by_us, is_back=True, entries=(*steps.entries, entry)
+                by_us=steps.by_us + jump.by_us,
+                back_us=steps.back_us - jump.by_us,
+                is_back=True,
+                entries=(*steps.entries, entry),
+                rows=steps.rows,
             )
         else:
             self._recorder.note(entry)

@@ -6,7 +6,7 @@ again from the newest finished executions, so that no fire writes to its schedul
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -105,6 +105,10 @@ class Occasions:
         if standing is None:
             return ()
         return [at_us for at_us in (standing.start_us, standing.after_us) if at_us is not None]
+
+    def rows(self) -> Collection[int]:
+        """The rows of the schedules that have occasions."""
+        return self._known.keys()
 
     def knows(self, row: int) -> bool:
         """Whether the schedule has occasions."""

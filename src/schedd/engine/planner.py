@@ -116,9 +116,9 @@ class Planner:
         """What a round under way has decided about this schedule no longer counts."""
         self._changed.add(row)
 
-    def mark_is_ahead(self) -> None:
-        """What was committed just now goes by the time before the clock was set back: have it set back too."""
-        self._clock_watch.mark_is_ahead()
+    def is_ahead(self, row: int) -> None:
+        """What was committed just now of this schedule goes by the time before the clock was set back: have it set back too."""
+        self._clock_watch.is_ahead(row)
 
     def undecided_us(self, row: int) -> int:
         """The schedule's first occurrence that is not armed yet, whether in the timeline or in a round under way; or NEVER."""

@@ -7,6 +7,7 @@ are decided anew. Without this nothing would fire until the old time had come ag
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Final, TypeVar
@@ -18,7 +19,7 @@ from schedd.core.model.batch import SetBack
 from schedd.core.model.execution import Execution
 from schedd.core.model.journal import ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.reason import Reason
-from schedd.core.model.schedule import Schedule
+from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import NEVER, Timeline
 from schedd.engine.almanac import Almanac
@@ -30,6 +31,11 @@ from schedd.engine.revival import Revival
 from schedd.engine.runs import Runs
 
 _REFUSED_WAIT: Final = timedelta(seconds=1)
+_BEFORE_NOTICED_US: Final = 60_000_000
+"""By more than this no entry is older that was journaled between a step and its notice."""
+_PAGE: Final = 1000
+_PAGES: Final = 5
+_LEFT_OUT: Final = frozenset({JournalKind.OCCURRENCES_MISSED, JournalKind.OCCURRENCES_SKIPPED})
 _Kept = TypeVar("_Kept")
 
 log = structlog.get_logger(__name__)
@@ -76,36 +82,55 @@ class Realignment:
         takebacks = [run for run in self._runs if run.awaits_its_instant and run.execution.nominal_us > now_us]
         for run in takebacks:
             self._runs.remove(run)
-        rows = await self.store_back(now_us, mark_us, steps.back_us, [run.execution for run in takebacks], steps.entries)
-        for row in rows:
+        stale = await self._left_out_since(min([now_us, *(entry.time_us for entry in steps.entries)]) - _BEFORE_NOTICED_US)
+        if stale is not None:
+            stale = stale.union(steps.rows, self._occasions.rows(), (run.row for run in takebacks))
+        change = set_back_to(now_us, mark_us, steps.back_us, steps.entries, [run.execution for run in takebacks])
+        altered = steps.rows.union(await self.store_back(replace(change, stale=stale)))
+        for row in altered:
             self._definitions.forget(row)
-        await self._reread_occasions(rows)
+        await self._reread_occasions(altered)
         self._occasions.clock_set_back(mark_us)
         self._occasions.clock_stepped(steps.by_us)
-        await self._place_all(now_us, changed)
+        rows = await self._enabled(None if stale is None else stale.union(altered))
+        overdue = {row for row in rows if NEVER < self._timeline.next_of(row) <= now_us}
+        await self._placing.run_once([(row, now_us) for row in rows if row not in overdue], unless=changed)
         await self._revival.run_once(now_us)
-        log.info("realigned", schedules=len(self._timeline), taken_back=len(takebacks))
+        log.info("realigned", placed=len(rows), taken_back=len(takebacks))
         return mark_us
 
-    async def store_back(
-        self, now_us: int, mark_us: int, back_us: int, takebacks: Sequence[Execution], entries: Sequence[JournalEntry]
-    ) -> tuple[int, ...]:
-        """Set the stored marks back to `now_us`, and take executions back whose instants come again; the rows of changed schedules."""
-        change = SetBack(
-            now_us=now_us,
-            by_us=back_us,
-            mark_us=mark_us,
-            entries=(*entries, *[_taken_back(execution, now_us) for execution in takebacks]),
-            disarmed=tuple(execution.id for execution in takebacks),
-        )
+    async def store_back(self, change: SetBack) -> tuple[int, ...]:
+        """Commit it, however long the store refuses."""
         return await self._patiently(partial(self._store.set_back, change))
 
-    async def _place_all(self, now_us: int, changed: Collection[int]) -> None:
-        timers = await self._store.timers()
-        stale = [(row, now_us) for row in timers.rows if not NEVER < self._timeline.next_of(row) <= now_us]
-        await self._placing.run_once(stale, unless=changed)
+    async def _left_out_since(self, since_us: int) -> frozenset[int] | None:
+        """The rows of schedules of which occurrences were left out by the clock that is set back, at `since_us` or later.
 
-    async def _reread_occasions(self, rows: Sequence[int]) -> None:
+        An occurrence that is an execution is not run again, so for all the others that comes next which was next before. None: there is
+        too much to look through. Entries before one of an earlier time are of an earlier clock, and what they say was decided anew then.
+        """
+        found: set[int] = set()
+        through: int | None = None
+        for _ in range(_PAGES):
+            page = await self._store.journal(after=0, limit=_PAGE, through=through, descending=True)
+            for entry in page:
+                if entry.time_us < since_us:
+                    return frozenset(found)
+                if entry.kind in _LEFT_OUT:
+                    found.add(entry.schedule_row)
+            if len(page) < _PAGE:
+                return frozenset(found)
+            through = page[-1].sequence - 1
+        return None
+
+    async def _enabled(self, rows: Collection[int] | None) -> Sequence[int]:
+        """Those of the rows whose schedules are enabled, None: all."""
+        if rows is None:
+            return (await self._store.timers()).rows
+        found = await self._store.schedules(sorted(rows))
+        return [row for row, schedule in found.items() if isinstance(schedule, Schedule) and schedule.state is ScheduleState.ENABLED]
+
+    async def _reread_occasions(self, rows: Collection[int]) -> None:
         known = [row for row in rows if self._occasions.knows(row)]
         for schedule in (await self._store.schedules(known)).values():
             if isinstance(schedule, Schedule):
@@ -118,6 +143,17 @@ class Realignment:
             except UnavailableError as error:
                 log.error("realignment_refused", reason=error.reason, detail=str(error))
                 await self._clock.sleep(_REFUSED_WAIT)
+
+
+def set_back_to(now_us: int, mark_us: int, back_us: int, entries: Sequence[JournalEntry], takebacks: Sequence[Execution]) -> SetBack:
+    """What is stored when the clock was set back; `takebacks` are armed executions whose instants come again."""
+    return SetBack(
+        now_us=now_us,
+        by_us=back_us,
+        mark_us=mark_us,
+        entries=(*entries, *[_taken_back(execution, now_us) for execution in takebacks]),
+        disarmed=tuple(execution.id for execution in takebacks),
+    )
 
 
 def _taken_back(execution: Execution, now_us: int) -> JournalEntry:

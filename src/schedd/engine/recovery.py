@@ -30,7 +30,7 @@ from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
 from schedd.engine.placing import Placing
 from schedd.engine.planner import Pace, Planner
-from schedd.engine.realignment import Realignment
+from schedd.engine.realignment import Realignment, set_back_to
 from schedd.engine.recorder import Recorder
 from schedd.engine.revival import Revival
 from schedd.engine.runs import Run, Runs
@@ -120,7 +120,7 @@ class Recovery:
             if execution.state is ExecutionState.ARMED and execution.cause is Cause.SCHEDULE and execution.nominal_us > now_us
         ]
         mark_us = min(mark_us, now_us)
-        await self._realignment.store_back(now_us, mark_us, ahead_us, takebacks, (entry,))
+        await self._realignment.store_back(set_back_to(now_us, mark_us, ahead_us, (entry,), takebacks))
         return mark_us, True
 
     async def _take_up_unfinished(self, *, is_set_back: bool) -> None:

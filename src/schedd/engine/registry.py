@@ -143,8 +143,8 @@ class Registry:
         return min([now_us, *(nominal_us - 1 for nominal_us in undecided)])
 
     def _take_effect(self, schedule: Schedule, next_us: int | None) -> None:
-        if schedule.planned_from_us > self._clock.now_us() + TOLERANCE_US:
-            self._planner.mark_is_ahead()
+        if max(schedule.planned_from_us, schedule.created_us) > self._clock.now_us() + TOLERANCE_US:
+            self._planner.is_ahead(schedule.row)
         self._almanac.schedule_changed(schedule)
         if self._almanac.uses_any(schedule.row):
             # One of its calendars may have changed while the commit was under way.

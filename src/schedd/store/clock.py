@@ -7,13 +7,16 @@ from typing import Any
 
 from schedd.core.errors import ScheddError
 from schedd.core.model.batch import SetBack
+from schedd.store import codec
 from schedd.store.executions import delete_executions
 from schedd.store.transaction import Transaction
 from schedd.store.writer import Operation
 
 _MARK = "UPDATE marks SET value = min(value, ?) WHERE name = 'planned_through_us'"
 # A next nominal time of 0 is out of date at every start, so that none is trusted that was right for the old time.
-_TIMERS = "UPDATE timers SET next_us = 0, planned_from_us = min(planned_from_us, ?)"
+_ALL_STALE = "UPDATE timers SET next_us = 0"
+_STALE = "UPDATE timers SET next_us = 0 WHERE row IN (SELECT value FROM json_each(?))"
+_TIMERS = "UPDATE timers SET planned_from_us = :now WHERE planned_from_us > :now"
 _SCHEDULES = """
     UPDATE schedules SET
         planned_from_us = min(planned_from_us, :now),
@@ -30,11 +33,16 @@ def _set_back(transaction: Transaction, changes: Sequence[SetBack]) -> Sequence[
 def _set_one_back(transaction: Transaction, change: SetBack) -> tuple[int, ...]:
     connection = transaction.connection
     connection.execute(_MARK, (change.mark_us,))
-    connection.execute(_TIMERS, (change.now_us,))
-    changed: list[Any] = connection.execute(_SCHEDULES, {"now": change.now_us, "by": change.by_us}).fetchall()
+    found: list[Any] = connection.execute(_SCHEDULES, {"now": change.now_us, "by": change.by_us}).fetchall()
+    changed = tuple(sorted(row for (row,) in found))
+    if change.stale is None:
+        connection.execute(_ALL_STALE)
+    else:
+        connection.execute(_STALE, (codec.encode(sorted(change.stale.union(changed))),))
+    connection.execute(_TIMERS, {"now": change.now_us})
     delete_executions(transaction, change.disarmed)
     transaction.journal_all(change.entries)
-    return tuple(sorted(row for (row,) in changed))
+    return changed
 
 
 SET_BACK: Operation[SetBack, tuple[int, ...]] = Operation(run=_set_back)
