@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from schedd.core.model.policy import Overlap
+from schedd.core.model.execution import Cause, Execution
+from schedd.core.model.policy import CatchUpMode, Overlap, Policies
 from schedd.core.model.reason import Reason
 
 BUFFER_CAP = 1000
 """The most executions that BUFFER_ALL keeps waiting."""
+
+
+LATE_US = 2_000_000
+"""What is armed later than this after its due time runs in the background."""
 
 
 class Verdict(StrEnum):
@@ -37,11 +42,32 @@ class Admission:
 _START = Admission(Verdict.START)
 
 
-def admit(policy: Overlap, *, unfinished: int, buffered: int, buffer_limit: int = BUFFER_CAP) -> Admission:
+def in_background(execution: Execution) -> bool:
+    """Whether an execution makes way for those that are on time: one of a backfill, or one that was armed late (caught up)."""
+    return execution.cause is Cause.BACKFILL or execution.armed_us - execution.due_us > LATE_US
+
+
+def background_limit(slots: int) -> int:
+    """How many of the slots the background may take: a quarter of them, at least one, stays free for what is on time."""
+    return max(1, slots - max(1, slots // 4))
+
+
+def overlap_of(policies: Policies, *, background: bool) -> Overlap:
+    """The overlap policy of an execution that has none of its own.
+
+    Where catch-up runs all misfires, they come due at the same time: each waits for the one before, unless they may overlap.
+    """
+    if background and policies.catch_up.mode is CatchUpMode.ALL and policies.overlap is not Overlap.ALLOW_ALL:
+        return Overlap.BUFFER_ALL
+    return policies.overlap
+
+
+def admit(policy: Overlap, *, unfinished: int, buffered: int, buffer_limit: int = BUFFER_CAP, behind_background: bool = False) -> Admission:
     """Decide about one execution.
 
     `unfinished` counts the schedule's earlier executions that have come due and are not finished; `buffered` those among them that wait
-    because of this very policy; BUFFER_ALL keeps at most `buffer_limit` of them.
+    because of this very policy; BUFFER_ALL keeps at most `buffer_limit` of them. `behind_background`: this one is on time, and all of those
+    are of the background: it is not skipped for them, but waits.
     """
     if unfinished == 0:
         return _START
@@ -49,7 +75,7 @@ def admit(policy: Overlap, *, unfinished: int, buffered: int, buffer_limit: int 
         case Overlap.ALLOW_ALL:
             return _START
         case Overlap.SKIP:
-            return Admission(Verdict.SKIP, Reason.OVERLAP)
+            return _buffer(buffered, 1) if behind_background else Admission(Verdict.SKIP, Reason.OVERLAP)
         case Overlap.BUFFER_ONE:
             return _buffer(buffered, 1)
         case Overlap.BUFFER_ALL:

@@ -7,18 +7,19 @@ import heapq
 import itertools
 import random
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 import structlog
 
-from schedd.core.admission import Verdict, admit
+from schedd.core.admission import BUFFER_CAP, Verdict, admit
 from schedd.core.model.execution import AttemptResult, DeliveryRequest, ExecutionState
-from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence
-from schedd.core.model.policy import Delivery, Overlap, Policies
+from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, JournalKind
+from schedd.core.model.policy import Delivery, Overlap
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.ports import Clock, Target
 from schedd.core.retry import RetryAt, after_attempt
+from schedd.engine.background import Background
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.recorder import Recorder, result_evidence
@@ -30,7 +31,10 @@ log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
-    """Holds what is armed until it is due, then starts attempts, at most `limits.running` at a time, the highest priority first."""
+    """Holds what is armed until it is due, then starts attempts, at most `limits.running` at a time, the highest priority first.
+
+    What runs in the background comes after all that is on time, in its own bounds, and is admitted only when a slot is free for it.
+    """
 
     def __init__(
         self,
@@ -55,15 +59,26 @@ class Dispatcher:
         self._order = itertools.count()
         self._ready: list[tuple[int, int, int, Run]] = []
         self._buffered: dict[int, deque[Run]] = {}
+        self._background = Background(limits.running)
+        self._background_ended: Callable[[], None] = _nothing
         self._running = 0
         self._attempts: asyncio.TaskGroup | None = None
         self._draining = False
         self._room = asyncio.Event()
 
+    def connect(self, background_ended: Callable[[], None]) -> None:
+        """Set who is told that an execution of the background has ended."""
+        self._background_ended = background_ended
+
     @property
     def waiting(self) -> int:
-        """How many executions are armed or ready and not running."""
+        """How many executions are armed or ready and not running; the background's are counted apart."""
         return len(self._armed) + len(self._ready)
+
+    @property
+    def background_waiting(self) -> int:
+        """How many executions are due and wait for a slot of the background."""
+        return len(self._background)
 
     @property
     def running(self) -> int:
@@ -123,16 +138,26 @@ class Dispatcher:
             self._alarm.ring()
 
     def _come_due(self, run: Run) -> None:
-        policies = run.definition.schedule.policies
-        if run.state is ExecutionState.ARMED and policies.overlap is not Overlap.ALLOW_ALL and (earlier := self._runs.come_due(run.row)):
-            self._admit(run, policies, earlier)
+        if run.background:
+            self._background.add(run)
+        elif run.state is ExecutionState.ARMED and run.overlap is not Overlap.ALLOW_ALL and (earlier := self._runs.come_due(run.row)):
+            self._admit(run, earlier)
         else:
             self._make_ready(run)
 
-    def _admit(self, run: Run, policies: Policies, earlier: Sequence[Run]) -> None:
-        """Decide about an execution that comes due while earlier ones of its schedule are unfinished."""
-        buffered = len(self._buffered.get(run.row, ()))
-        decision = admit(policies.overlap, unfinished=len(earlier), buffered=buffered, buffer_limit=policies.buffer_limit)
+    def _admit(self, run: Run, earlier: Sequence[Run]) -> None:
+        """Decide about an execution that is to start while earlier ones of its schedule are unfinished."""
+        if run.background:
+            buffered, limit = self._background.parked(run.row), BUFFER_CAP
+        else:
+            buffered, limit = len(self._buffered.get(run.row, ())), run.definition.schedule.policies.buffer_limit
+        decision = admit(
+            run.overlap,
+            unfinished=len(earlier),
+            buffered=buffered,
+            buffer_limit=limit,
+            behind_background=not run.background and all(other.background for other in earlier),
+        )
         match decision.verdict:
             case Verdict.START:
                 self._make_ready(run)
@@ -149,6 +174,13 @@ class Dispatcher:
 
     def _buffer(self, run: Run, reason: Reason, earlier: Sequence[Run]) -> None:
         """Let it wait until the earlier ones have finished."""
+        if run.background:
+            # It stays ARMED, and so in nobody's way.
+            if run.reason is not reason:
+                run.reason = reason
+                self._recorder.note(run.entry(JournalKind.EXECUTION_QUEUED, self._clock.now_us(), evidence=_blocked_by(earlier)))
+            self._background.park(run)
+            return
         self._recorder.queued(run, reason, now_us=self._clock.now_us(), evidence=_blocked_by(earlier))
         self._buffered.setdefault(run.row, deque()).append(run)
 
@@ -167,10 +199,26 @@ class Dispatcher:
 
     def _start_ready(self) -> None:
         """Start what is ready while there are free slots."""
-        while self._ready and self._running < self._limits.running and not self._draining:
-            run = heapq.heappop(self._ready)[3]
-            if self._runs.holds(run):
-                self._start(run)
+        while self._running < self._limits.running and not self._draining:
+            if self._background.may_start(live_waits=bool(self._ready)):
+                self._start_background(self._background.next())
+            elif self._ready:
+                run = heapq.heappop(self._ready)[3]
+                if self._runs.holds(run):
+                    self._start(run)
+            else:
+                return
+
+    def _start_background(self, run: Run) -> None:
+        if not self._runs.holds(run):
+            return
+        armed = run.state is ExecutionState.ARMED
+        if armed and run.overlap is not Overlap.ALLOW_ALL and (earlier := self._runs.come_due(run.row)):
+            self._admit(run, earlier)
+        else:
+            run.state = ExecutionState.QUEUED
+            self._background.running += 1
+            self._start(run)
 
     def _start(self, run: Run) -> None:
         assert self._attempts is not None, "attempts are started from run()"
@@ -190,12 +238,14 @@ class Dispatcher:
         now_us = self._clock.now_us()
         run.task = None
         self._running -= 1
+        if run.background:
+            self._background.running -= 1
         self._room.set()
         self._recorder.attempted(run, result, started_us=started_us, now_us=now_us)
         self._conclude(run, result, now_us)
         if cancelled and not run.cancelled_by:
             raise asyncio.CancelledError
-        if self._ready:
+        if self._ready or self._background:
             self._start_ready()
 
     async def _deliver(self, run: Run) -> AttemptResult:
@@ -268,6 +318,10 @@ class Dispatcher:
         self._keeper.execution_finished(run.row)
         if buffered is not None:
             self._next_buffered(run.row)
+        if self._background.release(run.row):
+            self._alarm.ring()
+        if run.background:
+            self._background_ended()
         if outcome is Outcome.FAILED:
             log.warning(
                 "execution_failed",
@@ -277,6 +331,10 @@ class Dispatcher:
                 reason=reason,
                 outcome=outcome,
             )
+
+
+def _nothing() -> None:
+    """Who is told as long as nobody else is."""
 
 
 def _blocked_by(earlier: Sequence[Run]) -> Evidence:

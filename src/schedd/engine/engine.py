@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from schedd.core.errors import PreconditionError, UnavailableError
+from schedd.core.model.backfill import Backfill
 from schedd.core.model.batch import ArmBatch, RequestMark, Retention
 from schedd.core.model.execution import Cause, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.schedule import Schedule
 from schedd.core.ports import Clock, CommitListener, Ids, Store, Target
 from schedd.core.timeline import NEVER, Timeline
+from schedd.engine.backfiller import Backfiller, started_entry
 from schedd.engine.clockwatch import ClockWatch
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
@@ -92,6 +94,17 @@ class Engine:
             limits=settings.limits,
             draw=draw if draw is not None else random.Random(),
         )
+        self.backfiller = Backfiller(
+            store=store,
+            clock=clock,
+            ids=ids,
+            definitions=self.definitions,
+            dispatcher=self.dispatcher,
+            runs=self.runs,
+            recorder=self.recorder,
+            keeper=self.keeper,
+        )
+        self.dispatcher.connect(self.backfiller.wake)
         self.housekeeper = Housekeeper(store, clock, self.timeline, settings.retention)
         self.planner = Planner(
             store=store,
@@ -104,6 +117,7 @@ class Engine:
             recorder=self.recorder,
             housekeeper=self.housekeeper,
             occasions=self.occasions,
+            backfiller=self.backfiller,
             pace=settings.pace,
         )
         self.registry = Registry(
@@ -116,6 +130,7 @@ class Engine:
             dispatcher=self.dispatcher,
             keeper=self.keeper,
             occasions=self.occasions,
+            backfiller=self.backfiller,
         )
         self.keeper.connect(self.registry.change, self.planner.wake)
         self._clock_watch = ClockWatch(clock, self.planner, self.recorder)
@@ -134,6 +149,7 @@ class Engine:
             recorder=self.recorder,
             keeper=self.keeper,
             occasions=self.occasions,
+            backfiller=self.backfiller,
             pace=self._pace,
         )
         await recovery.run_once()
@@ -142,13 +158,15 @@ class Engine:
     async def run(self) -> None:
         """Run every agent until cancelled. An agent that fails ends them all: the daemon ends, and starts again from what is durable."""
         async with asyncio.TaskGroup() as agents:
-            for agent in (self.recorder, self.keeper, self.dispatcher, self.planner, self.housekeeper, self._clock_watch):
+            members = (self.recorder, self.keeper, self.dispatcher, self.planner, self.backfiller, self.housekeeper, self._clock_watch)
+            for agent in members:
                 agents.create_task(agent.run(), name=type(agent).__name__)
 
     async def drain(self, patience: timedelta) -> None:
         """Arm and start nothing more; return when no attempt is under way, or when `patience` has run out."""
         self._draining = True
         self.planner.stop()
+        self.backfiller.stop()
         try:
             async with asyncio.timeout(patience.total_seconds()):
                 await self.dispatcher.drain()
@@ -199,6 +217,17 @@ class Engine:
         self.dispatcher.cancel(run, actor)
         await asyncio.shield(run.finished)
         return True
+
+    async def backfill(self, backfill: Backfill, *, request: RequestMark | None = None) -> Backfill:
+        """Have a range of past occurrences worked off; it is durable when this returns.
+
+        A request seen before gives its first answer's backfill as it stands now. Raises: UnavailableError; ConflictError.
+        """
+        self.must_be_open()
+        stored = await self._store.create_backfill(backfill, started_entry(backfill), request=request)
+        if stored is backfill:
+            self.backfiller.adopt([backfill])
+        return stored
 
     def must_be_open(self) -> None:
         """Raises: UnavailableError (DRAINING) once the daemon is on its way down."""

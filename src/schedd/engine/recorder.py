@@ -36,6 +36,7 @@ class Recorder:
         self._attempts: list[Attempt] = []
         self._entries: list[JournalEntry] = []
         self._disarmed: list[int] = []
+        self._backfilled: list[tuple[int, Outcome]] = []
         self._ended: list[Run] = []
         self._something = asyncio.Event()
         self._gathered: asyncio.Future[None] | None = None
@@ -55,7 +56,8 @@ class Recorder:
         """An attempt has started."""
         if run.started_us is None:
             run.started_us = now_us
-            self.lateness.add(now_us - run.wake_us)
+            if not run.background:
+                self.lateness.add(now_us - run.wake_us)
         run.state = ExecutionState.RUNNING
         run.reason = Reason.NONE
         self._change(run, JournalKind.EXECUTION_STARTED, now_us, evidence={"lateness_us": now_us - run.wake_us})
@@ -81,6 +83,8 @@ class Recorder:
         run.finished_us = now_us
         self._change(run, JournalKind.EXECUTION_FINISHED, now_us, actor=actor, evidence=evidence)
         self._runs.remove(run)
+        if run.execution.backfill:
+            self._backfilled.append((run.execution.backfill, outcome))
         if run.finished is not None:
             self._ended.append(run)
 
@@ -95,6 +99,8 @@ class Recorder:
 
     def abandoned(self, execution: Execution, reason: Reason, now_us: int, detail: str) -> None:
         """An execution found at start ends, since its schedule cannot be read."""
+        if execution.backfill:
+            self._backfilled.append((execution.backfill, Outcome.UNKNOWN))
         self._abandoned.append(
             ExecutionChange(
                 execution_id=execution.id,
@@ -159,7 +165,9 @@ class Recorder:
             attempts=tuple(self._attempts),
             entries=tuple(self._entries),
             disarmed=tuple(self._disarmed),
+            backfilled=tuple(self._backfilled),
         )
+        self._backfilled = []
         ended, gathered = self._ended, self._gathered
         self._changed, self._abandoned, self._attempts, self._entries, self._disarmed, self._ended = {}, [], [], [], [], []
         self._gathered = None

@@ -19,6 +19,7 @@ from schedd.core.planning import misfire_reason
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import Timeline
 from schedd.core.triggers import clockless
+from schedd.engine.backfiller import Backfiller
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
@@ -49,6 +50,7 @@ class Recovery:
         recorder: Recorder,
         keeper: Keeper,
         occasions: Occasions,
+        backfiller: Backfiller,
         pace: Pace,
     ) -> None:
         self._store = store
@@ -61,6 +63,7 @@ class Recovery:
         self._recorder = recorder
         self._keeper = keeper
         self._occasions = occasions
+        self._backfiller = backfiller
         self._ended_now: set[int] = set()
         self._horizon_us = int(pace.horizon.total_seconds() * 1e6)
 
@@ -69,6 +72,7 @@ class Recovery:
         mark_us = await self._store.planned_through_us()
         self._planner.planned_through_us = mark_us
         self._occasions.start(mark_us)
+        self._backfiller.adopt(await self._store.running_backfills())
         await self._take_up_unfinished()
         await self._fill_timeline(mark_us)
         await self._watch_pauses()
@@ -81,7 +85,9 @@ class Recovery:
         for execution in unfinished:
             definition = definitions.get(execution.schedule_row)
             if isinstance(definition, Definition):
-                self._take_up(Run(execution, definition))
+                run = Run(execution, definition, self._backfiller.overlap_of(execution))
+                self._backfiller.took_up(run)
+                self._take_up(run)
             else:
                 detail = str(definition) if definition is not None else "its schedule is gone"
                 self._recorder.abandoned(execution, Reason.STORED_DATA, self._clock.now_us(), detail)
@@ -94,13 +100,17 @@ class Recovery:
             started_us = run.started_us if run.started_us is not None else now_us
             self._recorder.attempted(run, _INTERRUPTED, started_us=started_us, now_us=now_us)
             self._dispatcher.interrupted(run, _INTERRUPTED, now_us)
-        elif run.state is ExecutionState.ARMED and run.execution.generation != run.definition.schedule.generation:
+        elif self._is_out_of_date(run):
             self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, now_us)
             return
         else:
             self._wait_or_miss(run, now_us)
         if not self._runs.holds(run):
             self._ended_now.add(run.row)
+
+    def _is_out_of_date(self, run: Run) -> bool:
+        """Whether it was armed ahead of its time under an earlier definition; what was late already depends on none."""
+        return run.state is ExecutionState.ARMED and run.execution.generation != run.definition.schedule.generation and not run.background
 
     def _wait_or_miss(self, run: Run, now_us: int) -> None:
         """What was armed and not started is a misfire if the daemon was away too long, and goes by the catch-up policy."""

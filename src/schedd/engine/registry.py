@@ -13,6 +13,7 @@ from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import NEVER, Timeline
 from schedd.core.triggers import clockless, compile_when
+from schedd.engine.backfiller import Backfiller
 from schedd.engine.definitions import Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
@@ -36,6 +37,7 @@ class Registry:
         dispatcher: Dispatcher,
         keeper: Keeper,
         occasions: Occasions,
+        backfiller: Backfiller,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -46,6 +48,7 @@ class Registry:
         self._dispatcher = dispatcher
         self._keeper = keeper
         self._occasions = occasions
+        self._backfiller = backfiller
 
     async def create(
         self, drafts: Sequence[Schedule], entries: Sequence[JournalEntry], *, request: RequestMark | None = None
@@ -105,9 +108,9 @@ class Registry:
         return stored
 
     def _armed(self, row: int) -> list[Run]:
-        """What is armed by the rule, and so depends on the definition."""
+        """What is armed by the rule ahead of its time, and so depends on the definition."""
         runs = self._runs.of_schedule(row)
-        return [run for run in runs if run.state is ExecutionState.ARMED and run.execution.cause is Cause.SCHEDULE]
+        return [run for run in runs if run.state is ExecutionState.ARMED and run.execution.cause is Cause.SCHEDULE and not run.background]
 
     def _planned_from_us(self, before: Schedule, after: Schedule, armed: Sequence[Run], now_us: int) -> int:
         """Up to where the schedule's occurrences stay decided."""
@@ -125,6 +128,7 @@ class Registry:
         row = schedule.row
         self._planner.schedule_changed(row)
         self._keeper.schedule_changed(schedule)
+        self._backfiller.wake()
         if schedule.state is ScheduleState.ENABLED:
             self._occasions.enter(schedule)
             next_us = self._occasions.first_after(row, schedule.planned_from_us, next_us)
