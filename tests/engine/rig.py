@@ -20,6 +20,7 @@ from schedd.core.ports import Alarm
 from schedd.engine.engine import Engine, EngineSettings
 from schedd.engine.ids import TimeIds
 from schedd.service.asking import Asking
+from schedd.service.backfills import Backfills
 from schedd.service.schedules import Schedules
 from schedd.store.sqlite import SqliteStore
 
@@ -137,6 +138,7 @@ class Rig:
     store: SqliteStore
     engine: Engine
     schedules: Schedules
+    backfills: Backfills
 
     async def create(self, text: str = "rate(1 minute)", *, name: str = "job", policies: Policies | None = None) -> Schedule:
         draft = Schedule(
@@ -184,7 +186,8 @@ async def running(path: Path, *, clock: HandClock | None = None, target: HandTar
     await engine.recover()
     agents = asyncio.get_running_loop().create_task(engine.run())
     try:
-        yield Rig(clock, target, store, engine, Schedules(store=store, engine=engine, clock=clock, ids=ids))
+        schedules = Schedules(store=store, engine=engine, clock=clock, ids=ids)
+        yield Rig(clock, target, store, engine, schedules, Backfills(store=store, engine=engine, clock=clock, ids=ids))
     finally:
         agents.cancel()
         await asyncio.gather(agents, return_exceptions=True)

@@ -8,6 +8,7 @@ from schedd.core.model.backfill import Backfill
 from schedd.core.planning import Occurrences
 
 _SECOND_US = 1_000_000
+_YEAR_US = 365 * 86_400 * _SECOND_US
 
 
 class Fire(NamedTuple):
@@ -30,10 +31,10 @@ def step(rule: Occurrences, backfill: Backfill, *, room: int, now_us: int, horiz
     """Take at most `room` occurrences that may start within the horizon.
 
     Their due times are at least `1 / rate_per_second` apart, and none lies before `now_us`: time in which nothing could be taken is not
-    made up for. A clock that was stepped back does not hold the pace up for longer than one such interval.
+    made up for. A clock that was stepped back does not hold the pace up for longer than one such interval and the horizon.
     """
     interval_us = interval_of(backfill)
-    due_us = max(now_us, min(backfill.paced_us, now_us + interval_us))
+    due_us = max(now_us, min(backfill.paced_us, now_us + horizon_us + interval_us))
     fires: list[Fire] = []
     next_us, left = _within(backfill.next_us, backfill.end_us), backfill.left
     while next_us is not None and left > 0 and len(fires) < room and due_us <= now_us + horizon_us:
@@ -45,8 +46,8 @@ def step(rule: Occurrences, backfill: Backfill, *, room: int, now_us: int, horiz
 
 
 def interval_of(backfill: Backfill) -> int:
-    """The least time between two of its starts, in microseconds: at no rate are there more than that many a second."""
-    return -int(-_SECOND_US // backfill.rate_per_second)
+    """The least time between two of its starts, in microseconds, a year at most: never are there more than its rate a second."""
+    return min(_YEAR_US, -int(-_SECOND_US // backfill.rate_per_second))
 
 
 def _within(nominal_us: int | None, end_us: int) -> int | None:

@@ -199,7 +199,7 @@ class Store(Protocol):
         """A backfill that somebody asked for. Raises: NotFoundError."""
 
     async def find_backfills(self, where: Filter, page: PageRequest) -> Page[Backfill]:
-        """A page of the backfills that somebody asked for, newest first. Fields: schedule (full name), schedule_name, group."""
+        """A page of the backfills that somebody asked for, newest first. Fields: schedule (full name), schedule_name, group, state."""
 
     async def running_backfills(self) -> tuple[Backfill, ...]:
         """All ranges under way, also the backlogs of catch-up policies, in the order in which they began."""

@@ -156,6 +156,7 @@ BACKFILL_FIELDS: Mapping[str, Field] = {
     "schedule": FullName("b.schedule_uid IN (SELECT uid FROM schedules WHERE group_name = ? AND name = ?)"),
     "schedule_name": Text("s.name"),
     "group": Text("s.group_name"),
+    "state": Text("b.state"),
 }
 BACKFILL_ORDERS: Mapping[str, tuple[str, ...]] = {"backfill": ("b.id",)}
 
