@@ -17,6 +17,7 @@ from schedd.api.server import ApiServer, TcpListener, UseCases
 from schedd.api.watch import RING
 from schedd.service.admin import Admin
 from schedd.service.batches import Batches
+from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
 from schedd.service.journal import Journal
 from schedd.v1 import schedule_service_pb2 as pb
@@ -135,6 +136,8 @@ async def serving(
             backfills=rig.backfills,
             batches=Batches(store=rig.store, schedules=rig.schedules, clock=rig.clock),
             executions=Executions(store=rig.store, engine=rig.engine),
+            letters=DeadLetters(store=rig.store, engine=rig.engine, clock=rig.clock),
+            calendars=rig.calendars,
             journal=Journal(store=rig.store, engine=rig.engine),
             admin=Admin(store=rig.store, engine=rig.engine, clock=rig.clock, version="1.2.3"),
             clock=rig.clock,

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.schedule import ScheduleName
-from schedd.v1 import admin_service_pb2, calendar_service_pb2, execution_service_pb2
+from schedd.v1 import admin_service_pb2, execution_service_pb2
 from schedd.v1 import schedule_service_pb2 as pb
 from schedd.v1.admin_service_pb2 import DaemonState, GetStatusRequest, GetStatusResponse
 from schedd.v1.schedule_pb2 import ScheduleState
@@ -141,19 +141,14 @@ async def test_reflection_is_not_there_by_default(api: Api) -> None:
 
 
 _OF_EXECUTIONS = [
-    "RedeliverExecution",
     "TailOutput",
     "GetExecutionStats",
     "ExplainOccurrences",
-    "ListDeadLetters",
-    "RedeliverDeadLetters",
-    "PurgeDeadLetters",
 ]
 UNBUILT: dict[str, Any] = {
     "schedules": (pb, ["BackfillSchedule", "GetBackfill", "ListBackfills", "CancelBackfill"]),
     "executions": (execution_service_pb2, _OF_EXECUTIONS),
     "admin": (admin_service_pb2, ["Drain", "Backup", "RunMaintenance", "GetConfig", "GetLimits"]),
-    "calendars": (calendar_service_pb2, ["CreateCalendar", "GetCalendar", "ListCalendars", "UpdateCalendar", "DeleteCalendar"]),
 }
 METHODS = [(stub, module, method) for stub, (module, methods) in UNBUILT.items() for method in methods]
 

@@ -15,7 +15,6 @@ from schedd.v1 import schedule_service_pb2 as pb
 from schedd.v1.execution_service_pb2 import CancelExecutionRequest, GetExecutionRequest
 from schedd.v1.policy_pb2 import CatchUpMode, Overlap
 from schedd.v1.schedule_pb2 import Schedule
-from schedd.v1.when_pb2 import CalendarShift
 from tests.api.served import Api, full_name, http, refused
 
 JOB = full_name("job")
@@ -36,7 +35,6 @@ def wrong_everywhere() -> Schedule:
     schedule.policies.retry.max_age.CopyFrom(FOREVER)
     schedule.policies.overlap = 99  # type: ignore[assignment]
     schedule.policies.delivery = 99  # type: ignore[assignment]
-    schedule.calendar_shift = CalendarShift.CALENDAR_SHIFT_SKIP
     schedule.start_time.CopyFrom(NEVER)
     return schedule
 
@@ -53,7 +51,6 @@ EVERYWHERE = {
     "schedule.policies.retry.max_age": "OUT_OF_RANGE",
     "schedule.policies.overlap": "INVALID_ENUM",
     "schedule.policies.delivery": "INVALID_ENUM",
-    "schedule.calendar_shift": "NOT_BUILT_YET",
     "schedule.start_time": "OUT_OF_RANGE",
 }
 
@@ -169,7 +166,6 @@ async def test_name_of_parent_and_id_is_that_of_the_schedule(api: Api) -> None:
         (pb.DeleteScheduleRequest(name="x", etag="y"), ["name", "etag"]),
         (pb.UndeleteScheduleRequest(name="x", etag="y"), ["name", "etag"]),
         (pb.PreviewScheduleRequest(name="x", after_time=NEVER, before_time=NEVER), ["name", "after_time", "before_time"]),
-        (pb.PreviewScheduleRequest(name=JOB, show_excluded=True), ["show_excluded"]),
         (pb.PreviewScheduleRequest(name=JOB, count=1001), ["count"]),
         (pb.PreviewScheduleRequest(), ["subject"]),
         (pb.ListSchedulesRequest(page_size=-1), ["page_size"]),

@@ -328,3 +328,18 @@ async def test_preview_of_a_stored_schedule_ends_before_the_given_time(api: Api)
 async def test_preview_without_a_count_shows_ten(api: Api) -> None:
     await api.create()
     assert len((await api.schedules.PreviewSchedule(pb.PreviewScheduleRequest(name=JOB))).occurrences) == 10
+
+
+async def test_completed_schedule_runs_on_once_its_limit_of_runs_is_raised(api: Api) -> None:
+    limited = http(expression="rate(1 minute)")
+    limited.policies.max_runs = 1
+    limited.policies.pause_after_failures = 3
+    await api.schedules.CreateSchedule(pb.CreateScheduleRequest(schedule=limited))
+    await api.rig.run_until(200)
+    ended = await get(api)
+    assert (ended.run_count, ended.state) == (1, ScheduleState.SCHEDULE_STATE_COMPLETED)
+    limited.policies.max_runs = 3
+    await update(api, limited, "policies.max_runs")
+    await api.rig.run_until(900)
+    ended = await get(api)
+    assert (ended.run_count, ended.state) == (3, ScheduleState.SCHEDULE_STATE_COMPLETED)

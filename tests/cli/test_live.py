@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from schedd.cli.main import run
+from schedd.client import SyncClient
 from tests.daemons import RealDaemon, real_daemon
 
 SCHEDCTL = Path(sys.executable).parent / "schedctl"
@@ -132,6 +133,37 @@ def test_trigger_waits_prints_the_output_and_tells_failure_by_its_code(capfd: py
     assert Run(capfd, "logs", "good").out == "hello\n"
     assert Run(capfd, "logs", "good", "-o", "json").code == 0
     assert json.loads(Run(capfd, "execution", "list", "--failed", "-o", "json").out)[0]["reason"] == "REASON_EXIT_CODE"
+
+
+def _letters(capfd: pytest.CaptureFixture[str], name: str) -> list[str]:
+    """The executions that are dead letters of a schedule."""
+    listed = json.loads(Run(capfd, "execution", "dead-letters", "list", name, "-o", "json").out)
+    return [letter["execution"]["name"] for letter in listed]
+
+
+def test_dead_letters_are_listed_delivered_again_and_removed(capfd: pytest.CaptureFixture[str], tmp_path: Path, daemon: RealDaemon) -> None:
+    cure = tmp_path / "cure"
+    for name in ("cured", "lost"):
+        script = f"test {name} = cured && cat {cure}"
+        Run(capfd, "schedule", "create", name, "--cron", "@yearly", "--attempts", "1", "--", "/bin/sh", "-c", script)
+        assert Run(capfd, "trigger", name, "--wait").code == 7
+    (cured,), (lost,) = _letters(capfd, "cured"), _letters(capfd, "lost")
+    cure.touch()
+
+    assert Run(capfd, "execution", "redeliver", cured.rsplit("/", 1)[-1]).code == 0
+    assert Run(capfd, "execution", "redeliver", "0000000000001").code == 3
+    again = Run(capfd, "execution", "dead-letters", "redeliver", lost, "groups/default/schedules/lost/executions/0000000000001")
+    assert (again.code, "1 of 2 could not be delivered again" in again.err) == (3, True)
+    assert Run(capfd, "execution", "dead-letters", "redeliver").code == 2
+    with SyncClient(daemon.socket) as client:
+        assert [client.wait_execution(name).attempt for name in (cured, lost)] == [2, 2]
+    assert (_letters(capfd, "cured"), _letters(capfd, "lost")) == ([], [lost])
+
+    chosen = ("--filter", 'schedule = "groups/default/schedules/lost"')
+    assert "1 dead letter would be removed" in Run(capfd, "execution", "dead-letters", "purge", *chosen, "--dry-run").err
+    assert _letters(capfd, "lost") == [lost]
+    assert Run(capfd, "--yes", "execution", "dead-letters", "purge", *chosen).code == 0
+    assert _letters(capfd, "lost") == []
 
 
 def test_execution_is_shown_by_its_id_alone(capfd: pytest.CaptureFixture[str]) -> None:

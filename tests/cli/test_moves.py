@@ -61,4 +61,4 @@ def test_moves_are_listed_with_local_times() -> None:
         "        Fri 2026-01-02 09:00:00+0000 → 10:00:00",
     ]
     assert move_data(compare(at(), at(), START, END))["moved"] == 0
-    assert move_lines(compare(at(), at(), START, END)) == ["next 30 days: it never fires"]
+    assert move_lines(compare(at(), at(), START, END)) == ["next 30 days: no occurrence"]

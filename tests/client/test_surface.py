@@ -10,13 +10,13 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from schedd.client import Client, SyncClient, calls
-from schedd.v1 import admin_service_pb2, execution_service_pb2, schedule_service_pb2
+from schedd.v1 import admin_service_pb2, calendar_service_pb2, execution_service_pb2, schedule_service_pb2
 from schedd.v1.schedule_pb2 import Schedule
 from schedd.v1.schedule_service_pb2 import BatchOperateSchedulesRequest, ScheduleOperation
 
 SERVICES = {
     service.name: service
-    for module in (admin_service_pb2, execution_service_pb2, schedule_service_pb2, health_pb2)
+    for module in (admin_service_pb2, calendar_service_pb2, execution_service_pb2, schedule_service_pb2, health_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 }
 METHODS = [value for value in vars(calls).values() if isinstance(value, calls.Method)]
@@ -46,8 +46,11 @@ def test_method_is_in_the_contract_with_that_answer(method: calls.Method[object]
         (calls.operate_schedules(BatchOperateSchedulesRequest(operation=ScheduleOperation.SCHEDULE_OPERATION_PAUSE)), True),
         (calls.operate_schedules(BatchOperateSchedulesRequest(operation=ScheduleOperation.SCHEDULE_OPERATION_TRIGGER)), True),
         (calls.undelete_schedule("x"), True),
+        (calls.redeliver_execution("x"), True),
+        (calls.redeliver_dead_letters(["x"]), True),
+        (calls.purge_dead_letters(["x"]), False),
     ],
-    ids=["create", "trigger", "get", "cancel", "pause-many", "trigger-many", "undelete"],
+    ids=["create", "trigger", "get", "cancel", "pause-many", "trigger-many", "undelete", "redeliver", "redeliver-many", "purge"],
 )
 def test_call_is_repeated_only_where_that_is_safe(call: calls.Call[object], repeatable: bool) -> None:
     assert call.repeatable is repeatable
@@ -64,9 +67,11 @@ def test_call_is_repeated_only_where_that_is_safe(call: calls.Call[object], repe
         lambda **named: calls.pause_schedule("x", **named),
         lambda **named: calls.resume_schedule("x", **named),
         lambda **named: calls.trigger_schedule("x", **named),
+        lambda **named: calls.redeliver_execution("x", **named),
+        lambda **named: calls.redeliver_dead_letters(["x"], **named),
         lambda **named: calls.operate_schedules(BatchOperateSchedulesRequest(**named)),
     ],
-    ids=["create", "create-many", "update", "delete", "undelete", "pause", "resume", "trigger", "operate"],
+    ids=["create", "create-many", "update", "delete", "undelete", "pause", "resume", "trigger", "redeliver", "redeliver-many", "operate"],
 )
 def test_changing_call_has_a_request_id_of_its_own_or_the_callers(build: Callable[..., calls.Call[object]]) -> None:
     ids = {build().request.request_id for _ in range(3)}  # type: ignore[attr-defined]

@@ -14,18 +14,24 @@ from datetime import timedelta
 
 import pytest
 
-from schedd.core.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
+from schedd.core.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError, PreconditionError
 from schedd.core.model.batch import (
     NEVER_US,
     ArmBatch,
+    CalendarChange,
+    CalendarUse,
     ExecutionChange,
+    NewDeadLetter,
     NewSchedule,
     RecordBatch,
+    Replanned,
     RequestMark,
     Retention,
     ScheduleChange,
     Timers,
 )
+from schedd.core.model.calendar import Calendar, DateEntry, HolidaysEntry, ICalendarEntry, RangeEntry, Weekday, WeeklyEntry
+from schedd.core.model.deadletter import Purge, Redelivery
 from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
 from schedd.core.model.journal import ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.policy import (
@@ -44,9 +50,10 @@ from schedd.core.model.policy import (
 )
 from schedd.core.model.query import Comparison, Filter, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.rendering import RenderedHttp
 from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget, Payload, ProcessTarget, StatusRange
-from schedd.core.model.when import Cron, Expression, Interval, Spread, SpreadMode, When
+from schedd.core.model.when import CalendarShift, Cron, Expression, Interval, Spread, SpreadMode, When
 from schedd.core.ports import Store
 
 SECOND = 1_000_000
@@ -147,6 +154,7 @@ def where(field: str, operator: str, value: str | int) -> Filter:
 
 
 BY_NAME = Order(field="name")
+SENT = RenderedHttp(method="POST", url="http://localhost/", headers=(("A", "b"),), body=b"\x00")
 MARK = RequestMark(request_id="r", scope="Change", fingerprint="f")
 
 
@@ -198,6 +206,7 @@ class StoreSuite:
                 triggers=(Cron(text="0 6 * * *"), Interval(every=timedelta(microseconds=1_000_001), anchor_us=5)),
                 exclusions=(Expression(text="@yearly"),),
                 exclude_calendars=("holidays",),
+                calendar_shift=CalendarShift.NEXT_DAY,
                 time_zone="America/New_York",
                 start_us=1,
                 end_us=2,
@@ -227,6 +236,7 @@ class StoreSuite:
             state_reason="why",
             pause=Pause(actor="bob", since_us=3, reason="r", until_us=4),
         )
+        await store.create_calendar(calendar(2, "holidays"), calendar_entry())
         (stored,) = await create(store, NewSchedule(schedule=everything, next_us=None))
         assert await store.schedule(everything.name) == replace(everything, row=1) == stored
 
@@ -768,6 +778,207 @@ class StoreSuite:
         await store.append([])
         assert await names(store) == ["job-1"]
 
+    # Calendars
+
+    async def test_dead_letter_is_kept_whole_with_the_finish(self, store: Store) -> None:
+        runs = await buried(store, 2)
+        page = await store.find_dead_letters((), descending=True, page=PageRequest(size=10))
+        assert [letter.execution.id for letter in page.items] == [runs[1].id, runs[0].id]
+        oldest = page.items[1]
+        assert (oldest.request, oldest.created_us, oldest.redelivered_us) == (SENT, NOW_US, None)
+        assert oldest.last_attempt is not None
+        assert oldest.last_attempt.number == 1
+        assert (await store.dead_letter(runs[0].id)).execution == oldest.execution
+        with pytest.raises(NotFoundError):
+            await store.dead_letter(99)
+
+    async def test_dead_letters_come_in_pages_both_ways_and_by_filter(self, store: Store) -> None:
+        runs = await buried(store, 3)
+        for descending in (False, True):
+            found: list[int] = []
+            after: tuple[str | int, ...] = ()
+            while True:
+                page = await store.find_dead_letters((), descending=descending, page=PageRequest(size=2, after=after))
+                found += [letter.execution.id for letter in page.items]
+                if not (after := page.after):
+                    break
+            assert found == sorted([run.id for run in runs], reverse=descending)
+        matching = where("nominal_time", ">", runs[1].nominal_us)
+        page = await store.find_dead_letters(matching, descending=False, page=PageRequest(size=2))
+        assert [letter.execution.id for letter in page.items] == [runs[2].id]
+
+    async def test_redeliver_takes_up_what_has_finished_once_a_request(self, store: Store) -> None:
+        (run,) = await buried(store, 1)
+        redelivery = Redelivery(
+            execution_id=run.id, now_us=NOW_US + 9, entry=execution_entry(run, JournalKind.EXECUTION_REDELIVERED), request=MARK
+        )
+        assert await store.redeliver(redelivery)
+        assert not await store.redeliver(redelivery)
+        taken_up = await store.execution(run.id)
+        assert (taken_up.state, taken_up.outcome, taken_up.finished_us) == (ExecutionState.WAITING_RETRY, None, None)
+        assert (taken_up.next_attempt_us, taken_up.attempts_before, taken_up.redelivered_us) == (NOW_US + 9, 1, NOW_US + 9)
+        assert (await store.dead_letter(run.id)).redelivered_us == NOW_US + 9
+        assert await kinds(store, where("kind", "=", "EXECUTION_REDELIVERED")) == [JournalKind.EXECUTION_REDELIVERED]
+        with pytest.raises(PreconditionError):
+            await store.redeliver(replace(redelivery, request=None))
+        with pytest.raises(NotFoundError):
+            await store.redeliver(replace(redelivery, execution_id=99, request=None))
+        with pytest.raises(ConflictError):
+            await store.redeliver(replace(redelivery, request=replace(MARK, fingerprint="other")))
+
+    async def test_redelivered_execution_that_succeeds_is_no_dead_letter_any_more(self, store: Store) -> None:
+        (run,) = await buried(store, 1)
+        await store.redeliver(Redelivery(execution_id=run.id, now_us=NOW_US, entry=execution_entry(run, JournalKind.EXECUTION_REDELIVERED)))
+        await store.record(RecordBatch(changes=(finish(run, finished_us=NOW_US + 1),), settled=(run.id,)))
+        with pytest.raises(NotFoundError):
+            await store.dead_letter(run.id)
+
+    async def test_purge_removes_and_journals_those_that_are_there_and_leaves_executions(self, store: Store) -> None:
+        one, two = await buried(store, 2)
+        entry = execution_entry(one, JournalKind.DEAD_LETTERS_PURGED)
+        assert await store.purge_dead_letters(Purge(entries={one.id: entry, 99: entry})) == 1
+        assert await store.purge_dead_letters(Purge(entries={one.id: entry})) == 0
+        page = await store.find_dead_letters((), descending=False, page=PageRequest(size=10))
+        assert [letter.execution.id for letter in page.items] == [two.id]
+        assert await kinds(store, where("kind", "=", "DEAD_LETTERS_PURGED")) == [JournalKind.DEAD_LETTERS_PURGED]
+        assert await ids(store) == [one.id, two.id]
+
+    async def test_prune_keeps_a_dead_letters_execution_until_the_letter_goes(self, store: Store) -> None:
+        (run,) = await buried(store, 1)
+        retention = Retention(dead_letters=timedelta(days=60))
+        await prune_all(store, retention, NOW_US + 59 * DAY)
+        assert (await ids(store), len(await store.attempts(run.id))) == ([run.id], 1)
+        await prune_all(store, retention, NOW_US + 61 * DAY)
+        with pytest.raises(NotFoundError):
+            await store.dead_letter(run.id)
+        assert await ids(store) == []
+
+    async def test_calendar_comes_back_as_it_was_stored(self, store: Store) -> None:
+        stored = calendar(
+            7,
+            "all",
+            entries=(
+                DateEntry(date="12-25", description="Christmas"),
+                RangeEntry(first="2026-01-01", last="2026-01-06"),
+                WeeklyEntry(days=(Weekday.SATURDAY, Weekday.SUNDAY), start="22:00", end="04:00"),
+                HolidaysEntry(country="DE", subdivision="BY"),
+                ICalendarEntry(text="BEGIN:VCALENDAR\nEND:VCALENDAR\n"),
+            ),
+            time_zone="Europe/Berlin",
+            labels={"a": "b"},
+            description="free",
+        )
+        assert await store.create_calendar(stored, calendar_entry()) == stored
+        assert await store.calendar("all") == stored
+        assert await store.calendars() == {"all": stored}
+        assert [entry.kind for entry in await store.journal(after=0, limit=10)] == [JournalKind.CALENDAR_CREATED]
+        with pytest.raises(NotFoundError):
+            await store.calendar("none")
+
+    async def test_calendar_name_is_held_by_one_and_a_repeated_request_stores_nothing(self, store: Store) -> None:
+        mark = RequestMark(request_id="r", scope="s", fingerprint="f")
+        first = await store.create_calendar(calendar(1), calendar_entry(), request=mark)
+        assert await store.create_calendar(calendar(2), calendar_entry(), request=mark) == first
+        with pytest.raises(AlreadyExistsError):
+            await store.create_calendar(calendar(3), calendar_entry())
+        with pytest.raises(ConflictError):
+            await store.create_calendar(calendar(4, "other"), calendar_entry(), request=replace(mark, fingerprint="g"))
+        assert list(await store.calendars()) == ["days"]
+
+    async def test_change_of_a_calendar_replaces_the_generation_that_was_seen(self, store: Store) -> None:
+        first = await store.create_calendar(calendar(1), calendar_entry())
+        (user,) = await create(store, draft(5, when=using("days")))
+        await store.arm(armed(execution(9, user)))
+        mark = RequestMark(request_id="r", scope="s", fingerprint="f")
+        change = CalendarChange(
+            calendar=replace(first, generation=2, entries=(DateEntry(date="01-01"),)),
+            seen=1,
+            entries=(calendar_entry(JournalKind.CALENDAR_UPDATED),),
+            disarmed=(9,),
+            replanned=(Replanned(row=user.row, planned_from_us=NOW_US + 5, next_us=None),),
+            request=mark,
+        )
+        assert await store.change_calendar(change) == change.calendar
+        assert await store.change_calendar(replace(change, seen=7)) == change.calendar
+        assert await store.calendar("days") == change.calendar
+        assert await store.unfinished() == ()
+        timers = await store.timers()
+        assert (list(timers.next_us), list(timers.planned_from_us)) == ([NEVER_US], [NOW_US + 5])
+        assert (await store.schedule(user.name)).planned_from_us == NOW_US + 5
+        with pytest.raises(ConflictError, match="has changed since it was read"):
+            await store.change_calendar(replace(change, request=None))
+        with pytest.raises(ConflictError, match="another request"):
+            await store.change_calendar(replace(change, request=replace(mark, fingerprint="g")))
+        with pytest.raises(NotFoundError):
+            await store.change_calendar(replace(change, calendar=calendar(1, "none"), request=None))
+
+    async def test_calendar_in_use_cannot_be_deleted(self, store: Store) -> None:
+        await store.create_calendar(calendar(1), calendar_entry())
+        (user,) = await create(store, draft(5, when=using("days")))
+        assert list(await store.calendar_uses()) == [CalendarUse(calendar="days", row=user.row)]
+        assert list(await store.calendar_users("days", limit=10)) == [user.name]
+        assert list(await store.calendar_users("days", limit=0)) == []
+        with pytest.raises(PreconditionError, match="job-5"):
+            await store.delete_calendar("days", calendar_entry(), seen=None)
+        deleted = changed(user, next_us=None, state=ScheduleState.DELETED, deleted_us=NOW_US)
+        await store.change_schedule(deleted)
+        assert list(await store.calendar_uses()) == []
+        with pytest.raises(ConflictError):
+            await store.delete_calendar("days", calendar_entry(), seen=2)
+        await store.delete_calendar("days", calendar_entry(JournalKind.CALENDAR_DELETED), seen=1)
+        with pytest.raises(NotFoundError):
+            await store.delete_calendar("days", calendar_entry(), seen=None)
+
+    async def test_schedule_cannot_be_stored_with_a_calendar_that_is_not_there(self, store: Store) -> None:
+        with pytest.raises(NotFoundError, match="calendars/none"):
+            await create(store, draft(5, when=using("none")))
+        (made,) = await create(store, draft(6))
+        with pytest.raises(NotFoundError, match="calendars/none"):
+            await store.change_schedule(changed(made, when=using("none")))
+        await store.create_calendar(calendar(1, "none"), calendar_entry())
+        await store.change_schedule(changed(made, when=using("none")))
+        assert [use.calendar for use in await store.calendar_uses()] == ["none"]
+        await store.change_schedule(changed(replace(made, generation=2), when=made.when))
+        assert list(await store.calendar_uses()) == []
+
+    async def test_calendars_come_in_pages_by_name_and_filter(self, store: Store) -> None:
+        for uid, name in enumerate(("b", "a", "c"), start=1):
+            labels = {"team": name} if name != "c" else {}
+            await store.create_calendar(calendar(uid, name, labels=labels), calendar_entry())
+        first = await store.find_calendars((), PageRequest(size=2))
+        rest = await store.find_calendars((), PageRequest(size=2, after=first.after))
+        assert [[found.name for found in page.items] for page in (first, rest)] == [["a", "b"], ["c"]]
+        assert rest.after == ()
+        for matching, expected in (
+            (where("labels.team", "=", "b"), ["b"]),
+            (where("labels.team", "!=", "b"), ["a", "c"]),
+            (where("labels.team", ":", "*"), ["a", "b"]),
+            (where("name", "=", "calendars/c"), ["c"]),
+        ):
+            assert [found.name for found in (await store.find_calendars(matching, PageRequest(size=9))).items] == expected
+        with pytest.raises(InvalidError):
+            await store.find_calendars(where("state", "=", "x"), PageRequest(size=9))
+
+
+async def buried(store: Store, count: int) -> list[Execution]:
+    """Executions of one schedule that have failed for good after one attempt, a microsecond apart, and are dead letters."""
+    (stored,) = await create(store, draft(1))
+    runs = [execution(10 + number, stored, NOW_US + number) for number in range(count)]
+    await store.arm(armed(*runs))
+    result = AttemptResult(outcome=Outcome.FAILED, reason=Reason.HTTP_STATUS, code=500)
+    ends = [NOW_US + number for number in range(count)]
+    await store.record(
+        RecordBatch(
+            changes=tuple(finish(run, finished_us=end, outcome=Outcome.FAILED) for run, end in zip(runs, ends, strict=True)),
+            attempts=tuple(
+                Attempt(execution_id=run.id, number=1, started_us=end - 3, finished_us=end, result=result)
+                for run, end in zip(runs, ends, strict=True)
+            ),
+            dead_letters=tuple(NewDeadLetter(run.id, end, SENT) for run, end in zip(runs, ends, strict=True)),
+        )
+    )
+    return runs
+
 
 async def prune_all(store: Store, retention: Retention, now_us: int) -> int:
     """Prune until nothing is left to do; rows removed."""
@@ -775,3 +986,19 @@ async def prune_all(store: Store, retention: Retention, now_us: int) -> int:
     while removed := await store.prune(retention, now_us=now_us):
         total += removed
     return total
+
+
+def calendar(uid: int, name: str = "days", **values: object) -> Calendar:
+    """A calendar of one day; `values` replace fields of it."""
+    plain = Calendar(name=name, uid=uid, entries=(DateEntry(date="12-25"),), creator="ann", created_us=NOW_US, updated_us=NOW_US)
+    return replace(plain, **values)  # type: ignore[arg-type]
+
+
+def calendar_entry(kind: JournalKind = JournalKind.CALENDAR_CREATED) -> JournalEntry:
+    """What is journaled about a calendar."""
+    return JournalEntry(time_us=NOW_US, kind=kind, actor="ann", evidence={"calendar": "calendars/days"})
+
+
+def using(*calendars: str) -> When:
+    """An hourly rule without the days of these calendars."""
+    return When(triggers=(Expression(text="0 * * * *"),), exclude_calendars=calendars)

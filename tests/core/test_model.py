@@ -11,6 +11,7 @@ from schedd.core import errors
 from schedd.core.model.batch import RecordBatch, Timers
 from schedd.core.model.execution import Cause, Execution, delivery_key, id_text, id_value
 from schedd.core.model.query import Comparison, Operator
+from schedd.core.model.rendering import HIDDEN, without_secret
 from schedd.core.model.schedule import ScheduleName
 
 IDS = st.integers(1, 2**63 - 1)
@@ -83,3 +84,11 @@ def test_empty_batches_and_timers_hold_nothing() -> None:
 def test_errors_say_what_they_are_about(error: errors.ScheddError, text: str) -> None:
     assert str(error) == text
     assert isinstance(error, errors.ScheddError)
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [("Authorization", True), ("Cookie", True), ("X-Api-Key", True), ("DB_PASSWORD", True), ("Accept", False), ("PATH", False)],
+)
+def test_value_of_what_is_named_like_a_credential_is_hidden(name: str, hidden: bool) -> None:
+    assert without_secret(name, "value") == (HIDDEN if hidden else "value")

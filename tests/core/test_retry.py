@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schedd.core.model.execution import AttemptResult
-from schedd.core.model.policy import Retry
+from schedd.core.model.policy import Retry, RetryOn
 from schedd.core.model.reason import Outcome, Reason
-from schedd.core.retry import Finish, RetryAt, after_attempt, backoff
+from schedd.core.model.target import StatusRange
+from schedd.core.retry import RETRYABLE, Finish, RetryAt, after_attempt, backoff, is_retried
 
 FAILED = AttemptResult(outcome=Outcome.FAILED, reason=Reason.HTTP_STATUS, code=500)
 SECOND = 1_000_000
@@ -48,6 +49,42 @@ def test_after_attempt_longer_retry_after_is_kept() -> None:
     result = AttemptResult(outcome=Outcome.FAILED, reason=Reason.HTTP_STATUS, retry_after=timedelta(seconds=90))
     assert after(result) == RetryAt(at_us=90 * SECOND)
     assert after(result, attempt=3, policy=Retry(jitter=0, min_backoff=timedelta(seconds=60))) == RetryAt(at_us=240 * SECOND)
+
+
+def test_after_attempt_retry_after_past_the_maximum_age_fails() -> None:
+    result = FAILED._replace(code=503, retry_after=timedelta(hours=2))
+    assert after(result, policy=Retry(jitter=0, max_age=timedelta(hours=2))) == RetryAt(at_us=7200 * SECOND)
+    shorter = Retry(jitter=0, max_age=timedelta(hours=2) - timedelta(microseconds=1))
+    assert after(result, policy=shorter) == Finish(outcome=Outcome.FAILED, reason=Reason.RETRY_MAX_AGE)
+
+
+@given(reason=st.sampled_from(sorted(RETRYABLE)), chosen=st.sets(st.sampled_from(sorted(RETRYABLE))))
+def test_is_retried_goes_by_the_reasons_if_there_are_any(reason: Reason, chosen: set[Reason]) -> None:
+    result = AttemptResult(outcome=Outcome.FAILED, reason=reason)
+    assert is_retried(RetryOn(reasons=tuple(chosen)), result) == (not chosen or reason in chosen)
+
+
+@given(code=st.integers(100, 599), first=st.integers(100, 599), width=st.integers(0, 100))
+def test_is_retried_status_goes_by_the_ranges(code: int, first: int, width: int) -> None:
+    retry_on = RetryOn(http_status=(StatusRange(first=first, last=first + width), StatusRange(first=429, last=429)))
+    assert is_retried(retry_on, FAILED._replace(code=code)) == (first <= code <= first + width or code == 429)
+
+
+@given(code=st.integers(1, 255), chosen=st.sets(st.integers(1, 255), min_size=1))
+def test_is_retried_exit_code_goes_by_the_codes(code: int, chosen: set[int]) -> None:
+    result = AttemptResult(outcome=Outcome.FAILED, reason=Reason.EXIT_CODE, code=code)
+    assert is_retried(RetryOn(exit_codes=tuple(chosen)), result) == (code in chosen)
+
+
+def test_is_retried_codes_do_not_bear_on_other_reasons() -> None:
+    retry_on = RetryOn(http_status=(StatusRange(first=503, last=503),), exit_codes=(75,))
+    assert is_retried(retry_on, AttemptResult(outcome=Outcome.FAILED, reason=Reason.TIMEOUT))
+    assert not is_retried(retry_on, FAILED)
+
+
+def test_after_attempt_failure_that_is_not_retried_finishes_at_once() -> None:
+    policy = Retry(retry_on=RetryOn(reasons=(Reason.TIMEOUT,)))
+    assert after(FAILED, policy=policy) == Finish(outcome=Outcome.FAILED, reason=Reason.HTTP_STATUS)
 
 
 def test_backoff_past_what_a_number_holds_is_the_cap() -> None:

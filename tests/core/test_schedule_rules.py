@@ -137,18 +137,6 @@ def test_check_accepts_policies_at_their_bounds() -> None:
     assert wrong(replace(GOOD, policies=Policies(condition=DayFits(days=Expression(text="0 0 * * 1-5"))))) == set()
 
 
-@pytest.mark.parametrize(
-    ("when", "field"),
-    [
-        (replace(GOOD.when, exclude_calendars=("holidays",)), "exclude_calendars"),
-        (replace(GOOD.when, include_calendars=("workdays",)), "include_calendars"),
-    ],
-)
-def test_check_refuses_what_is_not_built_yet(when: When, field: str) -> None:
-    violations = check_schedule(replace(GOOD, when=when), now_us=NOW)
-    assert [(violation.field, violation.reason) for violation in violations] == [(field, "NOT_BUILT_YET")]
-
-
 def test_change_of_the_rest_leaves_a_past_rule_alone() -> None:
     past = replace(GOOD, when=When(triggers=(Expression(text="at(2020-01-01T00:00:00)"),)))
     assert check_change(past, replace(past, description="new"), now_us=NOW) == ()
@@ -182,3 +170,11 @@ def test_violation_within_a_parent_keeps_all_but_its_path() -> None:
     (violation,) = check_pause("", 0, now_us=NOW)
     moved = violation.within("schedule")
     assert (moved.field, moved.reason, moved.description) == ("schedule.until_time", violation.reason, violation.description)
+
+
+def test_check_names_calendars_that_are_not_there_and_too_many_of_them() -> None:
+    unknown = replace(GOOD.when, exclude_calendars=("holidays",), include_calendars=("workdays",) * 17)
+    violations = check_schedule(replace(GOOD, when=unknown), now_us=NOW)
+
+    assert [violation.field for violation in violations][:3] == ["exclude_calendars[0]", "include_calendars", "include_calendars[0]"]
+    assert {violation.reason for violation in violations} == {"UNKNOWN_CALENDAR", "TOO_MANY"}

@@ -44,6 +44,8 @@ def test_good_http_target_has_no_violation(fields: dict[str, Any]) -> None:
         ({"url": "ftp://example.com/"}, "http.url", "INVALID_URL"),
         ({"url": "http:///path"}, "http.url", "INVALID_URL"),
         ({"url": "http://host:99999/"}, "http.url", "INVALID_URL"),
+        ({"url": "http://host:0/"}, "http.url", "INVALID_URL"),
+        ({"url": "http://host\\@other/"}, "http.url", "INVALID_URL"),
         ({"url": "http://[::1/"}, "http.url", "INVALID_URL"),
         ({"url": "http://host/a b"}, "http.url", "INVALID_URL"),
         ({"url": "http://host/a\x7f"}, "http.url", "INVALID_URL"),

@@ -46,7 +46,7 @@ def test_timeline_after_any_steps_equals_sorted_list(steps: list[tuple[str, int,
 
 def test_timeline_loaded_at_once_pops_in_order() -> None:
     timeline = Timeline()
-    timeline.load((row, 1_000_000 - row) for row in range(1000))
+    timeline.load(range(1000), [1_000_000 - row for row in range(1000)])
     assert timeline.pop_through(2_000_000, 2000) == [(1_000_000 - row, row) for row in reversed(range(1000))]
 
 

@@ -138,3 +138,9 @@ def test_clear_socket_leaves_a_file_that_is_no_socket(tmp_path: Path) -> None:
     with pytest.raises(SocketError, match="not a socket"):
         clear_socket(path)
     assert path.read_text() == "precious"
+
+
+def test_socket_whose_directory_cannot_be_made_is_a_fault_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SocketError, match="its directory cannot be made: Not a directory"):
+        clear_socket(tmp_path / "file" / "run" / "s.sock")

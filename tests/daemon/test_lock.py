@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from schedd.daemon.errors import LockedError
+from schedd.daemon.errors import LockedError, StartError
 from schedd.daemon.lock import DataLock
 
 HOLD = """
@@ -50,6 +50,12 @@ def test_lock_after_release_is_free_and_names_nobody(tmp_path: Path) -> None:
 def test_lock_held_twice_in_one_process_is_refused(tmp_path: Path) -> None:
     with DataLock(tmp_path / "schedd.db"), pytest.raises(LockedError):
         DataLock(tmp_path / "schedd.db").acquire()
+
+
+def test_lock_where_no_directory_can_be_made_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StartError, match=r"cannot make .*schedd\.db\.lock: Not a directory; give storage\.path"):
+        DataLock(tmp_path / "file" / "data" / "schedd.db").acquire()
 
 
 def test_lock_is_not_inherited_by_children(tmp_path: Path) -> None:

@@ -13,14 +13,16 @@ from schedd.core.model.execution import AttemptResult, DeliveryRequest
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.policy import Policies
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.rendering import RenderedHttp, Rendering
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.target import HttpTarget
 from schedd.core.model.when import Expression, When
-from schedd.core.ports import Alarm
+from schedd.core.ports import Alarm, Holidays
 from schedd.engine.engine import Engine, EngineSettings
 from schedd.engine.ids import TimeIds
 from schedd.service.asking import Asking
 from schedd.service.backfills import Backfills
+from schedd.service.calendars import CalendarUseCases
 from schedd.service.schedules import Schedules
 from schedd.store.sqlite import SqliteStore
 
@@ -118,6 +120,9 @@ class HandTarget:
             raise answer
         return answer
 
+    def rendered(self, request: DeliveryRequest) -> Rendering | None:
+        return RenderedHttp(method="POST", url=str(request.schedule), headers=(("Schedd-Attempt", str(request.attempt)),), body=b"\x00sent")
+
     def force(self, execution_id: int) -> None:
         self.forced.append(execution_id)
 
@@ -139,6 +144,10 @@ class Rig:
     engine: Engine
     schedules: Schedules
     backfills: Backfills
+
+    @property
+    def calendars(self) -> CalendarUseCases:
+        return CalendarUseCases(store=self.store, engine=self.engine, clock=self.clock, ids=self.engine.ids)
 
     async def create(self, text: str = "rate(1 minute)", *, name: str = "job", policies: Policies | None = None) -> Schedule:
         draft = Schedule(
@@ -176,13 +185,15 @@ class Rig:
 
 
 @asynccontextmanager
-async def running(path: Path, *, clock: HandClock | None = None, target: HandTarget | None = None) -> AsyncIterator[Rig]:
+async def running(
+    path: Path, *, clock: HandClock | None = None, target: HandTarget | None = None, holidays: Holidays | None = None
+) -> AsyncIterator[Rig]:
     """A running engine on the database at `path`. Leaving it is like a crash: nothing is drained."""
     clock = clock or HandClock()
     target = target or HandTarget(clock)
     store = await SqliteStore.open(path)
     ids = TimeIds(clock)
-    engine = Engine(store=store, clock=clock, ids=ids, targets={HttpTarget: target}, settings=EngineSettings())
+    engine = Engine(store=store, clock=clock, ids=ids, targets={HttpTarget: target}, settings=EngineSettings(), holidays=holidays)
     await engine.recover()
     agents = asyncio.get_running_loop().create_task(engine.run())
     try:

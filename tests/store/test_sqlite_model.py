@@ -18,6 +18,7 @@ from schedd.core.model.target import HttpTarget, Payload, ProcessTarget, StatusR
 from schedd.core.model.when import (
     AfterCompletion,
     AtStart,
+    CalendarShift,
     Cron,
     Expression,
     Interval,
@@ -52,6 +53,7 @@ whens = st.builds(
     exclusions=st.lists(triggers, max_size=2).map(tuple),
     exclude_calendars=st.lists(text, max_size=2).map(tuple),
     include_calendars=st.lists(text, max_size=2).map(tuple),
+    calendar_shift=st.sampled_from(CalendarShift),
     time_zone=text,
     start_us=st.none() | microseconds,
     end_us=st.none() | microseconds,

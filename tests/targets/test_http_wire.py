@@ -157,7 +157,7 @@ async def test_body_past_the_limit_is_cut_and_not_waited_for(wire: Wire) -> None
             b"HTTP/1.1 200 OK\r\n" + b"X-Filler: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n" * 2000 + b"\r\n",
             "headers are longer",
         ),
-        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "not valid HTTP"),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "switched to another protocol"),
     ],
     ids=["no HTTP", "cut", "cut chunk", "endless headers", "upgrade"],
 )
@@ -165,6 +165,26 @@ async def test_answer_that_is_none_says_why(wire: Wire, said: bytes, message: st
     async with server(lambda _connection, _request: said, closing=True) as (_, place):
         with pytest.raises(WireError, match=message):
             await post(wire, place)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 200 OK\r\nX-Endless: " + b"a" * 2_000_000,
+        b"HTTP/1.1 200 " + b"a" * 2_000_000,
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 50_000,
+    ],
+    ids=["header", "reason phrase", "interim answers"],
+)
+async def test_head_without_an_end_is_cut_off(wire: Wire, said: bytes) -> None:
+    async with server(lambda _connection, _request: said) as (_, place):
+        with pytest.raises(WireError, match="headers are longer than 65536 bytes"):
+            await wire.call(place, "POST", REQUEST, body_limit=100, timeout_s=5)
+
+
+async def test_host_that_is_no_name_says_so(wire: Wire) -> None:
+    with pytest.raises(ConnectError, match=r"^a\.\.b is not a host's name"):
+        await wire.call(Place("a..b", 80), "POST", REQUEST, body_limit=100, timeout_s=5)
 
 
 async def test_server_that_closes_without_an_answer_is_named(wire: Wire) -> None:

@@ -19,28 +19,29 @@ REQUEST_ID_MAX_CHARACTERS = 128
 
 def asking_of(request: Any, context: grpc.aio.ServicerContext[Any, Any], reading: Reading, *, etag: str = "") -> Asking:
     """How a change is asked for by `request`, which has `request_id` and `validate_only`; `etag` is the one it brings, if it does."""
+    mark = reading.of(lambda: mark_of(request), None)
     return Asking(
         actor=actor_of(context),
-        request=reading.of(lambda: _mark(request), None),
-        generation=reading.of(lambda: _generation(etag), None),
+        request=None if request.validate_only else mark,
+        generation=reading.of(lambda: generation_of(etag), None),
         validate_only=request.validate_only,
     )
 
 
-def _mark(request: Any) -> RequestMark | None:
-    """Makes a call repeatable that has a request id and changes something; its fingerprint is that of all it says."""
+def mark_of(request: Any) -> RequestMark | None:
+    """Makes a call repeatable that has a request id; its fingerprint is that of all it says. Raises: InvalidError (request_id)."""
     message: Message = request
     request_id: str = request.request_id
     if len(request_id) > REQUEST_ID_MAX_CHARACTERS:
         description = f"{len(request_id)} characters; at most {REQUEST_ID_MAX_CHARACTERS} are allowed"
         raise invalid("request_id", "TOO_LONG", description)
-    if not request_id or request.validate_only:
+    if not request_id:
         return None
     fingerprint = hashlib.blake2s(message.SerializeToString(deterministic=True), digest_size=16).hexdigest()
     return RequestMark(request_id=request_id, scope=message.DESCRIPTOR.name.removesuffix("Request"), fingerprint=fingerprint)
 
 
-def _generation(etag: str) -> int | None:
+def generation_of(etag: str) -> int | None:
     """The generation of an etag; None for an empty one. Raises: InvalidError."""
     if not etag:
         return None

@@ -11,6 +11,7 @@ from schedd.api.reading import Reading
 from schedd.core.errors import FieldViolation, InvalidError
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.schedule_rules import check_name, check_schedule
+from schedd.core.triggers import Calendars
 from schedd.v1 import schedule_pb2
 from schedd.v1 import schedule_service_pb2 as pb
 
@@ -22,9 +23,10 @@ class Draft:
     schedule: Schedule
     faults: tuple[FieldViolation, ...]
 
-    def wrong(self, now_us: int) -> tuple[FieldViolation, ...]:
+    def wrong(self, now_us: int, calendars: Calendars) -> tuple[FieldViolation, ...]:
         """All that is wrong with it: what could not be read, and what was read and breaks a rule."""
-        return (*self.faults, *(violation.within("schedule") for violation in check_schedule(self.schedule, now_us=now_us)))
+        violations = check_schedule(self.schedule, now_us=now_us, calendars=calendars)
+        return (*self.faults, *(violation.within("schedule") for violation in violations))
 
 
 def read_draft(request: pb.CreateScheduleRequest, now_us: int, reading: Reading) -> Draft:
@@ -47,15 +49,15 @@ def read_drafts(request: pb.BatchCreateSchedulesRequest, now_us: int) -> list[Dr
     return [_read_one(request.parent, one, now_us) for one in request.requests]
 
 
-def refuse_faults(drafts: Iterable[tuple[str, Draft]], now_us: int) -> None:
+def refuse_faults(drafts: Iterable[tuple[str, Draft]], now_us: int, calendars: Calendars) -> None:
     """Refuse all drafts if one of them could not be read whole. Each comes with the path of its request.
 
     Raises: InvalidError naming every wrong field of all of them.
     """
     given = list(drafts)
     if any(draft.faults for _, draft in given):
-        faults = [violation.within(parent) if parent else violation for parent, draft in given for violation in draft.wrong(now_us)]
-        raise InvalidError(tuple(faults))
+        wrong = ((parent, violation) for parent, draft in given for violation in draft.wrong(now_us, calendars))
+        raise InvalidError(tuple(violation.within(parent) if parent else violation for parent, violation in wrong))
 
 
 def _read_one(parent: str, request: pb.CreateScheduleRequest, now_us: int) -> Draft:

@@ -15,6 +15,7 @@ from schedd.core.errors import InvalidError
 from schedd.core.model.schedule import Schedule
 from schedd.core.ports import Clock
 from schedd.core.schedule_rules import check_change
+from schedd.core.triggers import Calendars
 from schedd.v1 import schedule_pb2
 
 ALL = "*"
@@ -30,8 +31,11 @@ def read_paths(mask: Sequence[str], message: schedule_pb2.Schedule, reading: Rea
     return tuple(path for path in mask if path not in faults)
 
 
-def edit_of(message: schedule_pb2.Schedule, paths: Sequence[str], clock: Clock) -> Callable[[Schedule], Schedule]:
-    """The edit that replaces these fields of a schedule by the message's. Raises (the edit): InvalidError naming every wrong field."""
+def edit_of(message: schedule_pb2.Schedule, paths: Sequence[str], clock: Clock, calendars: Calendars) -> Callable[[Schedule], Schedule]:
+    """The edit that replaces these fields of a schedule by the message's; `calendars` are those it may name.
+
+    Raises (the edit): InvalidError naming every wrong field.
+    """
 
     def edit(before: Schedule) -> Schedule:
         edited = message
@@ -45,7 +49,7 @@ def edit_of(message: schedule_pb2.Schedule, paths: Sequence[str], clock: Clock) 
             before, when=read.when, target=read.target, policies=read.policies, description=read.description, labels=read.labels
         )
         if reading.faults:
-            faults = (*reading.faults, *check_change(before, after, now_us=now_us))
+            faults = (*reading.faults, *check_change(before, after, now_us=now_us, calendars=calendars))
             raise InvalidError(tuple(fault.within("schedule") for fault in faults))
         return after
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,14 +10,19 @@ import grpc
 
 from schedd.api import filters
 from schedd.api.actors import actor_of
+from schedd.api.asking import mark_of
 from schedd.api.convert.basics import invalid, span
 from schedd.api.convert.execution import execution, kinds_of
+from schedd.api.deadletters import dead_letter, read_choice, read_names, redeliver_result
 from schedd.api.matching import FIELDS, matcher
-from schedd.api.names import ANY, below_group, execution_parts, schedule_name
+from schedd.api.names import below_schedule, execution_name, execution_parts
 from schedd.api.pages import page_request, page_token
+from schedd.api.reading import Reading
 from schedd.api.watch import Feed
 from schedd.core.errors import UnimplementedError
-from schedd.core.model.query import Comparison, Filter, Operator
+from schedd.service.asking import Asking
+from schedd.service.batches import Batches
+from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
 from schedd.v1 import execution_pb2, execution_service_pb2_grpc
 from schedd.v1 import execution_service_pb2 as pb
@@ -32,8 +37,10 @@ _LATER = "comes with a later release: "
 class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     """The methods in the proto's order."""
 
-    def __init__(self, executions: Executions, feed: Feed) -> None:
+    def __init__(self, executions: Executions, letters: DeadLetters, batches: Batches, feed: Feed) -> None:
         self._executions = executions
+        self._letters = letters
+        self._batches = batches
         self._feed = feed
 
     async def GetExecution(self, request: pb.GetExecutionRequest, context: Context) -> execution_pb2.Execution:
@@ -42,7 +49,7 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
 
     async def ListExecutions(self, request: pb.ListExecutionsRequest, context: Context) -> pb.ListExecutionsResponse:
         search = (request.parent, request.filter, request.order_by)
-        where = filters.parse_filter(request.filter, filters.EXECUTIONS) + _below(request.parent)
+        where = filters.parse_filter(request.filter, filters.EXECUTIONS) + below_schedule(request.parent)
         order = filters.parse_order(request.order_by or "nominal_time desc", ("nominal_time", "due_time", "execution"))
         page = page_request(request.page_size, request.page_token, *search)
         found = await self._executions.find(where, order, page)
@@ -58,7 +65,8 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         return execution(await self._executions.cancel(schedule, execution_id, actor=actor_of(context)))
 
     async def RedeliverExecution(self, request: pb.RedeliverExecutionRequest, context: Context) -> execution_pb2.Execution:
-        raise UnimplementedError(f"RedeliverExecution {_LATER}it will deliver a finished execution again, with its key")
+        asking = Asking(actor=actor_of(context), request=mark_of(request))
+        return execution(await self._letters.redeliver(execution_parts(request.name), asking))
 
     async def WatchExecutions(self, request: pb.WatchExecutionsRequest, context: Context) -> AsyncIterator[Any]:
         # Encoded messages: the server passes them on as they are.
@@ -85,13 +93,35 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         raise UnimplementedError(f"ExplainOccurrences {_LATER}it will say of each occurrence what happened and why")
 
     async def ListDeadLetters(self, request: pb.ListDeadLettersRequest, context: Context) -> pb.ListDeadLettersResponse:
-        raise UnimplementedError(f"ListDeadLetters {_LATER}it will list executions that failed for good")
+        search = (request.parent, request.filter)
+        where = filters.parse_filter(request.filter, filters.EXECUTIONS) + below_schedule(request.parent)
+        found = await self._letters.find(where, page_request(request.page_size, request.page_token, *search))
+        letters = [dead_letter(letter, self._letters.kept) for letter in found.items]
+        return pb.ListDeadLettersResponse(dead_letters=letters, next_page_token=page_token(found.after, *search))
 
     async def RedeliverDeadLetters(self, request: pb.RedeliverDeadLettersRequest, context: Context) -> pb.RedeliverDeadLettersResponse:
-        raise UnimplementedError(f"RedeliverDeadLetters {_LATER}it will deliver dead letters again")
+        reading = Reading()
+        named = read_names(request, reading)
+        where = read_choice(request, reading)
+        asking = Asking(actor=actor_of(context), request=reading.of(lambda: mark_of(request), None))
+        reading.check()
+
+        async def choose() -> Sequence[str]:
+            chosen, more = (named, False) if named else await self._letters.redeliverable(where)
+            return ["more" if more else "", *(execution_name(*one) for one in chosen)]
+
+        more, *names = await self._batches.chosen(choose, asking)
+        done = await self._letters.redeliver_many([execution_parts(name) for name in names], asking)
+        return pb.RedeliverDeadLettersResponse(results=[redeliver_result(result) for result in done], more=bool(more))
 
     async def PurgeDeadLetters(self, request: pb.PurgeDeadLettersRequest, context: Context) -> pb.PurgeDeadLettersResponse:
-        raise UnimplementedError(f"PurgeDeadLetters {_LATER}it will remove dead letters")
+        reading = Reading()
+        named = read_names(request, reading)
+        where = read_choice(request, reading)
+        reading.check()
+        asking = Asking(actor=actor_of(context), validate_only=request.validate_only)
+        count = await (self._letters.purge(named, asking) if named else self._letters.purge_matching(where, asking))
+        return pb.PurgeDeadLettersResponse(purge_count=count)
 
 
 def _heartbeat_s(request: pb.WatchExecutionsRequest) -> float | None:
@@ -102,16 +132,6 @@ def _heartbeat_s(request: pb.WatchExecutionsRequest) -> float | None:
     if not _HEARTBEAT_MIN <= interval <= _HEARTBEAT_MAX:
         raise invalid("heartbeat_interval", "OUT_OF_RANGE", f"{interval} is not allowed; {_HEARTBEAT_MIN} to {_HEARTBEAT_MAX} is")
     return interval.total_seconds()
-
-
-def _below(parent: str) -> Filter:
-    """The comparison that keeps a search below its parent: a schedule, a group (its schedule may be a dash), or everything."""
-    if not parent:
-        return ()
-    if "/schedules/" in parent and not parent.endswith(f"/schedules/{ANY}"):
-        name = str(schedule_name(parent, "parent"))
-        return (Comparison(field="schedule", operator=Operator.EQUAL, value=name),)
-    return below_group(parent.removesuffix(f"/schedules/{ANY}"))
 
 
 async def _unimplemented(text: str) -> AsyncIterator[Any]:

@@ -39,6 +39,14 @@ SCHEDULES: Kinds = {
     "time_zone": _TEXT,
     "labels": _LABEL,
 }
+CALENDARS: Kinds = {
+    "name": _TEXT,
+    "description": _TEXT,
+    "creator": _TEXT,
+    "create_time": _TIME,
+    "update_time": _TIME,
+    "labels": _LABEL,
+}
 EXECUTIONS: Kinds = {
     "schedule": _TEXT,
     "schedule_uid": _ID,

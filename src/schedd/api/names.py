@@ -17,6 +17,7 @@ STAND_IN = ScheduleName(group=DEFAULT_GROUP, schedule="unnamed")
 _SCHEDULE = re.compile(r"groups/(?P<group>[^/]+)/schedules/(?P<schedule>[^/]+)")
 _EXECUTION = re.compile(r"(?P<schedule>groups/[^/]+/schedules/[^/]+)/executions/(?P<execution>[^/]+)")
 _BACKFILL = re.compile(r"(?P<schedule>groups/[^/]+/schedules/[^/]+)/backfills/(?P<backfill>[^/]+)")
+_CALENDAR = re.compile(r"calendars/(?P<calendar>[^/]+)")
 _GROUP = re.compile(r"groups/(?P<group>[^/]+)")
 
 
@@ -62,6 +63,14 @@ def backfill_parts(text: str, field: str = "name") -> tuple[ScheduleName, int]:
         raise invalid(field, "INVALID_NAME", f"{text!r} is not of the form {form}: {error}") from error
 
 
+def calendar_name(text: str, field: str = "name") -> str:
+    """The last part of a calendar's resource name. Raises: InvalidError naming `field`."""
+    match = _CALENDAR.fullmatch(text)
+    if match is None:
+        raise invalid(field, "INVALID_NAME", f"{text!r} is not of the form calendars/{{calendar}}")
+    return match["calendar"]
+
+
 ANY = "-"
 """Stands in a parent for every group, or every schedule."""
 
@@ -87,3 +96,13 @@ def below_schedules(parent: str) -> Filter:
     name = schedule_name(parent, "parent")
     parts = (("group", name.group), ("schedule_name", name.schedule))
     return tuple(Comparison(field=field, operator=Operator.EQUAL, value=part) for field, part in parts if part != ANY)
+
+
+def below_schedule(parent: str) -> Filter:
+    """The comparison that keeps a search below its parent: a schedule, a group (its schedule may be a dash), or everything."""
+    if not parent:
+        return ()
+    if "/schedules/" in parent and not parent.endswith(f"/schedules/{ANY}"):
+        name = str(schedule_name(parent, "parent"))
+        return (Comparison(field="schedule", operator=Operator.EQUAL, value=name),)
+    return below_group(parent.removesuffix(f"/schedules/{ANY}"))

@@ -12,6 +12,8 @@ _EFFECTS = {
     Effect.MOVED_AFTER_GAP: pb.PREVIEW_EFFECT_DST_GAP,
     Effect.FIRST_OF_REPEATED: pb.PREVIEW_EFFECT_DST_FOLD_FIRST,
     Effect.SECOND_OF_REPEATED: pb.PREVIEW_EFFECT_DST_FOLD_SECOND,
+    Effect.EXCLUDED: pb.PREVIEW_EFFECT_EXCLUDED,
+    Effect.CALENDAR_SHIFTED: pb.PREVIEW_EFFECT_CALENDAR_SHIFTED,
 }
 
 
@@ -25,8 +27,19 @@ def occurrence(instant: Instant) -> pb.PreviewOccurrence:
         due_time=timestamp(instant.due_us),
         local_time=local_time(instant),
         effects=effects,
-        note="the zone's offset has changed" if Effect.OFFSET_CHANGED in instant.effects else "",
+        note=_note(instant),
     )
+
+
+def _note(instant: Instant) -> str:
+    notes = []
+    if Effect.EXCLUDED in instant.effects:
+        notes.append(f"left out by the calendar {instant.calendar}" if instant.calendar else "left out by an exclusion or a calendar")
+    if Effect.CALENDAR_SHIFTED in instant.effects:
+        notes.append("moved here by a calendar")
+    if Effect.OFFSET_CHANGED in instant.effects:
+        notes.append("the zone's offset has changed")
+    return "; ".join(notes)
 
 
 def local_time(instant: Instant) -> str:

@@ -55,7 +55,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         reading, now_us = Reading(), self._clock.now_us()
         asking = asking_of(request, context, reading)
         draft = read_draft(request, now_us, reading)
-        refuse_faults([("", draft)], now_us)
+        refuse_faults([("", draft)], now_us, self._schedules.calendars)
         return convert.schedule(await self._schedules.create(draft.schedule, asking))
 
     async def GetSchedule(self, request: pb.GetScheduleRequest, context: Context) -> schedule_pb2.Schedule:
@@ -79,13 +79,13 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         asking = asking_of(request, context, reading, etag=request.schedule.etag)
         reading.check()
         try:
-            updated = await self._schedules.update(name, edit_of(request.schedule, paths, self._clock), asking)
+            updated = await self._schedules.update(name, edit_of(request.schedule, paths, self._clock, self._schedules.calendars), asking)
         except NotFoundError:
             if not request.allow_missing:
                 raise
             now_us = self._clock.now_us()
             draft = read_named_draft(request.schedule, name, now_us)
-            refuse_faults([("", draft)], now_us)
+            refuse_faults([("", draft)], now_us, self._schedules.calendars)
             updated = await self._schedules.create(draft.schedule, asking)
         return convert.schedule(updated)
 
@@ -140,8 +140,6 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         reading = Reading()
         after_us = reading.instant(request.after_time, "after_time", 0) if request.HasField("after_time") else None
         end_us = reading.instant(request.before_time, "before_time", 0) if request.HasField("before_time") else None
-        if request.show_excluded:
-            reading.faults.append(unbuilt("show_excluded"))
         count = request.count or _PREVIEW_DEFAULT
         match request.WhichOneof("subject"):
             case "name":
@@ -149,11 +147,13 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
                 reading.check()
                 schedule = (await self._schedules.get(name)).schedule
                 when, seed = schedule.when, schedule.uid
-                instants = await self._schedules.preview_stored(name, after_us=after_us, count=count)
+                instants = await self._schedules.preview_stored(name, after_us=after_us, count=count, show_excluded=request.show_excluded)
             case "schedule":
                 when, seed = self._proposed(request.schedule, reading), 0
                 stored = schedule_name(request.schedule.name, "schedule.name") if request.schedule.name else None
-                instants = await self._schedules.preview(when, stored=stored, after_us=after_us, count=count)
+                instants = await self._schedules.preview(
+                    when, stored=stored, after_us=after_us, count=count, show_excluded=request.show_excluded
+                )
             case _:
                 reading.note("subject", "REQUIRED", "is empty: give a name or a schedule")
                 raise InvalidError(tuple(reading.faults))
@@ -169,7 +169,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         asking = asking_of(request, context, reading)
         reading.check()
         drafts = read_drafts(request, now_us)
-        refuse_faults(((f"requests[{index}]", draft) for index, draft in enumerate(drafts)), now_us)
+        refuse_faults(((f"requests[{index}]", draft) for index, draft in enumerate(drafts)), now_us, self._schedules.calendars)
         created = await self._schedules.create_many([draft.schedule for draft in drafts], asking)
         return pb.BatchCreateSchedulesResponse(schedules=[convert.schedule(schedule) for schedule in created])
 
@@ -206,7 +206,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         below = Reading()
         when = when_of(message, now_us, below)
         if reading.faults or below.faults:
-            below.faults += check_when(when, now_us=now_us)
+            below.faults += check_when(when, now_us=now_us, calendars=self._schedules.calendars)
         reading.faults += [fault.within("schedule") for fault in below.faults]
         reading.check()
         return when

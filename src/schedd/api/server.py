@@ -21,6 +21,8 @@ from schedd.core.ports import Clock
 from schedd.service.admin import Admin
 from schedd.service.backfills import Backfills
 from schedd.service.batches import Batches
+from schedd.service.calendars import CalendarUseCases
+from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
 from schedd.service.journal import Journal
 from schedd.service.schedules import Schedules
@@ -61,6 +63,8 @@ class UseCases:
     backfills: Backfills
     batches: Batches
     executions: Executions
+    letters: DeadLetters
+    calendars: CalendarUseCases
     journal: Journal
     admin: Admin
     clock: Clock
@@ -93,9 +97,10 @@ class ApiServer:
         admin = AdminServicer(use_cases.admin, use_cases.journal, self._feed, addresses)
         self._servicers = (
             ScheduleServicer(use_cases.schedules, use_cases.backfills, use_cases.batches, use_cases.clock),
-            ExecutionServicer(use_cases.executions, self._feed),
+            ExecutionServicer(use_cases.executions, use_cases.letters, use_cases.batches, self._feed),
             admin,
         )
+        self._calendars = CalendarServicer(use_cases.calendars)
         self._with_reflection = with_reflection
         self._servers = [self._server(())]
         self._servers[0].add_insecure_port(f"unix:{socket}")
@@ -138,7 +143,7 @@ class ApiServer:
         schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server(schedules, server)
         execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(executions, encoded)
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
-        calendar_service_pb2_grpc.add_CalendarServiceServicer_to_server(CalendarServicer(), server)
+        calendar_service_pb2_grpc.add_CalendarServiceServicer_to_server(self._calendars, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._with_reflection:
             reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)

@@ -29,7 +29,6 @@ _DIALECTS: Final = {
     "unix5": frozenset({Dialect.CRON5}),
     "unix5+ext": frozenset({Dialect.CRON5}),
     "cron6-sec-first": frozenset({Dialect.CRON6}),
-    "cron7-sec-year-last": frozenset({Dialect.CRON7}),
     "cron7-sec-first-year-last": frozenset({Dialect.CRON7}),
     "macro": frozenset({Dialect.MACRO, Dialect.AT_START, Dialect.INTERVAL}),
     "aws": _EVENTBRIDGE,
@@ -39,11 +38,12 @@ _DIALECTS: Final = {
 _REFUSED: Final = {
     "quartz": "schedd does not read Quartz: its weekdays count from Sunday = 1; with weekdays as names it is cron6 or cron7",
     "cron6-sec-last": "schedd does not read seconds at the end: put them first, and the dialect is cron6-sec-first",
+    "cron7-sec-year-last": "schedd does not read seconds after the weekday: put them first, and the dialect is cron7-sec-first-year-last",
     "temporal-spec": "schedd does not read Temporal's calendar specs",
 }
 _FORCED: Final[dict[str, Callable[[str], Trigger]]] = {
     **dict.fromkeys(
-        ("unix5", "unix5+ext", "cron5", "cron6", "cron7", "cron6-sec-first", "cron7-sec-year-last", "cron7-sec-first-year-last"),
+        ("unix5", "unix5+ext", "cron5", "cron6", "cron7", "cron6-sec-first", "cron7-sec-first-year-last"),
         lambda text: Cron(text=text),
     ),
     **dict.fromkeys(("systemd-oncalendar", "oncalendar"), lambda text: OnCalendar(text=text)),

@@ -1,6 +1,7 @@
 """Schedules files: YAML or JSON, one document or several, into the API's schedules. Everything that is wrong is told at once.
 
-A document is `schedules: [...]`, with `defaults:` for all of them if wanted, or a list of schedules, or one schedule.
+A document is `schedules: [...]`, with `defaults:` for all of them if wanted, and `calendars: [...]`; or a list of schedules, or one
+schedule.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from schedd.cli.failures import CommandError, UsageFault
 from schedd.cli.fields import Fields, Reading, Shape
 from schedd.cli.names import DEFAULT_GROUP, schedule_name
 from schedd.cli.shapes import SCHEDULE_KEYS, SHAPES
+from schedd.v1.calendar_pb2 import Calendar
 from schedd.v1.schedule_pb2 import Schedule
 
 _ENDINGS = (".yaml", ".yml", ".json")
@@ -24,10 +26,9 @@ _SCHEDULE = Schedule.DESCRIPTOR.full_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """A schedule as a file has it: where it stands, and where each of its fields does, by the API's path."""
+class Located:
+    """Something that a file has: where it stands, and where each of its fields does, by the API's path."""
 
-    schedule: Schedule
     place: Place
     places: dict[str, Place] = field(default_factory=dict)
 
@@ -40,6 +41,28 @@ class Written:
         return self.place
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written(Located):
+    """A schedule as a file has it."""
+
+    schedule: Schedule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenCalendar(Located):
+    """A calendar as a file has it."""
+
+    calendar: Calendar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What some files have."""
+
+    schedules: list[Written]
+    calendars: list[WrittenCalendar]
+
+
 class ManifestError(CommandError):
     """Something is wrong in the files; every fault is a line with file and line number."""
 
@@ -50,11 +73,17 @@ class ManifestError(CommandError):
         self.faults = tuple(faults)
 
 
-def load_manifest(sources: Sequence[str]) -> list[Written]:
-    """The schedules in these files, directories (of .yaml, .yml and .json files) or `-` (stdin). Raises: ManifestError, UsageFault."""
+def load_files(sources: Sequence[str]) -> Manifest:
+    """What these files, directories (of .yaml, .yml and .json files) or `-` (stdin) have. Raises: ManifestError, UsageFault."""
     faults: list[FileFault] = []
     documents = [document for source in sources for document in _documents(source, faults)]
-    return _schedules(documents, faults)
+    calendars = _calendars(documents)
+    return Manifest(schedules=_schedules(documents, faults), calendars=calendars)
+
+
+def load_manifest(sources: Sequence[str]) -> list[Written]:
+    """The schedules in these files, as `load_files` has them. Raises: ManifestError, UsageFault."""
+    return load_files(sources).schedules
 
 
 def parse_manifest(text: str, file: str) -> list[Written]:
@@ -93,14 +122,35 @@ def _schedules(documents: Sequence[Entry], faults: list[FileFault]) -> list[Writ
 def _entries(document: Entry) -> Iterator[tuple[Entry, Entry | None]]:
     if document.is_list:
         yield from ((item, None) for item in document.items())
-    elif document.is_mapping and any(key == "schedules" for key, _ in document.pairs()):
-        parts = document.keys(("schedules", "defaults"))
+    elif document.is_mapping and any(key in ("schedules", "calendars") for key, _ in document.pairs()):
+        parts = document.keys(("schedules", "defaults", "calendars"))
         if "schedules" in parts:
             yield from ((item, parts.get("defaults")) for item in parts["schedules"].items())
     elif document.is_mapping:
         yield document, None
     else:
         document.wrong("has to be `schedules:` with a list, a list of schedules, or one schedule")
+
+
+def _calendars(documents: Sequence[Entry]) -> list[WrittenCalendar]:
+    """The calendars of the documents; what is wrong with them is noted in the documents' faults."""
+    found: dict[str, WrittenCalendar] = {}
+    for document in documents:
+        parts = dict(document.pairs()) if document.is_mapping else {}
+        for entry in parts["calendars"].items() if "calendars" in parts else ():
+            calendar, reading = Calendar(), Reading()
+            before = len(entry.faults)
+            Fields(SHAPES, reading).read(entry, calendar, "")
+            if len(entry.faults) == before:
+                for key in ("name", "entries"):
+                    if not getattr(calendar, key):
+                        entry.wrong(f"lacks {key!r}")
+            if calendar.name and calendar.name in found:
+                entry.wrong(f"{calendar.name} is there already, at {found[calendar.name].place}")
+            found.setdefault(
+                calendar.name or str(entry.place), WrittenCalendar(calendar=calendar, place=entry.place, places=reading.places)
+            )
+    return list(found.values())
 
 
 def _read_schedule(entry: Entry, defaults: Entry | None) -> Written:

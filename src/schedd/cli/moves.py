@@ -120,7 +120,7 @@ def _neighbours(times: Sequence[tuple[datetime, bool]]) -> Iterator[tuple[dateti
 def move_lines(found: Moves) -> list[str]:
     """The difference for people: how many of each kind, and the first few of each."""
     counts = [(len(found.moved), "moved"), (len(found.added), "added"), (len(found.dropped), "dropped"), (found.kept, "as before")]
-    told = ", ".join(f"{count} {word}" for count, word in counts if count) or "it never fires"
+    told = ", ".join(f"{count} {word}" for count, word in counts if count) or "no occurrence"
     window = f"next {DAYS} days"
     if found.cut:
         window = f"next {rough_text(found.until - found.start)} (it fires too often to compare {DAYS} days)"

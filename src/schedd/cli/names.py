@@ -21,6 +21,14 @@ def schedule_name(text: str) -> str:
             raise UsageFault(f"{text!r} is not a schedule's name: write NAME, GROUP/NAME or groups/GROUP/schedules/NAME")
 
 
+def calendar_name(text: str) -> str:
+    """The resource name that a calendar's name, or its whole resource name, means. Raises: UsageFault."""
+    name = text.removeprefix("calendars/")
+    if not name or "/" in name:
+        raise UsageFault(f"{text!r} is not a calendar's name: write NAME or calendars/NAME")
+    return f"calendars/{name}"
+
+
 def short_name(resource: str) -> str:
     """The shortest form that means the schedule of a resource name (of a schedule, or of something below it)."""
     match resource.split("/"):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from google.api import field_behavior_pb2
+from google.protobuf.message import Message
 
 from schedd.cli.failures import CommandError
-from schedd.cli.manifest import Written
+from schedd.cli.manifest import Located, Written
 from schedd.cli.output import as_data
 from schedd.client.errors import CallError, FieldViolation, InvalidError, NotFoundError
 from schedd.v1.schedule_pb2 import Schedule, ScheduleState
@@ -62,15 +63,18 @@ class Step:
     before: Schedule | None = None
     after: Schedule | None = None
     differences: Sequence[Difference] = field(default_factory=tuple)
+    awaits: Sequence[str] = ()
+    """Calendars that it uses and that will be there before it is: until then nobody knows when it fires."""
 
 
-def plan(client: SyncClient, written: Sequence[Written], prune_filter: str) -> list[Step]:
+def plan(client: SyncClient, written: Sequence[Written], prune_filter: str, *, coming: Collection[str] = ()) -> list[Step]:
     """What to do so that the server has what the files have. Everything is checked by the server first; nothing is changed.
 
+    `coming` are calendars that will be there before the schedules are, and that the server does not know yet.
     Raises: CommandError with every violation, at its file and line.
     """
     refused: list[str] = []
-    steps = [step for item in written for step in _steps(client, item, refused)]
+    steps = [step for item in written for step in _steps(client, item, refused, coming)]
     if refused:
         count = "one field" if len(refused) == 1 else f"{len(refused)} fields"
         raise CommandError(f"the server refuses {count}; nothing was changed", refused)
@@ -84,7 +88,7 @@ def plan(client: SyncClient, written: Sequence[Written], prune_filter: str) -> l
     return steps
 
 
-def _steps(client: SyncClient, written: Written, refused: list[str]) -> Iterator[Step]:
+def _steps(client: SyncClient, written: Written, refused: list[str], coming: Collection[str]) -> Iterator[Step]:
     """The step of one schedule; none if the server refuses it, which is noted."""
     schedule = written.schedule
     try:
@@ -93,23 +97,31 @@ def _steps(client: SyncClient, written: Written, refused: list[str]) -> Iterator
         before = None
     try:
         if before is None or before.state == ScheduleState.SCHEDULE_STATE_DELETED:
-            after = client.create_schedule(schedule, validate_only=True)
-            yield Step(action=Action.CREATE, name=schedule.name, schedule=schedule, after=after)
+            after = _with_calendars(client.create_schedule(_without(schedule, coming), validate_only=True), schedule)
+            yield Step(action=Action.CREATE, name=schedule.name, schedule=schedule, after=after, awaits=_awaited(schedule, coming))
         else:
-            yield _compared(client, schedule, before)
+            yield _compared(client, schedule, before, coming)
     except InvalidError as error:
         refused.extend(violation_lines(written, error))
 
 
-def _compared(client: SyncClient, schedule: Schedule, before: Schedule) -> Step:
+def _compared(client: SyncClient, schedule: Schedule, before: Schedule, coming: Collection[str]) -> Step:
     wanted = Schedule()
     wanted.CopyFrom(schedule)
     wanted.etag = before.etag
     _keep_fixed_moments(wanted, before)
-    after = _normalised(client, wanted, before)
+    after = _with_calendars(_normalised(client, _without(wanted, coming), before), wanted)
     found = differences(before, after)
     action = Action.UPDATE if found else Action.KEEP
-    return Step(action=action, name=schedule.name, schedule=wanted, before=before, after=after, differences=found)
+    return Step(
+        action=action,
+        name=schedule.name,
+        schedule=wanted,
+        before=before,
+        after=after,
+        differences=found,
+        awaits=_awaited(schedule, coming),
+    )
 
 
 def _normalised(client: SyncClient, wanted: Schedule, before: Schedule) -> Schedule:
@@ -135,6 +147,26 @@ def _normalised(client: SyncClient, wanted: Schedule, before: Schedule) -> Sched
     return after
 
 
+def _awaited(schedule: Schedule, coming: Collection[str]) -> list[str]:
+    return [name for name in (*schedule.exclude_calendars, *schedule.include_calendars) if name in coming]
+
+
+def _without(schedule: Schedule, calendars: Collection[str]) -> Schedule:
+    """The schedule without those calendars."""
+    made = Schedule()
+    made.CopyFrom(schedule)
+    made.exclude_calendars[:] = [name for name in schedule.exclude_calendars if name not in calendars]
+    made.include_calendars[:] = [name for name in schedule.include_calendars if name not in calendars]
+    return made
+
+
+def _with_calendars(schedule: Schedule, of: Schedule) -> Schedule:
+    """The schedule with the calendars of another."""
+    schedule.exclude_calendars[:] = of.exclude_calendars
+    schedule.include_calendars[:] = of.include_calendars
+    return schedule
+
+
 def _keep_fixed_moments(wanted: Schedule, before: Schedule) -> None:
     """`once: {delay: …}` became a moment when the schedule was created; applying the file again does not ask for another one."""
     for mine, theirs in zip(wanted.triggers, before.triggers, strict=False):
@@ -144,9 +176,14 @@ def _keep_fixed_moments(wanted: Schedule, before: Schedule) -> None:
 
 def violation_lines(written: Written, error: InvalidError) -> list[str]:
     """What the server found wrong, each at its place in the file."""
+    return place_lines(written, error, "schedule")
+
+
+def place_lines(written: Located, error: InvalidError, resource: str) -> list[str]:
+    """What the server found wrong with a resource, each at its place in the file."""
     lines = []
     for violation in error.violations or (_whole(error),):
-        path = violation.field.partition("schedule.")[2] or violation.field
+        path = violation.field.partition(f"{resource}.")[2] or violation.field
         first, *rest = violation.description.splitlines() or [""]
         lines.append(f"{written.place_of(path)}: {path}: {first}")
         lines.extend(f"    {line}" for line in rest)
@@ -159,20 +196,25 @@ def _whole(error: CallError) -> FieldViolation:
 
 def differences(before: Schedule, after: Schedule) -> list[Difference]:
     """The fields that differ, without what schedd itself writes, by path."""
+    return leaf_differences(before, after)
+
+
+def leaf_differences(before: Message, after: Message) -> list[Difference]:
+    """The fields of two resources that differ, without what schedd itself writes, by path."""
     old, new = dict(_leaves(owned(before))), dict(_leaves(owned(after)))
     paths = [*old, *(path for path in new if path not in old)]
     return [Difference(path, old.get(path, ""), new.get(path, "")) for path in paths if old.get(path) != new.get(path)]
 
 
-def owned(schedule: Schedule) -> Any:
-    """What its owner says about a schedule, as plain data: no output-only field, no etag."""
-    kept = Schedule()
-    kept.CopyFrom(schedule)
+def owned(resource: Message) -> Any:
+    """What its owner says about a resource, as plain data: no output-only field, no etag."""
+    kept = type(resource)()
+    kept.CopyFrom(resource)
     kept.ClearField("etag")
     extension: Any = field_behavior_pb2.field_behavior
-    for item in Schedule.DESCRIPTOR.fields:
+    for item in kept.DESCRIPTOR.fields:
         if field_behavior_pb2.OUTPUT_ONLY in item.GetOptions().Extensions[extension]:
-            kept.ClearField(item.name)  # type: ignore[arg-type] # a name among the descriptor's own
+            kept.ClearField(item.name)
     return as_data(kept)
 
 

@@ -7,8 +7,11 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from schedd.cli.calendars import CALENDAR_SHAPES
 from schedd.cli.document import Entry
+from schedd.cli.failures import UsageFault
 from schedd.cli.fields import Fields, Shape
+from schedd.cli.names import calendar_name
 from schedd.v1.policy_pb2 import Policies
 from schedd.v1.target_pb2 import HttpHeader, StatusRange
 from schedd.v1.when_pb2 import Trigger
@@ -135,7 +138,24 @@ def _umask(fields: Fields, entry: Entry, target: Any, path: str) -> None:
         target.umask = entry.integer()
 
 
+def _calendars(name: str) -> Any:
+    """`exclude_calendars:` and `include_calendars:`, one name or several."""
+
+    def read(fields: Fields, entry: Entry, schedule: Any, path: str) -> None:
+        fields.reading.places.setdefault(name, entry.place)
+        for index, item in enumerate(entry.items()):
+            fields.reading.places.setdefault(f"{name}[{index}]", item.place)
+            try:
+                getattr(schedule, name).append(calendar_name(item.text()))
+            except UsageFault as fault:
+                item.wrong(str(fault))
+
+    return read
+
+
 SCHEDULE_KEYS = {
+    "exclude_calendars": _calendars("exclude_calendars"),
+    "include_calendars": _calendars("include_calendars"),
     "schedule": _triggers,
     "cron": _crons,
     "every": _every,
@@ -148,6 +168,7 @@ SCHEDULE_KEYS = {
 """The keys of a schedule beyond the API's: the common triggers and targets, and all policies, without a level of their own."""
 
 SHAPES = {
+    **CALENDAR_SHAPES,
     "schedd.v1.Trigger": Shape(principal="expression", keys={"every": _interval_every, "at": _read_at}),
     "schedd.v1.CronTrigger": Shape(principal="expression"),
     "schedd.v1.IntervalTrigger": Shape(principal="every"),

@@ -45,6 +45,16 @@ schedule = _group(
     ],
 )
 
+dead_letters = _group(
+    "dead-letters",
+    "Executions that failed for good: look, deliver again, remove.",
+    [
+        Late("list", f"{_ROOM}.deadletters:list_letters", "List dead letters, newest first."),
+        Late("redeliver", f"{_ROOM}.deadletters:redeliver", "Deliver dead letters again."),
+        Late("purge", f"{_ROOM}.deadletters:purge", "Remove dead letters; their executions stay."),
+    ],
+)
+
 execution = _group(
     "execution",
     "Look at executions, follow and cancel them.",
@@ -54,6 +64,21 @@ execution = _group(
         Late("watch", f"{_ROOM}.watch:watch", _WATCH),
         Late("logs", f"{_ROOM}.logs:logs", _LOGS),
         Late("cancel", f"{_ROOM}.executions:cancel", "Cancel unfinished executions."),
+        Late("redeliver", f"{_ROOM}.executions:redeliver", "Deliver finished executions again."),
+        Late("dead-letters", "schedd.cli.tree:dead_letters", "Executions that failed for good."),
+    ],
+)
+
+calendar = _group(
+    "calendar",
+    "Days and hours that schedules leave out, or keep to.",
+    [
+        Late("create", f"{_ROOM}.calendars:create", "Create a calendar."),
+        Late("get", f"{_ROOM}.calendars:get", "Show a calendar, and which schedules use it."),
+        Late("list", f"{_ROOM}.calendars:list_calendars", "List calendars."),
+        Late("update", f"{_ROOM}.calendars:update", "Change a calendar."),
+        Late("delete", f"{_ROOM}.calendars:delete", "Delete calendars that no schedule uses."),
+        Late("import", f"{_ROOM}.calendars:import_file", "Make a calendar of an iCalendar file."),
     ],
 )
 
@@ -116,6 +141,7 @@ schedctl = _group(
         Late("delete", f"{_ROOM}.change:delete", _DELETE, _EVERYDAY),
         Late("schedule", "schedd.cli.tree:schedule", "Schedules: create, change, look.", _SUBJECTS),
         Late("execution", "schedd.cli.tree:execution", "Executions: look, follow, cancel.", _SUBJECTS),
+        Late("calendar", "schedd.cli.tree:calendar", "Calendars: create, change, look, import.", _SUBJECTS),
         Late("cron", "schedd.cli.tree:cron", "Expressions, read without a server.", _SUBJECTS),
         Late("import", "schedd.cli.tree:importing", "Moving in from cron and systemd timers.", _SUBJECTS),
         Late("server", "schedd.cli.tree:server", "The daemon itself: status, health, journal, version.", _SUBJECTS),

@@ -12,7 +12,7 @@ from schedd.cli.names import short_name
 from schedd.cli.output import View
 from schedd.cli.spans import duration_text, glance_text, instant_text, relative_text, rough_text, whole_text
 from schedd.cli.tables import Cell, Column
-from schedd.v1.execution_pb2 import Attempt, Cause, Execution, ExecutionState
+from schedd.v1.execution_pb2 import Attempt, Cause, DeadLetter, Execution, ExecutionState
 from schedd.v1.journal_pb2 import JournalEntry, JournalKind
 from schedd.v1.policy_pb2 import Overlap
 from schedd.v1.reason_pb2 import Outcome, Reason
@@ -176,6 +176,8 @@ def schedule_lines(schedule: Schedule, now: datetime) -> list[str]:
             ("Description", schedule.description),
             ("State", _state_text(schedule, now)),
             ("When", "; ".join(map(trigger_text, schedule.triggers))),
+            ("Except", _calendars_text(schedule.exclude_calendars)),
+            ("Only", _calendars_text(schedule.include_calendars)),
             ("Time zone", schedule.time_zone),
             ("Next", _instant_lines(schedule.next_time, now, zone) if schedule.HasField("next_time") else ""),
             ("Target", target_text(schedule)),
@@ -188,6 +190,10 @@ def schedule_lines(schedule: Schedule, now: datetime) -> list[str]:
             ("Changed", _instant_lines(schedule.update_time, now, zone) if schedule.generation > 1 else ""),
         ]
     )
+
+
+def _calendars_text(names: Iterable[str]) -> str:
+    return ", ".join(name.removeprefix("calendars/") for name in names)
 
 
 def _instant_lines(stamp: Timestamp, now: datetime, zone: tzinfo) -> str:
@@ -226,6 +232,30 @@ def executions_view(now: datetime) -> View[Execution]:
         ],
         row=lambda execution: _execution_row(execution, now),
         empty="no executions",
+    )
+
+
+def dead_letters_view(now: datetime) -> View[DeadLetter]:
+    """Dead letters as a table."""
+    return View(
+        name=lambda letter: letter.execution.name,
+        columns=[
+            Column(title="FAILED"),
+            Column(title="REASON", rank=2),
+            Column(title="TRY", right=True, rank=3),
+            Column(title="REDELIVERED", rank=4),
+            Column(title="SCHEDULE", elastic=True),
+            Column(title="EXECUTION", rank=1),
+        ],
+        row=lambda letter: [
+            Cell(glance_text(instant(letter.create_time), now)),
+            Cell(word(Reason, letter.execution.reason)),
+            Cell(str(letter.execution.attempt)),
+            Cell(glance_text(instant(letter.redeliver_time), now) if letter.HasField("redeliver_time") else NOTHING),
+            Cell(short_name(letter.execution.name)),
+            Cell(execution_id(letter.execution.name)),
+        ],
+        empty="no dead letters",
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
@@ -19,12 +20,29 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from schedd.client.errors import Fault
 from schedd.v1.admin_service_pb2 import GetStatusRequest, GetStatusResponse, ListJournalRequest, ListJournalResponse
 from schedd.v1.admin_service_pb2_grpc import AdminServiceStub
-from schedd.v1.execution_pb2 import Execution, ExecutionView
+from schedd.v1.calendar_pb2 import Calendar
+from schedd.v1.calendar_service_pb2 import (
+    CreateCalendarRequest,
+    DeleteCalendarRequest,
+    GetCalendarRequest,
+    ListCalendarsRequest,
+    ListCalendarsResponse,
+    UpdateCalendarRequest,
+)
+from schedd.v1.calendar_service_pb2_grpc import CalendarServiceStub
+from schedd.v1.execution_pb2 import DeadLetter, Execution, ExecutionView
 from schedd.v1.execution_service_pb2 import (
     CancelExecutionRequest,
     GetExecutionRequest,
+    ListDeadLettersRequest,
+    ListDeadLettersResponse,
     ListExecutionsRequest,
     ListExecutionsResponse,
+    PurgeDeadLettersRequest,
+    PurgeDeadLettersResponse,
+    RedeliverDeadLettersRequest,
+    RedeliverDeadLettersResponse,
+    RedeliverExecutionRequest,
 )
 from schedd.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from schedd.v1.journal_pb2 import JournalEntry, JournalKind
@@ -107,6 +125,15 @@ OPERATE = Method(ScheduleServiceStub, "BatchOperateSchedules", BatchOperateSched
 GET_EXECUTION = Method(ExecutionServiceStub, "GetExecution", Execution)
 LIST_EXECUTIONS = Method(ExecutionServiceStub, "ListExecutions", ListExecutionsResponse)
 CANCEL = Method(ExecutionServiceStub, "CancelExecution", Execution)
+REDELIVER = Method(ExecutionServiceStub, "RedeliverExecution", Execution)
+LIST_LETTERS = Method(ExecutionServiceStub, "ListDeadLetters", ListDeadLettersResponse)
+REDELIVER_LETTERS = Method(ExecutionServiceStub, "RedeliverDeadLetters", RedeliverDeadLettersResponse)
+PURGE_LETTERS = Method(ExecutionServiceStub, "PurgeDeadLetters", PurgeDeadLettersResponse)
+CREATE_CALENDAR = Method(CalendarServiceStub, "CreateCalendar", Calendar)
+GET_CALENDAR = Method(CalendarServiceStub, "GetCalendar", Calendar)
+LIST_CALENDARS = Method(CalendarServiceStub, "ListCalendars", ListCalendarsResponse)
+UPDATE_CALENDAR = Method(CalendarServiceStub, "UpdateCalendar", Calendar)
+DELETE_CALENDAR = Method(CalendarServiceStub, "DeleteCalendar", Empty)
 STATUS = Method(AdminServiceStub, "GetStatus", GetStatusResponse)
 JOURNAL = Method(AdminServiceStub, "ListJournal", ListJournalResponse)
 HEALTH = Method(HealthStub, "Check", HealthCheckResponse)
@@ -320,6 +347,73 @@ def list_executions(
 def cancel_execution(name: str, reason: str = "") -> Call[Execution]:
     """End an execution that has not finished. Not repeated by itself: the second call would find it finished."""
     return Call(CANCEL, CancelExecutionRequest(name=name, reason=reason), repeatable=False)
+
+
+def redeliver_execution(name: str, *, request_id: str = "") -> Call[Execution]:
+    """Take up a finished execution again, with its delivery key and a new series of attempts."""
+    return Call(REDELIVER, RedeliverExecutionRequest(name=name, request_id=request_id or new_request_id()))
+
+
+def list_dead_letters(parent: str = "groups/-/schedules/-", *, filter: str = "", page_size: int = 100) -> Listing[DeadLetter]:
+    """The dead letters of a schedule, or of all, that `filter` lets through (see ListExecutionsRequest), newest first."""
+    request = ListDeadLettersRequest(parent=parent, filter=filter, page_size=page_size)
+    return Listing(LIST_LETTERS, request, lambda answer: answer.dead_letters)
+
+
+def redeliver_dead_letters(
+    names: Iterable[str] = (), *, parent: str = "", filter: str = "", request_id: str = ""
+) -> Call[RedeliverDeadLettersResponse]:
+    """Take up dead letters again, those named or, at most 1000, those that `filter` lets through; each has its own result."""
+    request = RedeliverDeadLettersRequest(parent=parent, names=names, filter=filter, request_id=request_id or new_request_id())
+    return Call(REDELIVER_LETTERS, request)
+
+
+def purge_dead_letters(
+    names: Iterable[str] = (), *, parent: str = "", filter: str = "", validate_only: bool = False
+) -> Call[PurgeDeadLettersResponse]:
+    """Remove dead letters, those named or those that `filter` lets through. Not repeated by itself: the second call would count others."""
+    request = PurgeDeadLettersRequest(parent=parent, names=names, filter=filter, validate_only=validate_only)
+    return Call(PURGE_LETTERS, request, repeatable=validate_only)
+
+
+def create_calendar(calendar: Calendar, *, validate_only: bool = False, request_id: str = "") -> Call[Calendar]:
+    """Create a calendar; `calendar.name` names it."""
+    request = CreateCalendarRequest(calendar=calendar, validate_only=validate_only, request_id=request_id or new_request_id())
+    return Call(CREATE_CALENDAR, request)
+
+
+def get_calendar(name: str) -> Call[Calendar]:
+    """The calendar `calendars/{calendar}`, with some of the schedules that use it."""
+    return Call(GET_CALENDAR, GetCalendarRequest(name=name))
+
+
+def list_calendars(*, filter: str = "", page_size: int = 100) -> Listing[Calendar]:
+    """All calendars that `filter` lets through (see ListCalendarsRequest), by name; pages are fetched as needed."""
+    return Listing(LIST_CALENDARS, ListCalendarsRequest(filter=filter, page_size=page_size), lambda answer: answer.calendars)
+
+
+def update_calendar(
+    calendar: Calendar,
+    *,
+    update_mask: Sequence[str] = (),
+    allow_missing: bool = False,
+    validate_only: bool = False,
+    request_id: str = "",
+) -> Call[Calendar]:
+    """Change the calendar that `calendar.name` names, as `update_schedule` does a schedule; its schedules follow at once."""
+    request = UpdateCalendarRequest(
+        calendar=calendar,
+        allow_missing=allow_missing,
+        validate_only=validate_only,
+        request_id=request_id or new_request_id(),
+    )
+    request.update_mask.paths.extend(update_mask)
+    return Call(UPDATE_CALENDAR, request)
+
+
+def delete_calendar(name: str, *, etag: str = "", allow_missing: bool = False) -> Call[Empty]:
+    """Delete a calendar that no schedule uses. Not repeated by itself: the second call would not find it."""
+    return Call(DELETE_CALENDAR, DeleteCalendarRequest(name=name, etag=etag, allow_missing=allow_missing), repeatable=allow_missing)
 
 
 def get_status() -> Call[GetStatusResponse]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Protocol
 
 from schedd.core.errors import StoredDataError
@@ -11,18 +11,24 @@ from schedd.core.model.backfill import Backfill, BackfillEnd
 from schedd.core.model.batch import (
     Answer,
     ArmBatch,
+    CalendarChange,
+    CalendarUse,
     LastRun,
     NewSchedule,
     RecordBatch,
     RequestMark,
     Retention,
     ScheduleChange,
+    StoredWhen,
     StoreStatus,
     Timers,
 )
+from schedd.core.model.calendar import Calendar, HolidaysEntry
+from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
 from schedd.core.model.execution import Attempt, AttemptResult, DeliveryRequest, Execution
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Filter, Order, Page, PageRequest
+from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleName
 
 CommitListener = Callable[[Sequence[JournalEntry]], None]
@@ -78,11 +84,24 @@ class Target(Protocol):
         CancelledError leaves it.
         """
 
+    def rendered(self, request: DeliveryRequest) -> Rendering | None:
+        """What `deliver` sends for this request, credentials left out; None if it cannot be rendered. Sends nothing."""
+
     def force(self, execution_id: int) -> None:
         """End what was started for this execution without any grace; its call is being cancelled too."""
 
     async def aclose(self) -> None:
         """Release connections and helper processes."""
+
+
+class Holidays(Protocol):
+    """Knows the public holidays of countries."""
+
+    def dates(self, entry: HolidaysEntry, *, first_year: int, last_year: int) -> Sequence[date]:
+        """The holidays of these years, both included.
+
+        Raises: ExpressionError; there is no such country or part of it, or its holidays are not known here.
+        """
 
 
 class Store(Protocol):
@@ -104,15 +123,16 @@ class Store(Protocol):
         """Store new schedules, all or none, and give them back with their rows; the entries (one a draft) get their rows too.
 
         A request seen before gives its schedules as they stand now, and stores nothing. A name whose holder is DELETED is free.
-        Raises: AlreadyExistsError naming the first taken name; ConflictError (REQUEST_ID_REUSED).
+        Raises: AlreadyExistsError naming the first taken name; ConflictError (REQUEST_ID_REUSED); NotFoundError for a calendar.
         """
 
     async def change_schedule(self, change: ScheduleChange) -> Schedule:
         """Replace a schedule by its next generation, and give that back.
 
         A request seen before changes nothing, and gives the schedule of its first answer as it stands now.
-        Raises: NotFoundError; ConflictError (ETAG_MISMATCH) if its generation is not the one before `change.schedule.generation`, or
-        (REQUEST_ID_REUSED); AlreadyExistsError when a deleted schedule is to stand again and another one has its name.
+        Raises: NotFoundError, also for a calendar; ConflictError (ETAG_MISMATCH) if its generation is not the one before
+        `change.schedule.generation`, or (REQUEST_ID_REUSED); AlreadyExistsError when a deleted schedule is to stand again and another
+        one has its name.
         """
 
     async def quarantine(self, row: int, entry: JournalEntry) -> None:
@@ -142,6 +162,44 @@ class Store(Protocol):
 
     async def last_finishes(self, rows: Sequence[int]) -> Mapping[int, int]:
         """When the newest executions of each of these schedules had all finished, of those that have finished any; UTC microseconds."""
+
+    # Calendars
+
+    async def create_calendar(self, calendar: Calendar, entry: JournalEntry, *, request: RequestMark | None = None) -> Calendar:
+        """Store a new calendar. A request seen before stores nothing, and gives its first answer's calendar as it stands now.
+
+        Raises: AlreadyExistsError; ConflictError (REQUEST_ID_REUSED).
+        """
+
+    async def change_calendar(self, change: CalendarChange) -> Calendar:
+        """Replace a calendar by its next generation. A request seen before changes nothing, and gives its calendar as it stands now.
+
+        Raises: NotFoundError; ConflictError (ETAG_MISMATCH if its generation is not `change.seen`; REQUEST_ID_REUSED).
+        """
+
+    async def delete_calendar(self, name: str, entry: JournalEntry, *, seen: int | None) -> None:
+        """Remove a calendar that no schedule uses; `seen` None: of whatever generation.
+
+        Raises: NotFoundError; ConflictError (ETAG_MISMATCH); PreconditionError (CALENDAR_IN_USE) naming some of the users.
+        """
+
+    async def calendar(self, name: str) -> Calendar:
+        """The calendar of that name. Raises: NotFoundError."""
+
+    async def calendars(self) -> Mapping[str, Calendar | StoredDataError]:
+        """All calendars by name; one that cannot be read comes as its error."""
+
+    async def find_calendars(self, where: Filter, page: PageRequest) -> Page[Calendar]:
+        """A page of calendars by name. Fields: name, description, creator, create_time, update_time, labels.KEY."""
+
+    async def calendar_uses(self) -> Sequence[CalendarUse]:
+        """Which schedules use which calendars, deleted schedules left out. A use of a calendar that is not there is one, too."""
+
+    async def calendar_users(self, name: str, *, limit: int) -> Sequence[ScheduleName]:
+        """Some of the schedules that use a calendar, by name."""
+
+    async def run_counts(self) -> Mapping[int, int]:
+        """How often each schedule with a limit (`max_runs`) has run, by uid; those that have not are left out."""
 
     # Requests
 
@@ -207,10 +265,30 @@ class Store(Protocol):
     async def backfilled(self, schedule_uid: int, *, first_us: int, last_us: int) -> frozenset[int]:
         """The nominal times from `first_us` to `last_us`, both included, of which there are executions with the cause BACKFILL."""
 
+    # Dead letters
+
+    async def redeliver(self, redelivery: Redelivery) -> bool:
+        """Let a finished execution wait for an attempt again; False for a request seen before, which changes nothing.
+
+        Raises: NotFoundError; PreconditionError (NOT_FINISHED); ConflictError (REQUEST_ID_REUSED).
+        """
+
+    async def find_dead_letters(self, where: Filter, *, descending: bool, page: PageRequest) -> Page[DeadLetter]:
+        """A page of dead letters by time of creation; the fields are those of `find_executions`."""
+
+    async def dead_letter(self, execution_id: int) -> DeadLetter:
+        """The dead letter of an execution, without its last attempt. Raises: NotFoundError."""
+
+    async def purge_dead_letters(self, purge: Purge) -> int:
+        """Remove dead letters, not their executions; how many were there."""
+
     # Start, journal, upkeep
 
     async def timers(self) -> Timers:
         """Every enabled schedule's timer."""
+
+    async def whens(self, rows: Sequence[int]) -> Mapping[int, StoredWhen | StoredDataError]:
+        """When the schedules in these rows fire; an error stands for a row that cannot be read."""
 
     async def save_timers(self, timers: Timers) -> None:
         """Refresh the stored next nominal times of the rows that are still of that generation; `planned_from_us` is not looked at.

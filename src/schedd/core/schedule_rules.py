@@ -28,7 +28,7 @@ from schedd.core.model.schedule import NAME_PATTERN, Schedule, ScheduleName
 from schedd.core.model.when import When
 from schedd.core.retry import RETRYABLE
 from schedd.core.target_rules import check_target
-from schedd.core.triggers import check_when
+from schedd.core.triggers import NO_CALENDARS, Calendars, check_when
 
 LABELS_MAX = 64
 LABEL_VALUE_MAX_CHARACTERS = 256
@@ -50,22 +50,21 @@ _RESOURCE_NAME = re.compile(f"groups/{NAME_PATTERN}/schedules/{NAME_PATTERN}")
 _LABEL_KEY = re.compile(r"[a-z0-9](?:[a-z0-9._/-]{0,61}[a-z0-9])?")
 
 
-def check_schedule(draft: Schedule, *, now_us: int) -> tuple[FieldViolation, ...]:
-    """All that is wrong with the draft, by fields of the proto's Schedule; empty if nothing is."""
+def check_schedule(draft: Schedule, *, now_us: int, calendars: Calendars = NO_CALENDARS) -> tuple[FieldViolation, ...]:
+    """All that is wrong with the draft, by fields of the proto's Schedule; empty if nothing is. `calendars` are those it may name."""
     return (
         *check_name(draft.name),
-        *_labels(draft.labels),
+        *check_labels(draft.labels),
         *_description(draft.description),
-        *check_when(draft.when, now_us=now_us),
-        *_not_built(draft.when),
+        *check_when(draft.when, now_us=now_us, calendars=calendars),
         *(violation.within("target") for violation in check_target(draft.target, draft.labels)),
         *_policies(draft.policies),
     )
 
 
-def check_change(before: Schedule, after: Schedule, *, now_us: int) -> tuple[FieldViolation, ...]:
+def check_change(before: Schedule, after: Schedule, *, now_us: int, calendars: Calendars = NO_CALENDARS) -> tuple[FieldViolation, ...]:
     """All that is wrong with what a schedule is to become: a rule whose times are past may stay, so that the rest can be changed."""
-    violations = check_schedule(after, now_us=now_us)
+    violations = check_schedule(after, now_us=now_us, calendars=calendars)
     if after.when == before.when:
         return tuple(violation for violation in violations if violation.reason != "NEVER_FIRES")
     return violations
@@ -95,7 +94,8 @@ def check_pause(reason: str, until_us: int | None, *, now_us: int) -> Iterator[F
         yield FieldViolation(field="until_time", reason="OUT_OF_RANGE", description="lies in the past; a pause ends later than it begins")
 
 
-def _labels(labels: Mapping[str, str]) -> Iterator[FieldViolation]:
+def check_labels(labels: Mapping[str, str]) -> Iterator[FieldViolation]:
+    """What is wrong with labels."""
     if len(labels) > LABELS_MAX:
         yield FieldViolation(field="labels", reason="TOO_MANY", description=f"{len(labels)} labels; at most {LABELS_MAX} are allowed")
     for key, value in labels.items():
@@ -121,12 +121,6 @@ def _description(description: str) -> Iterator[FieldViolation]:
             reason="TOO_LONG",
             description=f"{len(description)} characters; at most {DESCRIPTION_MAX_CHARACTERS} are allowed",
         )
-
-
-def _not_built(when: When) -> Iterator[FieldViolation]:
-    for field, names in (("exclude_calendars", when.exclude_calendars), ("include_calendars", when.include_calendars)):
-        if names:
-            yield _unbuilt(field, "named calendars come with a later release")
 
 
 def _policies(policies: Policies) -> Iterator[FieldViolation]:
@@ -238,7 +232,3 @@ def _duration(field: str, value: timedelta, *, least: timedelta = timedelta(0), 
 
 def _out_of_range(field: str, value: object, allowed: str) -> FieldViolation:
     return FieldViolation(field=field, reason="OUT_OF_RANGE", description=f"{value} is not allowed; {allowed} is")
-
-
-def _unbuilt(field: str, description: str) -> FieldViolation:
-    return FieldViolation(field=field, reason="NOT_BUILT_YET", description=description)

@@ -32,7 +32,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.@-]{0,254}\$?|[0-9]{1,10}")
 _SET_BY_SCHEDD = frozenset({"connection", "content-length", "transfer-encoding"})
-_SAMPLE = "0"
+_SAMPLE = "1"
 
 
 def check_target(target: Target, labels: Collection[str] | None = None) -> tuple[FieldViolation, ...]:
@@ -84,13 +84,17 @@ def _url_fault(url: str) -> str:
         return "it holds a space or a control character (write a space as %20)"
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError as error:
         return f"it is not a URL: {error}"
     if parts.scheme not in ("http", "https", "http+unix"):
         return f"its scheme is {parts.scheme!r}, not http, https or http+unix" if parts.scheme else "it has no scheme"
     if not host:
         return "it has no host"
+    if port == 0:
+        return "its port is 0, not 1 to 65535"
+    if "\\" in parts.netloc:
+        return "its host holds a backslash"
     if parts.scheme == "http+unix" and not unquote(parts.netloc).startswith("/"):
         return "its host is not the percent-encoded absolute path of a socket"
     return ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from array import array
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 NEVER = -1
 """The current time of a row that has no entry."""
@@ -34,13 +34,14 @@ class Timeline:
     def __len__(self) -> int:
         return self._live
 
-    def load(self, entries: Iterable[tuple[int, int]]) -> None:
-        """Take in many (row, nominal_us) at once, of rows that have no entry yet: one heapify instead of a push each."""
-        for row, nominal_us in entries:
-            self._grow(row)
-            self._current[row] = nominal_us
-            self._heap.append(nominal_us << _ROW_BITS | row)
-            self._live += 1
+    def load(self, rows: Sequence[int], nominal_us: Sequence[int]) -> None:
+        """Take in many rows with their times at once, of rows that have no entry yet: one heapify instead of a push each."""
+        self._grow(max(rows, default=-1))
+        current = self._current
+        for row, time_us in zip(rows, nominal_us, strict=True):
+            current[row] = time_us
+        self._heap += [time_us << _ROW_BITS | row for row, time_us in zip(rows, nominal_us, strict=True)]
+        self._live += len(rows)
         heapq.heapify(self._heap)
 
     def set(self, row: int, nominal_us: int) -> None:

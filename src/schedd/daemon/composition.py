@@ -38,6 +38,7 @@ from schedd.daemon.listening import clear_socket, read_token
 from schedd.daemon.lock import DataLock
 from schedd.daemon.logging import configure_logging
 from schedd.daemon.notify import Notifier
+from schedd.daemon.publicholidays import PublicHolidays
 from schedd.engine.clock import SystemClock
 from schedd.engine.engine import Engine, EngineSettings
 from schedd.engine.ids import TimeIds
@@ -46,6 +47,8 @@ from schedd.engine.planner import Pace
 from schedd.service.admin import Admin
 from schedd.service.backfills import Backfills
 from schedd.service.batches import Batches
+from schedd.service.calendars import CalendarUseCases
+from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
 from schedd.service.journal import Journal
 from schedd.service.schedules import Schedules
@@ -83,6 +86,7 @@ class Daemon:
                     ids=TimeIds(self._clock, last=(await store.status()).newest_id),
                     targets=targets,
                     settings=_settings(self._config),
+                    holidays=PublicHolidays(),
                 )
                 await engine.recover()
                 _rest_the_collector()
@@ -147,6 +151,8 @@ class Daemon:
             backfills=Backfills(store=store, engine=engine, clock=self._clock, ids=engine.ids),
             batches=Batches(store=store, schedules=schedules, clock=self._clock),
             executions=Executions(store=store, engine=engine),
+            letters=DeadLetters(store=store, engine=engine, clock=self._clock),
+            calendars=CalendarUseCases(store=store, engine=engine, clock=self._clock, ids=engine.ids),
             journal=Journal(store=store, engine=engine),
             admin=Admin(store=store, engine=engine, clock=self._clock, version=version("schedd")),
             clock=self._clock,
@@ -221,7 +227,13 @@ def _settings(config: Config) -> EngineSettings:
 
 def _retention(config: Config) -> Retention:
     kept = config.retention
-    return Retention(history=kept.history, journal=kept.journal, deleted=kept.deleted, per_schedule=kept.per_schedule)
+    return Retention(
+        history=kept.history,
+        journal=kept.journal,
+        deleted=kept.deleted,
+        per_schedule=kept.per_schedule,
+        dead_letters=kept.dead_letters,
+    )
 
 
 def _tcp_listener(tcp: Tcp) -> TcpListener | None:

@@ -173,6 +173,9 @@ class Retention(Struct, frozen=True, kw_only=True):
         90 * _DAY
     )
     deleted: Annotated[timedelta, _between(_MINUTE, 3650 * _DAY), _key("Deleted schedules, which can be restored until then.")] = 90 * _DAY
+    dead_letters: Annotated[
+        timedelta, _between(_MINUTE, 3650 * _DAY), _key("Dead letters, with their executions, counted from their last failure.")
+    ] = 90 * _DAY
     per_schedule: Annotated[int, Meta(ge=1, le=10_000_000), _key("Finished executions kept of one schedule, whatever their age.")] = 10_000
 
 

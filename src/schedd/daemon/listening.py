@@ -131,9 +131,12 @@ def read_token(path: Path) -> str:
 def clear_socket(path: Path) -> None:
     """Make the place of the unix socket free: make its directory, and remove a socket that nobody answers any more.
 
-    Raises: SocketError if somebody answers, or if something else is there.
+    Raises: SocketError if somebody answers, if something else is there, or if its directory cannot be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise SocketError(str(path), f"its directory cannot be made: {exc.strerror}; set listen.socket to another path") from exc
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from types import TracebackType
 
-from schedd.daemon.errors import LockedError
+from schedd.daemon.errors import LockedError, StartError
 
 _PID_LIMIT_BYTES = 20
 
@@ -20,9 +20,12 @@ class DataLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock and write this process's id into it; makes the directory if need be. Raises: LockedError."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        """Take the lock and write this process's id into it; makes the directory if need be. Raises: LockedError, StartError."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            raise StartError(f"cannot make {self.path}: {error.strerror}; give storage.path a directory that can be written") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:

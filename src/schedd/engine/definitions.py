@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from schedd.core.errors import ExpressionError, StoredDataError
 from schedd.core.model.schedule import Schedule
 from schedd.core.ports import Store
 from schedd.core.triggers import Rule, clockless, compile_when
+from schedd.engine.almanac import Almanac
 from schedd.engine.occasions import Occasions
 
 _READ_AT_ONCE = 500
@@ -22,13 +23,20 @@ class Definition:
     schedule: Schedule
     rule: Rule
     previous_success_us: int | None = None
+    ends_count: bool = field(init=False)
+    """Whether the ends of its executions are looked at (`Endings`)."""
+
+    def __post_init__(self) -> None:
+        policies = self.schedule.policies
+        self.ends_count = bool(policies.max_runs or policies.pause_after_failures)
 
 
 class Definitions:
     """A cache of definitions by row; the least recently used ones go when there are more than `capacity`."""
 
-    def __init__(self, store: Store, occasions: Occasions, *, capacity: int = 20_000) -> None:
+    def __init__(self, store: Store, almanac: Almanac, occasions: Occasions, *, capacity: int = 20_000) -> None:
         self._store = store
+        self._almanac = almanac
         self._occasions = occasions
         self._capacity = capacity
         self._kept: OrderedDict[int, Definition] = OrderedDict()
@@ -50,7 +58,7 @@ class Definitions:
 
     def put(self, schedule: Schedule, *, previous_success_us: int | None = None) -> Definition:
         """Take in a schedule as it stands now. Raises: ExpressionError."""
-        rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid)
+        rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=self._almanac.calendars)
         if clockless(schedule.when):
             rule = self._occasions.rule(schedule.row, rule)
         definition = Definition(schedule=schedule, rule=rule, previous_success_us=previous_success_us)

@@ -20,6 +20,7 @@ from schedd.core.model.reason import Outcome, Reason
 from schedd.core.ports import Clock, Target
 from schedd.core.retry import RetryAt, after_attempt
 from schedd.engine.background import Background
+from schedd.engine.endings import Endings
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.recorder import Recorder, result_evidence
@@ -43,6 +44,7 @@ class Dispatcher:
         runs: Runs,
         recorder: Recorder,
         keeper: Keeper,
+        endings: Endings,
         targets: Mapping[type, Target],
         limits: AttemptLimits,
         draw: random.Random,
@@ -51,6 +53,7 @@ class Dispatcher:
         self._runs = runs
         self._recorder = recorder
         self._keeper = keeper
+        self._endings = endings
         self._targets = targets
         self._limits = limits
         self._draw = draw
@@ -230,8 +233,9 @@ class Dispatcher:
         started_us = self._clock.now_us()
         self._recorder.started(run, started_us)
         cancelled = False
+        request = self._request(run)
         try:
-            result = await self._deliver(run)
+            result = await self._deliver(run, request)
         except asyncio.CancelledError:
             cancelled = True
             result = _cut_off(run)
@@ -242,18 +246,16 @@ class Dispatcher:
             self._background.running -= 1
         self._room.set()
         self._recorder.attempted(run, result, started_us=started_us, now_us=now_us)
-        self._conclude(run, result, now_us)
+        self._conclude(run, request, result, now_us)
         if cancelled and not run.cancelled_by:
             raise asyncio.CancelledError
         if self._ready or self._background:
             self._start_ready()
 
-    async def _deliver(self, run: Run) -> AttemptResult:
+    def _request(self, run: Run) -> DeliveryRequest:
         schedule = run.definition.schedule
         facts = run.execution
-        if schedule.policies.delivery is Delivery.AT_MOST_ONCE:
-            await self._recorder.committed()
-        request = DeliveryRequest(
+        return DeliveryRequest(
             target=schedule.target,
             schedule=schedule.name,
             schedule_uid=schedule.uid,
@@ -267,15 +269,20 @@ class Dispatcher:
             previous_success_us=run.definition.previous_success_us,
             labels=schedule.labels,
         )
+
+    async def _deliver(self, run: Run, request: DeliveryRequest) -> AttemptResult:
+        schedule = run.definition.schedule
+        if schedule.policies.delivery is Delivery.AT_MOST_ONCE:
+            await self._recorder.committed()
         try:
             return await self._targets[type(schedule.target)].deliver(request)
         except Exception as error:  # A target returns values; what it raises was not foreseen, and quarantines its schedule.
-            log.exception("delivery_failed", schedule=str(schedule.name), execution=facts.id)
+            log.exception("delivery_failed", schedule=str(schedule.name), execution=run.id)
             text = f"delivery failed: {type(error).__name__}: {error}"
             self._keeper.quarantine(schedule.row, Reason.UNFORESEEN, text)
             return AttemptResult(outcome=Outcome.FAILED, reason=Reason.TARGET_ERROR, message=text)
 
-    def _conclude(self, run: Run, result: AttemptResult, now_us: int) -> None:
+    def _conclude(self, run: Run, request: DeliveryRequest, result: AttemptResult, now_us: int) -> None:
         """Decide what follows from an attempt's result."""
         if result.outcome is Outcome.CANCELLED:
             self._finish(run, Outcome.CANCELLED, result.reason, actor=run.cancelled_by)
@@ -284,14 +291,28 @@ class Dispatcher:
             self.interrupted(run, result, now_us)
             return
         policy = run.definition.schedule.policies.retry
-        following = after_attempt(policy, result, attempt=run.attempt, due_us=run.execution.due_us, now_us=now_us, draw=self._draw.random())
+        facts = run.execution
+        from_us = facts.due_us if facts.redelivered_us is None else facts.redelivered_us
+        attempt = run.attempt - facts.attempts_before
+        following = after_attempt(policy, result, attempt=attempt, due_us=from_us, now_us=now_us, draw=self._draw.random())
         if isinstance(following, RetryAt):
             self._recorder.retrying(run, result, now_us=now_us, at_us=following.at_us)
             self._push(run)
             return
         if following.outcome is Outcome.SUCCEEDED:
-            run.definition.previous_success_us = run.execution.nominal_us
+            self._succeeded(run)
         self._finish(run, following.outcome, following.reason, evidence=result_evidence(result))
+        if following.outcome is Outcome.FAILED:
+            self._recorder.dead_letter(run, self._targets[type(request.target)].rendered(request))
+
+    def _succeeded(self, run: Run) -> None:
+        definition, nominal_us = run.definition, run.execution.nominal_us
+        if run.execution.redelivered_us is None:
+            definition.previous_success_us = nominal_us
+            return
+        # What is redelivered is older than what has succeeded since.
+        definition.previous_success_us = max(nominal_us, definition.previous_success_us or nominal_us)
+        self._recorder.settled(run)
 
     def interrupted(self, run: Run, result: AttemptResult, now_us: int) -> None:
         """The daemon's end cut off the attempt: by the delivery policy it is made again, or its outcome stays unknown."""
@@ -315,6 +336,8 @@ class Dispatcher:
         if buffered is not None and run in buffered:
             buffered.remove(run)
         self._recorder.finished(run, outcome, reason, now_us=now_us, actor=actor, evidence=evidence)
+        if run.definition.ends_count:
+            self._endings.finished(run)
         self._keeper.execution_finished(run.row)
         if buffered is not None:
             self._next_buffered(run.row)

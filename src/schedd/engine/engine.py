@@ -12,15 +12,19 @@ from datetime import timedelta
 from schedd.core.errors import PreconditionError, UnavailableError
 from schedd.core.model.backfill import Backfill
 from schedd.core.model.batch import ArmBatch, RequestMark, Retention
+from schedd.core.model.deadletter import Redelivery
 from schedd.core.model.execution import Cause, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry, JournalKind
-from schedd.core.model.schedule import Schedule
-from schedd.core.ports import Clock, CommitListener, Ids, Store, Target
+from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Target
 from schedd.core.timeline import NEVER, Timeline
+from schedd.engine.almanac import Almanac, NoHolidays
 from schedd.engine.backfiller import Backfiller, started_entry
+from schedd.engine.calendars import CalendarRegistry
 from schedd.engine.clockwatch import ClockWatch
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
+from schedd.engine.endings import Endings
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.hub import Hub
 from schedd.engine.keeper import Keeper
@@ -71,6 +75,7 @@ class Engine:
         ids: Ids,
         targets: Mapping[type, Target],
         settings: EngineSettings,
+        holidays: Holidays | None = None,
         draw: random.Random | None = None,
     ) -> None:
         self._store = store
@@ -81,15 +86,18 @@ class Engine:
         store.listen(self.hub.publish)
         self.runs = Runs()
         self.timeline = Timeline()
-        self.occasions = Occasions(clock, self.runs, self.timeline)
-        self.definitions = Definitions(store, self.occasions, capacity=settings.definitions_kept)
+        self.almanac = Almanac(store, clock, holidays if holidays is not None else NoHolidays())
+        self.occasions = Occasions(clock, self.runs, self.timeline, self.almanac)
+        self.definitions = Definitions(store, self.almanac, self.occasions, capacity=settings.definitions_kept)
         self.recorder = Recorder(store, self.runs, clock, linger=settings.record_linger)
         self.keeper = Keeper(store, clock, self.runs, self.occasions)
+        self.endings = Endings(self.runs, self.recorder, self.keeper, self.timeline)
         self.dispatcher = Dispatcher(
             clock=clock,
             runs=self.runs,
             recorder=self.recorder,
             keeper=self.keeper,
+            endings=self.endings,
             targets=targets,
             limits=settings.limits,
             draw=draw if draw is not None else random.Random(),
@@ -114,6 +122,7 @@ class Engine:
             definitions=self.definitions,
             dispatcher=self.dispatcher,
             keeper=self.keeper,
+            endings=self.endings,
             recorder=self.recorder,
             housekeeper=self.housekeeper,
             occasions=self.occasions,
@@ -124,6 +133,7 @@ class Engine:
             store=store,
             clock=clock,
             timeline=self.timeline,
+            almanac=self.almanac,
             definitions=self.definitions,
             runs=self.runs,
             planner=self.planner,
@@ -132,7 +142,10 @@ class Engine:
             occasions=self.occasions,
             backfiller=self.backfiller,
         )
-        self.keeper.connect(self.registry.change, self.planner.wake)
+        self.calendars = CalendarRegistry(
+            store=store, clock=clock, almanac=self.almanac, registry=self.registry, runs=self.runs, dispatcher=self.dispatcher
+        )
+        self.keeper.connect(self.registry.change, self.planner.wake, self.recorder.committed)
         self._clock_watch = ClockWatch(clock, self.planner, self.recorder)
         self._pace = settings.pace
 
@@ -142,6 +155,7 @@ class Engine:
             store=self._store,
             clock=self._clock,
             timeline=self.timeline,
+            almanac=self.almanac,
             definitions=self.definitions,
             runs=self.runs,
             planner=self.planner,
@@ -152,14 +166,23 @@ class Engine:
             backfiller=self.backfiller,
             pace=self._pace,
         )
+        self.endings.load(await self._store.run_counts())
         await recovery.run_once()
         await self._note(JournalKind.DAEMON_STARTED)
 
     async def run(self) -> None:
         """Run every agent until cancelled. An agent that fails ends them all: the daemon ends, and starts again from what is durable."""
         async with asyncio.TaskGroup() as agents:
-            members = (self.recorder, self.keeper, self.dispatcher, self.planner, self.backfiller, self.housekeeper, self._clock_watch)
-            for agent in members:
+            for agent in (
+                self.recorder,
+                self.keeper,
+                self.dispatcher,
+                self.planner,
+                self.backfiller,
+                self.housekeeper,
+                self._clock_watch,
+                self.calendars,
+            ):
                 agents.create_task(agent.run(), name=type(agent).__name__)
 
     async def drain(self, patience: timedelta) -> None:
@@ -228,6 +251,34 @@ class Engine:
         if stored is backfill:
             self.backfiller.adopt([backfill])
         return stored
+
+    async def redeliver(self, execution: Execution, *, actor: str, request: RequestMark | None = None) -> None:
+        """Take up a finished execution again: its next attempt is due now, and durable when this returns.
+
+        A request seen before changes nothing.
+        Raises: UnavailableError; NotFoundError; PreconditionError (NOT_FINISHED, DELETED, UNREADABLE); ConflictError.
+        """
+        self.must_be_open()
+        await self.recorder.committed()
+        before = await self._store.execution(execution.id)
+        definition = (await self.definitions.load([before.schedule_row])).get(before.schedule_row)
+        if not isinstance(definition, Definition):
+            raise PreconditionError("schedule", str(before.schedule), reason="UNREADABLE", description=f"cannot be run: {definition}")
+        if definition.schedule.state is ScheduleState.DELETED:
+            raise PreconditionError("schedule", str(before.schedule), reason="DELETED", description="is deleted; restore it first")
+        now_us = self._clock.now_us()
+        again = before._replace(
+            state=ExecutionState.WAITING_RETRY,
+            outcome=None,
+            finished_us=None,
+            next_attempt_us=now_us,
+            attempts_before=before.attempt,
+            redelivered_us=now_us,
+        )
+        run = Run(again, definition)
+        entry = run.entry(JournalKind.EXECUTION_REDELIVERED, now_us, actor=actor)
+        if await self._store.redeliver(Redelivery(execution_id=run.id, now_us=now_us, entry=entry, request=request)):
+            self.dispatcher.add(run)
 
     def must_be_open(self) -> None:
         """Raises: UnavailableError (DRAINING) once the daemon is on its way down."""

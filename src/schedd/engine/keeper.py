@@ -12,10 +12,13 @@ from functools import partial
 import structlog
 
 from schedd.core.errors import ConflictError, NotFoundError, StoredDataError, UnavailableError
-from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.lifetime import failures_in_a_row
+from schedd.core.model.execution import Execution, id_text
+from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
 from schedd.core.model.policy import AfterLastRun
-from schedd.core.model.reason import Reason
-from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.model.query import Comparison, Operator, Order, PageRequest
+from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.schedule import Pause, Schedule, ScheduleState
 from schedd.core.ports import Clock, Store
 from schedd.engine.occasions import Occasions
 from schedd.engine.runs import Runs
@@ -45,14 +48,18 @@ class Keeper:
         self._occasions = occasions
         self._change: ChangeSchedule | None = None
         self._wake_planner: Callable[[], None] | None = None
+        self._committed: Callable[[], Awaitable[None]] | None = None
         self._alarm = clock.alarm()
         self._without_occurrences: set[int] = set()
         self._completed: set[int] = set()
+        self._out_of_runs: set[int] = set()
+        self._failed: set[int] = set()
         self._faulty: dict[int, _Quarantine] = {}
         self._pauses: list[tuple[int, int]] = []
 
-    def connect(self, change: ChangeSchedule, wake_planner: Callable[[], None]) -> None:
-        """Set how a change is made, and how the planner learns that the timeline has changed."""
+    def connect(self, change: ChangeSchedule, wake_planner: Callable[[], None], committed: Callable[[], Awaitable[None]]) -> None:
+        """Set how a change is made, how the planner learns that the timeline has changed, and how to wait for what is recorded."""
+        self._committed = committed
         self._change = change
         self._wake_planner = wake_planner
 
@@ -62,6 +69,20 @@ class Keeper:
             return
         self._without_occurrences.add(row)
         self.execution_finished(row)
+
+    def limit_reached(self, row: int) -> None:
+        """The schedule has run as often as it may: if it is completed, then for that."""
+        self._out_of_runs.add(row)
+
+    def ran_out(self, row: int) -> None:
+        """The schedule has just run for the last time; it is completed as soon as nothing of it is unfinished."""
+        self._out_of_runs.add(row)
+        self._without_occurrences.add(row)
+
+    def failed(self, row: int) -> None:
+        """An execution of a schedule that failures pause has failed."""
+        self._failed.add(row)
+        self._alarm.ring()
 
     def execution_finished(self, row: int) -> None:
         """An execution of the schedule has left memory."""
@@ -78,6 +99,7 @@ class Keeper:
         """A change has been committed: what is known of the row is out of date."""
         self._without_occurrences.discard(schedule.row)
         self._completed.discard(schedule.row)
+        self._out_of_runs.discard(schedule.row)
         self._faulty.pop(schedule.row, None)
         if schedule.state is ScheduleState.PAUSED and schedule.pause is not None and schedule.pause.until_us is not None:
             heapq.heappush(self._pauses, (schedule.pause.until_us, schedule.row))
@@ -103,6 +125,8 @@ class Keeper:
         faulty, self._faulty = self._faulty, {}
         for row, fault in faulty.items():
             await self._patiently(partial(self._disable, row, fault, now_us))
+        if self._failed:
+            await self._pause_failing(now_us)
         while self._completed:
             rows = [self._completed.pop() for _ in range(min(_AT_ONCE, len(self._completed)))]
             async with asyncio.TaskGroup() as group:
@@ -134,12 +158,39 @@ class Keeper:
         row = schedule.row
         if schedule.state is not ScheduleState.ENABLED or not self._runs.is_idle(row) or row not in self._without_occurrences:
             return
+        reason = Reason.MAX_RUNS if row in self._out_of_runs else Reason.ENDED
         if schedule.policies.after_last_run is AfterLastRun.DELETE:
             changed = replace(schedule, state=ScheduleState.DELETED, deleted_us=now_us)
-            await self._make(schedule, changed, JournalKind.SCHEDULE_DELETED, Reason.ENDED, now_us)
+            await self._make(schedule, changed, JournalKind.SCHEDULE_DELETED, reason, now_us)
         else:
             changed = replace(schedule, state=ScheduleState.COMPLETED)
-            await self._make(schedule, changed, JournalKind.SCHEDULE_COMPLETED, Reason.ENDED, now_us)
+            await self._make(schedule, changed, JournalKind.SCHEDULE_COMPLETED, reason, now_us)
+
+    async def _pause_failing(self, now_us: int) -> None:
+        assert self._committed is not None, "connect() comes first"
+        failed, self._failed = self._failed, set()
+        await self._committed()
+        for schedule in (await self._read(list(failed))).values():
+            await self._patiently(partial(self._pause_if_failing, schedule, now_us))
+
+    async def _pause_if_failing(self, schedule: Schedule, now_us: int) -> None:
+        limit = schedule.policies.pause_after_failures
+        if schedule.state is not ScheduleState.ENABLED or not limit:
+            return
+        uid = Comparison(field="schedule_uid", operator=Operator.EQUAL, value=schedule.uid)
+        ran = [Comparison(field="outcome", operator=Operator.EQUAL, value=outcome) for outcome in (Outcome.FAILED, Outcome.SUCCEEDED)]
+        newest: list[Execution] = []
+        for outcome in ran:
+            page = await self._store.find_executions((uid, outcome), Order(field="execution", descending=True), PageRequest(size=limit))
+            newest += page.items
+        newest.sort(key=lambda execution: execution.id, reverse=True)
+        failed = failures_in_a_row(newest, generation=schedule.generation)[:limit]
+        if len(failed) < limit:
+            return
+        text = f"{limit} executions failed in a row"
+        paused = replace(schedule, state=ScheduleState.PAUSED, pause=Pause(actor=DAEMON, since_us=now_us, reason=text))
+        facts = f"{text}: {', '.join(id_text(execution.id) for execution in failed[:8])}"
+        await self._make(schedule, paused, JournalKind.SCHEDULE_PAUSED, Reason.CONSECUTIVE_FAILURES, now_us, detail=facts)
 
     async def _end_pause(self, schedule: Schedule, now_us: int) -> None:
         pause = schedule.pause

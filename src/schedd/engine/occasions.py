@@ -16,6 +16,7 @@ from schedd.core.ports import Clock
 from schedd.core.timeline import NEVER, Timeline
 from schedd.core.triggers import Rule, clockless, compile_when, within_limits
 from schedd.core.triggers.rule import Instants, Union
+from schedd.engine.almanac import Almanac
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -82,10 +83,11 @@ class Occasions:
     `decided_through_us` is the mark that is durable or being made so: what comes to be known later than that lies after it.
     """
 
-    def __init__(self, clock: Clock, runs: Unfinished, timeline: Timeline) -> None:
+    def __init__(self, clock: Clock, runs: Unfinished, timeline: Timeline, almanac: Almanac) -> None:
         self._clock = clock
         self._runs = runs
         self._timeline = timeline
+        self._almanac = almanac
         self._known: dict[int, _Standing] = {}
         self._started_us = 0
         self.decided_through_us = 0
@@ -192,12 +194,18 @@ class Occasions:
     def _first_from(self, standing: _Standing, from_us: int) -> int | None:
         """The first occurrence that is not before `from_us`, by the clock or not."""
         schedule = standing.schedule
-        clock_rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid)
+        clock_rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=self._almanac.calendars)
         return self.rule(schedule.row, clock_rule).next_after(from_us - 1)
 
     def _start_of(self, schedule: Schedule) -> int | None:
         """The daemon's start, if the schedule's exclusions and bounds leave it in."""
-        rule = within_limits(schedule.when, Instants((self._started_us,)), created_us=schedule.created_us, seed=schedule.uid)
+        rule = within_limits(
+            schedule.when,
+            Instants((self._started_us,)),
+            created_us=schedule.created_us,
+            seed=schedule.uid,
+            calendars=self._almanac.calendars,
+        )
         return rule.next_after(self._started_us - 1)
 
     def _counted_from_us(self, schedule: Schedule, before: _Standing | None, completed_us: int | None) -> int:
@@ -214,7 +222,9 @@ class Occasions:
         assert standing.delay_us is not None, "asked only of schedules with a delay"
         schedule = standing.schedule
         first_us = max(from_us + standing.delay_us, self.decided_through_us + 1, schedule.planned_from_us + 1)
-        ripe = within_limits(schedule.when, _Ripe(first_us), created_us=schedule.created_us, seed=schedule.uid)
+        ripe = within_limits(
+            schedule.when, _Ripe(first_us), created_us=schedule.created_us, seed=schedule.uid, calendars=self._almanac.calendars
+        )
         standing.armed_us = None
         standing.after_us = ripe.next_after(first_us - 1)
         standing.is_over = standing.after_us is None

@@ -10,7 +10,7 @@ as much as the background has room for. The mark waits for it meanwhile, and sch
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import structlog
@@ -23,13 +23,14 @@ from schedd.core.model.execution import Cause, Execution
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
-from schedd.core.planning import Backlog, LeftOut, plan
+from schedd.core.planning import Backlog, LeftOut, Plan, left_out, plan
 from schedd.core.ports import Clock, Ids, Store
 from schedd.core.timeline import NEVER, Timeline
 from schedd.core.triggers import due_us
 from schedd.engine.backfiller import Backfiller
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
+from schedd.engine.endings import Endings
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
@@ -86,6 +87,7 @@ class Planner:
         definitions: Definitions,
         dispatcher: Dispatcher,
         keeper: Keeper,
+        endings: Endings,
         recorder: Recorder,
         housekeeper: Housekeeper,
         occasions: Occasions,
@@ -99,6 +101,7 @@ class Planner:
         self._definitions = definitions
         self._dispatcher = dispatcher
         self._keeper = keeper
+        self._endings = endings
         self._recorder = recorder
         self._housekeeper = housekeeper
         self._occasions = occasions
@@ -241,6 +244,8 @@ class Planner:
         )
         if planned.backlog is not None:
             decided.backlogs.append(_backlog(schedule, planned.backlog, self._ids.new_id(), now_us))
+        if schedule.policies.max_runs:
+            planned = self._limited(definition, planned)
         decided.runs += [Run(armed_execution(definition, self._ids.new_id(), fire_us, now_us), definition) for fire_us in planned.fires]
         decided.entries += [missed_entry(schedule, range_, now_us) for range_ in planned.left_out]
         next_us = self._occasions.decided(schedule.row, planned.fires, planned.next_us)
@@ -248,6 +253,22 @@ class Planner:
             decided.ended.append(definition)
         else:
             decided.following.append((schedule, next_us))
+
+    def _limited(self, definition: Definition, planned: Plan) -> Plan:
+        """The plan within what the schedule's limit of runs leaves.
+
+        Those beyond are left out while earlier ones are unfinished: one of them may still turn out not to run.
+        """
+        left = self._endings.left(definition.schedule)
+        if len(planned.fires) <= left:
+            return planned
+        fires, beyond = planned.fires[:left], planned.fires[left:]
+        over = left_out(definition.rule, beyond[0], beyond[-1] + 1, Reason.MAX_RUNS)
+        next_us = planned.next_us
+        if self._endings.ran(definition.schedule.uid) >= definition.schedule.policies.max_runs:
+            self._keeper.limit_reached(definition.schedule.row)
+            over, next_us = (), None
+        return replace(planned, fires=fires, left_out=planned.left_out + over, next_us=next_us)
 
     def _mark(self, through_us: int, following: Iterable[int]) -> int:
         """Everything up to here is decided: not what the timeline still holds, nor what this round has left for the next."""

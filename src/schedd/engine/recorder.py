@@ -8,10 +8,11 @@ from datetime import timedelta
 import structlog
 
 from schedd.core.errors import UnavailableError
-from schedd.core.model.batch import ExecutionChange, RecordBatch
+from schedd.core.model.batch import ExecutionChange, NewDeadLetter, RecordBatch
 from schedd.core.model.execution import Attempt, AttemptResult, Execution, ExecutionState
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.rendering import Rendering
 from schedd.core.ports import Clock, Store
 from schedd.engine.lateness import Lateness
 from schedd.engine.runs import Run, Runs
@@ -37,7 +38,10 @@ class Recorder:
         self._entries: list[JournalEntry] = []
         self._disarmed: list[int] = []
         self._backfilled: list[tuple[int, Outcome]] = []
+        self._dead_letters: list[NewDeadLetter] = []
+        self._settled: list[int] = []
         self._ended: list[Run] = []
+        self._ran: list[int] = []
         self._something = asyncio.Event()
         self._gathered: asyncio.Future[None] | None = None
 
@@ -88,6 +92,16 @@ class Recorder:
         if run.finished is not None:
             self._ended.append(run)
 
+    def dead_letter(self, run: Run, request: Rendering | None) -> None:
+        """Keep what the last attempt of a run that has just failed for good has sent."""
+        assert run.finished_us is not None, "finished() comes first"
+        self._dead_letters.append(NewDeadLetter(run.id, run.finished_us, request))
+        self.note(run.entry(JournalKind.EXECUTION_DEAD_LETTERED, run.finished_us))
+
+    def settled(self, run: Run) -> None:
+        """A redelivered execution has succeeded: it is no dead letter any more."""
+        self._settled.append(run.id)
+
     def disarmed(self, run: Run, reason: Reason, now_us: int) -> None:
         """The execution is taken back before it was due."""
         run.state = ExecutionState.FINISHED
@@ -128,6 +142,11 @@ class Recorder:
             )
         )
 
+    def ran(self, uid: int) -> None:
+        """A schedule whose runs are counted has run once more."""
+        self._ran.append(uid)
+        self._something.set()
+
     def note(self, *entries: JournalEntry) -> None:
         """Journal something else with the next batch."""
         self._entries.extend(entries)
@@ -166,10 +185,14 @@ class Recorder:
             entries=tuple(self._entries),
             disarmed=tuple(self._disarmed),
             backfilled=tuple(self._backfilled),
+            dead_letters=tuple(self._dead_letters),
+            settled=tuple(self._settled),
+            ran=tuple(self._ran),
         )
-        self._backfilled = []
+        self._dead_letters, self._settled = [], []
         ended, gathered = self._ended, self._gathered
         self._changed, self._abandoned, self._attempts, self._entries, self._disarmed, self._ended = {}, [], [], [], [], []
+        self._ran, self._backfilled = [], []
         self._gathered = None
         self._something.clear()
         return batch, ended, gathered

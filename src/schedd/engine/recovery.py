@@ -5,12 +5,13 @@ After a crash at any moment nothing that was armed is lost, and nothing that was
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 
 import structlog
 
-from schedd.core.errors import StoredDataError
-from schedd.core.model.batch import NEVER_US
+from schedd.core.errors import ExpressionError, StoredDataError
+from schedd.core.model.batch import NEVER_US, StoredWhen
 from schedd.core.model.execution import AttemptResult, Cause, ExecutionState
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
@@ -18,7 +19,8 @@ from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.planning import misfire_reason
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import Timeline
-from schedd.core.triggers import clockless
+from schedd.core.triggers import clockless, compile_when
+from schedd.engine.almanac import Almanac
 from schedd.engine.backfiller import Backfiller
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
@@ -43,6 +45,7 @@ class Recovery:
         store: Store,
         clock: Clock,
         timeline: Timeline,
+        almanac: Almanac,
         definitions: Definitions,
         runs: Runs,
         planner: Planner,
@@ -56,6 +59,7 @@ class Recovery:
         self._store = store
         self._clock = clock
         self._timeline = timeline
+        self._almanac = almanac
         self._definitions = definitions
         self._runs = runs
         self._planner = planner
@@ -71,6 +75,7 @@ class Recovery:
         """Fill the timeline and take up every unfinished execution; what that records is durable before anything is dispatched."""
         mark_us = await self._store.planned_through_us()
         self._planner.planned_through_us = mark_us
+        await self._almanac.load()
         self._occasions.start(mark_us)
         self._backfiller.adopt(await self._store.running_backfills())
         await self._take_up_unfinished()
@@ -125,33 +130,48 @@ class Recovery:
 
     async def _fill_timeline(self, mark_us: int) -> None:
         timers = await self._store.timers()
-        known: list[tuple[int, int]] = []
-        stale: list[tuple[int, int]] = []
         recent_us = mark_us - self._horizon_us
+        stale: list[tuple[int, int]] = []
+        rows, times_us = array("q"), array("q")
         for row, next_us, planned_from_us in zip(timers.rows, timers.next_us, timers.planned_from_us, strict=True):
             # The mark holds for all, but a schedule that changed when the mark was already ahead of it has its own.
             from_us = planned_from_us if planned_from_us > recent_us else mark_us
-            if next_us > from_us and next_us != NEVER_US:
-                known.append((row, next_us))
+            # What a schedule's calendars come to may have changed meanwhile: public holidays do, with a newer edition of them.
+            if next_us > from_us and next_us != NEVER_US and not self._almanac.uses_any(row):
+                rows.append(row)
+                times_us.append(next_us)
             else:
                 stale.append((row, from_us))
-        self._timeline.load(known)
+        self._timeline.load(rows, times_us)
         for start in range(0, len(stale), _READ_AT_ONCE):
             await self._recompute(stale[start : start + _READ_AT_ONCE])
 
     async def _recompute(self, stale: Sequence[tuple[int, int]]) -> None:
-        definitions = await self._definitions.load(row for row, _ in stale)
+        """Place schedules whose stored times are out of date: from their rules alone where that is enough, since few are used soon."""
+        whens = await self._store.whens([row for row, _ in stale])
+        wanting = [row for row, stored in whens.items() if isinstance(stored, StoredWhen) and self._wants_definition(row, stored)]
+        definitions = await self._definitions.load(wanting)
         await self._enter_occasions([definition for definition in definitions.values() if isinstance(definition, Definition)])
         for row, from_us in stale:
-            definition = definitions.get(row)
-            if isinstance(definition, StoredDataError):
-                self._keeper.quarantine(row, Reason.STORED_DATA, str(definition))
-            elif definition is not None:
-                next_us = definition.rule.next_after(from_us)
-                if next_us is None:
-                    self._keeper.no_more_occurrences(row)
-                else:
-                    self._timeline.set(row, next_us)
+            found = definitions.get(row) or whens.get(row)
+            if found is None:
+                continue
+            try:
+                next_us = _next_us(found, from_us)
+            except (StoredDataError, ExpressionError) as error:
+                self._keeper.quarantine(row, Reason.STORED_DATA, str(error))
+                continue
+            if next_us is None:
+                self._keeper.no_more_occurrences(row)
+            else:
+                self._timeline.set(row, next_us)
+
+    def _wants_definition(self, row: int, stored: StoredWhen) -> bool:
+        """Whether the rule is more than what it is compiled from: calendars, or occasions that no clock yields."""
+        try:
+            return self._almanac.uses_any(row) or bool(clockless(stored.when))
+        except ExpressionError:
+            return False  # Compiling it says what is wrong.
 
     async def _enter_occasions(self, definitions: Sequence[Definition]) -> None:
         """What is no clock's: every schedule that has some is among those recomputed, for none of its times is stored."""
@@ -174,3 +194,14 @@ class Recovery:
             after = page.after
             if not after:
                 return
+
+
+def _next_us(found: Definition | StoredWhen | StoredDataError, from_us: int) -> int | None:
+    """The schedule's first occurrence after `from_us`. Raises: StoredDataError; ExpressionError."""
+    match found:
+        case StoredDataError():
+            raise found
+        case Definition():
+            return found.rule.next_after(from_us)
+        case StoredWhen():
+            return compile_when(found.when, created_us=found.created_us, seed=found.uid).next_after(from_us)

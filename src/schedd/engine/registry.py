@@ -12,7 +12,8 @@ from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import NEVER, Timeline
-from schedd.core.triggers import clockless, compile_when
+from schedd.core.triggers import Calendars, clockless, compile_when
+from schedd.engine.almanac import Almanac
 from schedd.engine.backfiller import Backfiller
 from schedd.engine.definitions import Definitions
 from schedd.engine.dispatcher import Dispatcher
@@ -31,6 +32,7 @@ class Registry:
         store: Store,
         clock: Clock,
         timeline: Timeline,
+        almanac: Almanac,
         definitions: Definitions,
         runs: Runs,
         planner: Planner,
@@ -42,6 +44,7 @@ class Registry:
         self._store = store
         self._clock = clock
         self._timeline = timeline
+        self._almanac = almanac
         self._definitions = definitions
         self._runs = runs
         self._planner = planner
@@ -54,7 +57,7 @@ class Registry:
         self, drafts: Sequence[Schedule], entries: Sequence[JournalEntry], *, request: RequestMark | None = None
     ) -> tuple[Schedule, ...]:
         """Store valid new schedules, all or none, and start them. Raises: as `Store.create_schedules`; ExpressionError."""
-        firsts = [first_nominal_us(draft) for draft in drafts]
+        firsts = [first_nominal_us(draft, self._almanac.calendars) for draft in drafts]
         new = [NewSchedule(schedule=draft, next_us=_stored_us(draft, first)) for draft, first in zip(drafts, firsts, strict=True)]
         stored = await self._store.create_schedules(new, entries, request=request)
         for draft, schedule, next_us in zip(drafts, stored, firsts, strict=True):
@@ -72,14 +75,14 @@ class Registry:
         A request seen before changes nothing, and gives its schedule as it stands now. Raises: as `Store.change_schedule`.
         """
         now_us = self._clock.now_us()
-        armed = self._armed(before.row)
+        armed = self.armed(before.row)
         following = replace(
             after,
             generation=before.generation + 1,
             updated_us=now_us,
             planned_from_us=now_us if skip_backlog else self._planned_from_us(before, after, armed, now_us),
         )
-        next_us = first_nominal_us(following)
+        next_us = first_nominal_us(following, self._almanac.calendars)
         takebacks = [run.entry(JournalKind.EXECUTION_DISARMED, now_us)._replace(reason=Reason.SCHEDULE_CHANGED) for run in armed]
         change = ScheduleChange(
             schedule=following,
@@ -107,7 +110,19 @@ class Registry:
                     self._dispatcher.add(run)
         return stored
 
-    def _armed(self, row: int) -> list[Run]:
+    def replan(self, schedule: Schedule) -> None:
+        """A calendar of an enabled schedule has changed: what is not decided yet, and all that is to come, goes by the new one."""
+        now_us = self._clock.now_us()
+        rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=self._almanac.calendars)
+        self._enter(schedule, rule.next_after(self.decided_through_us(schedule.row, now_us)))
+        self._planner.wake()
+
+    def decided_through_us(self, row: int, now_us: int) -> int:
+        """Up to where the occurrences of an enabled schedule are decided, at most to `now_us`."""
+        first_us = self._planner.undecided_us(row)
+        return now_us if first_us == NEVER else min(now_us, first_us - 1)
+
+    def armed(self, row: int) -> list[Run]:
         """What is armed by the rule ahead of its time, and so depends on the definition."""
         runs = self._runs.of_schedule(row)
         return [run for run in runs if run.state is ExecutionState.ARMED and run.execution.cause is Cause.SCHEDULE and not run.background]
@@ -125,6 +140,13 @@ class Registry:
         return min([now_us, *(nominal_us - 1 for nominal_us in undecided)])
 
     def _take_effect(self, schedule: Schedule, next_us: int | None) -> None:
+        self._almanac.schedule_changed(schedule)
+        if self._almanac.uses_any(schedule.row):
+            # One of its calendars may have changed while the commit was under way.
+            next_us = first_nominal_us(schedule, self._almanac.calendars)
+        self._enter(schedule, next_us)
+
+    def _enter(self, schedule: Schedule, next_us: int | None) -> None:
         row = schedule.row
         self._planner.schedule_changed(row)
         self._keeper.schedule_changed(schedule)
@@ -153,9 +175,9 @@ def _stored_us(schedule: Schedule, next_us: int | None) -> int | None:
     return None if clockless(schedule.when) else next_us
 
 
-def first_nominal_us(schedule: Schedule) -> int | None:
+def first_nominal_us(schedule: Schedule, calendars: Calendars) -> int | None:
     """The first occurrence by the clock that is this definition's business; None if there is none, or if the schedule is not enabled."""
     if schedule.state is not ScheduleState.ENABLED:
         return None
-    rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid)
+    rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=calendars)
     return rule.next_after(schedule.planned_from_us)

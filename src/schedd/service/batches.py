@@ -72,7 +72,7 @@ class Batches:
         Repeated with its mark, it gives the first results of those that succeeded, and tries the others again. Raises: InvalidError.
         """
         self._check(what)
-        return tuple([await self._result(name, what, _marked(asking, index)) for index, name in enumerate(names)])
+        return tuple([await self._result(name, what, marked(asking, index)) for index, name in enumerate(names)])
 
     def _check(self, what: BatchOperation) -> None:
         """Refuse at once what would be refused for each."""
@@ -100,7 +100,7 @@ class Batches:
         return OperationResult(name=name, schedule=changed)
 
 
-def _marked(asking: Asking, index: int) -> Asking:
+def marked(asking: Asking, index: int) -> Asking:
     """As a whole batch is asked for, so is one of its schedules, with a mark of its own."""
     if asking.request is None:
         return asking

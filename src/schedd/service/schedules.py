@@ -25,7 +25,7 @@ from schedd.core.model.when import When
 from schedd.core.planning import left_out
 from schedd.core.ports import Clock, Ids, Store
 from schedd.core.schedule_rules import check_change, check_pause, check_schedule
-from schedd.core.triggers import Instant, check_when, compile_when, preview
+from schedd.core.triggers import Calendars, Instant, check_when, compile_when, preview
 from schedd.engine.engine import Engine
 from schedd.engine.planner import missed_entry
 from schedd.service.asking import Asking
@@ -49,12 +49,13 @@ class Backlog(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleView:
-    """A schedule with what is known beside its definition: its next nominal time, its unfinished executions, its last run."""
+    """A schedule with what is known beside it: its next nominal time, its unfinished executions, its last run, its counted runs."""
 
     schedule: Schedule
     next_us: int | None
     unfinished: int
     last: LastRun | None
+    run_count: int = 0
 
 
 class Schedules:
@@ -68,6 +69,11 @@ class Schedules:
         self._engine = engine
         self._clock = clock
         self._ids = ids
+
+    @property
+    def calendars(self) -> Calendars:
+        """The calendars that schedules may name, as they stand."""
+        return self._engine.almanac.calendars
 
     async def create(self, draft: Schedule, asking: Asking) -> Schedule:
         """Create one schedule. Violations name `schedule.…`.
@@ -103,7 +109,7 @@ class Schedules:
             return first
         before = _live(before, name, asking)
         after = edit(before)
-        if violations := check_change(before, after, now_us=self._clock.now_us()):
+        if violations := check_change(before, after, now_us=self._clock.now_us(), calendars=self.calendars):
             raise InvalidError(tuple(violation.within("schedule") for violation in violations))
         if after == before:
             return await self._unchanged(before, asking)
@@ -204,24 +210,29 @@ class Schedules:
         schedule = _live(before, name, asking)
         return await self._engine.trigger(schedule, actor=asking.actor, request=asking.request)
 
-    async def preview(self, when: When, *, stored: ScheduleName | None = None, after_us: int | None, count: int) -> tuple[Instant, ...]:
+    async def preview(
+        self, when: When, *, stored: ScheduleName | None = None, after_us: int | None, count: int, show_excluded: bool = False
+    ) -> tuple[Instant, ...]:
         """The next fire times of a rule that is not stored: of a new schedule, or of the schedule `stored` if there is one of that name.
 
         The stored one's creation time and uid then count, so that an interval's phase, H and spread are as an update would have them.
 
+        With `show_excluded` come those that an exclusion or a calendar leaves out, marked.
         Violations name `schedule.…`. Raises: InvalidError.
         """
         now_us = self._clock.now_us()
-        if violations := check_when(when, now_us=now_us):
+        if violations := check_when(when, now_us=now_us, calendars=self.calendars):
             raise InvalidError(tuple(violation.within("schedule") for violation in violations))
         created_us, seed = await self._origin(stored, now_us)
-        return self._preview(when, created_us, seed, now_us if after_us is None else after_us, count)
+        return self._preview(when, created_us, seed, now_us if after_us is None else after_us, count, show_excluded)
 
-    async def preview_stored(self, name: ScheduleName, *, after_us: int | None, count: int) -> tuple[Instant, ...]:
-        """The next fire times of a stored schedule's rule. Raises: NotFoundError; InvalidError."""
+    async def preview_stored(
+        self, name: ScheduleName, *, after_us: int | None, count: int, show_excluded: bool = False
+    ) -> tuple[Instant, ...]:
+        """The next fire times of a stored schedule's rule, as `preview`. Raises: NotFoundError; InvalidError."""
         schedule = await self._store.schedule(name)
         from_us = self._clock.now_us() if after_us is None else after_us
-        return self._preview(schedule.when, schedule.created_us, schedule.uid, from_us, count)
+        return self._preview(schedule.when, schedule.created_us, schedule.uid, from_us, count, show_excluded)
 
     async def _create(self, drafts: Sequence[Schedule], parents: Sequence[str], asking: Asking) -> tuple[Schedule, ...]:
         self._engine.must_be_open()
@@ -229,7 +240,7 @@ class Schedules:
         violations = tuple(
             violation.within(parent)
             for draft, parent in zip(drafts, parents, strict=True)
-            for violation in check_schedule(draft, now_us=now_us)
+            for violation in check_schedule(draft, now_us=now_us, calendars=self.calendars)
         )
         if violations:
             # What was right at the first call may be wrong at its repetition: a time that has passed meanwhile, say.
@@ -300,7 +311,7 @@ class Schedules:
             return ScheduleState.PAUSED
         if deleted.state_reason:
             return ScheduleState.DISABLED
-        rule = compile_when(deleted.when, created_us=deleted.created_us, seed=deleted.uid)
+        rule = compile_when(deleted.when, created_us=deleted.created_us, seed=deleted.uid, calendars=self.calendars)
         return ScheduleState.COMPLETED if rule.next_after(self._clock.now_us()) is None else ScheduleState.ENABLED
 
     async def _views(self, schedules: Sequence[Schedule]) -> tuple[ScheduleView, ...]:
@@ -314,6 +325,7 @@ class Schedules:
                 next_us=self._engine.next_nominal_us(schedule.row) if schedule.state is ScheduleState.ENABLED else None,
                 unfinished=len(self._engine.runs.of_schedule(schedule.row)),
                 last=last.get(schedule.row),
+                run_count=self._engine.endings.ran(schedule.uid),
             )
             for schedule in schedules
         )
@@ -323,15 +335,23 @@ class Schedules:
         schedule = None if stored is None else await self._stored(stored)
         return (now_us, 0) if schedule is None else (schedule.created_us, schedule.uid)
 
-    def _preview(self, when: When, created_us: int, seed: int, after_us: int, count: int) -> tuple[Instant, ...]:
+    def _preview(self, when: When, created_us: int, seed: int, after_us: int, count: int, show_excluded: bool) -> tuple[Instant, ...]:
         if not 1 <= count <= PREVIEW_MAX:
             raise InvalidError((_violation("count", f"{count} is not allowed; 1 to {PREVIEW_MAX} is"),))
-        return preview(when, created_us=created_us, seed=seed, after_us=after_us, count=count)
+        return preview(
+            when,
+            created_us=created_us,
+            seed=seed,
+            after_us=after_us,
+            count=count,
+            calendars=self.calendars,
+            show_excluded=show_excluded,
+        )
 
     def _held_back(self, paused: Schedule) -> list[JournalEntry]:
         """The journal's row for the occurrences that a pause held back until now."""
         now_us = self._clock.now_us()
-        rule = compile_when(paused.when, created_us=paused.created_us, seed=paused.uid)
+        rule = compile_when(paused.when, created_us=paused.created_us, seed=paused.uid, calendars=self.calendars)
         first_us = rule.next_after(paused.planned_from_us)
         if first_us is None:
             return []

@@ -10,7 +10,7 @@ from schedd.core.errors import AlreadyExistsError, ConflictError, NotFoundError,
 from schedd.core.model.batch import Answer, ScheduleChange
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
-from schedd.store import codec, rows, timers
+from schedd.store import calendars, codec, rows, timers
 from schedd.store.creation import INSERT_LABELS, taken_names
 from schedd.store.executions import delete_executions
 from schedd.store.requests import Requests
@@ -64,6 +64,7 @@ class _Pending:
     old_labels: dict[int, Mapping[str, str]] = field(default_factory=dict)
     new_labels: dict[int, Mapping[str, str]] = field(default_factory=dict)
     disarmed: list[int] = field(default_factory=list)
+    changed: dict[int, Schedule] = field(default_factory=dict)
 
 
 def _change(transaction: Transaction, changes: Sequence[ScheduleChange]) -> Sequence[Answer | ScheddError | None]:
@@ -100,13 +101,13 @@ def _standing(transaction: Transaction, changes: Sequence[ScheduleChange]) -> di
 def _settle(transaction: Transaction, pending: _Pending, change: ScheduleChange) -> Answer | ScheddError | None:
     if (first := pending.requests.answer(change.request)) is not None:
         return first
-    if (refusal := _refusal(pending, change)) is not None:
+    if (refusal := _refusal(transaction, pending, change)) is not None:
         return refusal
     _apply(transaction, pending, change)
     return None
 
 
-def _refusal(pending: _Pending, change: ScheduleChange) -> ScheddError | None:
+def _refusal(transaction: Transaction, pending: _Pending, change: ScheduleChange) -> ScheddError | None:
     schedule = change.schedule
     standing = pending.standing.get(schedule.row)
     if standing is None or standing.uid != schedule.uid:
@@ -115,6 +116,8 @@ def _refusal(pending: _Pending, change: ScheduleChange) -> ScheddError | None:
         return ConflictError("schedule", str(schedule.name), reason="ETAG_MISMATCH", description="changed meanwhile; read it again")
     if standing.deleted and schedule.state is not ScheduleState.DELETED and standing.name in pending.names:
         return AlreadyExistsError("schedule", str(schedule.name), "another schedule has taken the name")
+    if schedule.state is not ScheduleState.DELETED:
+        return calendars.missing(transaction, [schedule])
     return None
 
 
@@ -122,6 +125,7 @@ def _apply(transaction: Transaction, pending: _Pending, change: ScheduleChange) 
     schedule = change.schedule
     standing = pending.standing[schedule.row]
     deleted = schedule.state is ScheduleState.DELETED
+    pending.changed[schedule.row] = schedule
     pending.schedules[schedule.row] = (schedule.row, *rows.schedule_content(schedule))
     (pending.names.discard if deleted else pending.names.add)(standing.name)
     _add_timer(pending, change)
@@ -159,6 +163,7 @@ def _write(transaction: Transaction, pending: _Pending) -> None:
     if pending.no_timers:
         connection.execute(timers.DELETE, (codec.encode(list(pending.no_timers)),))
     delete_executions(transaction, pending.disarmed)
+    calendars.replace_uses(transaction, pending.changed)
     if pending.old_labels:
         connection.execute(_DELETE_LABELS, (codec.encode(_label_rows(pending.old_labels)),))
         INSERT_LABELS.run(connection, _label_rows(pending.new_labels))

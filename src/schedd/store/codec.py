@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from schedd.core.model.calendar import CalendarEntry, DateEntry, HolidaysEntry, ICalendarEntry, RangeEntry, WeeklyEntry
 from schedd.core.model.journal import Evidence
 from schedd.core.model.policy import (
     AfterLastRun,
@@ -28,11 +29,13 @@ from schedd.core.model.policy import (
     Retry,
     TriggerSchedule,
 )
+from schedd.core.model.rendering import RenderedHttp, RenderedProcess, Rendering
 from schedd.core.model.schedule import Pause
 from schedd.core.model.target import HttpTarget, ProcessTarget, Target
 from schedd.core.model.when import (
     AfterCompletion,
     AtStart,
+    CalendarShift,
     Cron,
     Expression,
     FoldPolicy,
@@ -57,9 +60,18 @@ TRIGGER_KINDS: Mapping[str, type[Trigger]] = {
     "AT_START": AtStart,
 }
 TARGET_KINDS: Mapping[str, type[Target]] = {"HTTP": HttpTarget, "PROCESS": ProcessTarget}
+CALENDAR_ENTRY_KINDS: Mapping[str, type[CalendarEntry]] = {
+    "DATE": DateEntry,
+    "RANGE": RangeEntry,
+    "WEEKLY": WeeklyEntry,
+    "HOLIDAYS": HolidaysEntry,
+    "ICALENDAR": ICalendarEntry,
+}
 FOLLOW_UP_KINDS: Mapping[str, type[FollowUp]] = {"SCHEDULE": TriggerSchedule, "NOTIFY": Notify}
 
-_KIND_OF: Mapping[type, str] = {kind: name for kinds in (TRIGGER_KINDS, TARGET_KINDS, FOLLOW_UP_KINDS) for name, kind in kinds.items()}
+_KIND_OF: Mapping[type, str] = {
+    kind: name for kinds in (TRIGGER_KINDS, TARGET_KINDS, FOLLOW_UP_KINDS, CALENDAR_ENTRY_KINDS) for name, kind in kinds.items()
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +88,7 @@ class _StoredWhen:
     gap: GapPolicy
     fold: FoldPolicy
     spread: Spread
+    calendar_shift: CalendarShift = CalendarShift.SKIP
 
 
 _PLAIN_FIELDS = tuple(f.name for f in fields(When) if f.name not in ("triggers", "exclusions"))
@@ -127,6 +140,12 @@ _evidence_decoder = msgspec.json.Decoder(dict[str, str | int | float | bool])
 _counts_decoder = msgspec.json.Decoder(dict[str, int])
 _answer_decoder = msgspec.json.Decoder(list[int | str])
 _trigger_decoders = {name: msgspec.json.Decoder(kind) for name, kind in TRIGGER_KINDS.items()}
+_rendering_decoders: dict[str, msgspec.json.Decoder[Any]] = {
+    "HTTP": msgspec.json.Decoder(RenderedHttp),
+    "PROCESS": msgspec.json.Decoder(RenderedProcess),
+}
+_entries_decoder = msgspec.json.Decoder(list[tuple[str, msgspec.Raw]])
+_entry_decoders = {name: msgspec.json.Decoder(kind) for name, kind in CALENDAR_ENTRY_KINDS.items()}
 _target_decoders = {name: msgspec.json.Decoder(kind) for name, kind in TARGET_KINDS.items()}
 
 DecodeError = msgspec.MsgspecError
@@ -165,6 +184,23 @@ def _trigger(kind: str, raw: msgspec.Raw) -> Trigger:
     return decoder.decode(raw)
 
 
+def encode_entries(entries: tuple[CalendarEntry, ...]) -> str:
+    """JSON text of a calendar's entries."""
+    return encode([(_KIND_OF[type(entry)], entry) for entry in entries])
+
+
+def decode_entries(text: str) -> tuple[CalendarEntry, ...]:
+    """The entries that `encode_entries` wrote."""
+    return tuple(_entry(kind, raw) for kind, raw in _entries_decoder.decode(text))
+
+
+def _entry(kind: str, raw: msgspec.Raw) -> CalendarEntry:
+    decoder = _entry_decoders.get(kind)
+    if decoder is None:
+        raise msgspec.ValidationError(f"{kind!r} is no kind of calendar entry")
+    return decoder.decode(raw)
+
+
 def target_kind(target: Target) -> str:
     """The name of a target's kind."""
     return _KIND_OF[type(target)]
@@ -176,6 +212,20 @@ def decode_target(kind: str, text: str) -> Target:
     if decoder is None:
         raise msgspec.ValidationError(f"{kind!r} is no kind of target")
     return decoder.decode(text)
+
+
+def rendering_kind(rendering: Rendering) -> str:
+    """The name of a rendering's kind."""
+    return "HTTP" if isinstance(rendering, RenderedHttp) else "PROCESS"
+
+
+def decode_rendering(kind: str, text: str) -> Rendering:
+    """The rendering of that kind that `encode` wrote."""
+    decoder = _rendering_decoders.get(kind)
+    if decoder is None:
+        raise msgspec.ValidationError(f"{kind!r} is no kind of rendering")
+    rendering: Rendering = decoder.decode(text)
+    return rendering
 
 
 def encode_policies(policies: Policies) -> str:

@@ -9,7 +9,7 @@ from schedd.core.errors import AlreadyExistsError, ConflictError, ScheddError
 from schedd.core.model.batch import Answer, NewSchedule, RequestMark
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.schedule import ScheduleName
-from schedd.store import codec, rows, timers
+from schedd.store import calendars, codec, rows, timers
 from schedd.store.requests import Requests
 from schedd.store.statements import Row, insertion
 from schedd.store.transaction import Transaction
@@ -52,6 +52,7 @@ class _Pending:
     schedules: list[Row] = field(default_factory=list)
     timers: list[Row] = field(default_factory=list)
     labels: list[Row] = field(default_factory=list)
+    calendar_uses: list[Row] = field(default_factory=list)
 
 
 def _create(transaction: Transaction, creations: Sequence[Creation]) -> Sequence[Created | ScheddError]:
@@ -63,6 +64,7 @@ def _create(transaction: Transaction, creations: Sequence[Creation]) -> Sequence
     _INSERT_SCHEDULES.run(transaction.connection, pending.schedules)
     timers.INSERT.run(transaction.connection, pending.timers)
     INSERT_LABELS.run(transaction.connection, pending.labels)
+    calendars.insert_uses(transaction, pending.calendar_uses)
     pending.requests.write(transaction)
     return answers
 
@@ -83,6 +85,8 @@ def _settle(transaction: Transaction, pending: _Pending, creation: Creation) -> 
         return answer
     if answer is not None:
         return Created(first=answer)
+    if (missing := calendars.missing(transaction, (draft.schedule for draft in creation.drafts))) is not None:
+        return missing
     if (taken := _first_taken(pending, creation.drafts)) is not None:
         return AlreadyExistsError("schedule", str(taken))
     places = transaction.take_rows(len(creation.drafts))
@@ -113,3 +117,4 @@ def _add(pending: _Pending, row: int, draft: NewSchedule) -> None:
         pending.timers.append(timers.values(row, draft))
     for key, value in schedule.labels.items():
         pending.labels.append((key, value, row))
+    pending.calendar_uses += calendars.uses(row, schedule)

@@ -22,11 +22,21 @@ _UPDATE_EXECUTIONS = update("executions", "id", rows.EXECUTION_STANDING)
 _INSERT_ATTEMPTS = insertion("attempts", rows.ATTEMPT_COLUMNS, "ON CONFLICT DO NOTHING")
 _DELETE_EXECUTIONS = "DELETE FROM executions WHERE id IN (SELECT value FROM json_each(?))"
 _DELETE_ATTEMPTS = "DELETE FROM attempts WHERE execution_id IN (SELECT value FROM json_each(?))"
-_COLUMNS = ", ".join(["e." + column for column in rows.EXECUTION_COLUMNS] + ["s.group_name", "s.name"])
-_SOURCE = "FROM executions AS e LEFT JOIN schedules AS s ON s.row = e.schedule_row AND s.uid = e.schedule_uid"
+READ_COLUMNS = (*("e." + column for column in rows.EXECUTION_COLUMNS), "s.group_name", "s.name", "e.attempts_before", "e.redelivered_us")
+WITH_SCHEDULE = "LEFT JOIN schedules AS s ON s.row = e.schedule_row AND s.uid = e.schedule_uid"
+_COLUMNS = ", ".join(READ_COLUMNS)
+_SOURCE = f"FROM executions AS e {WITH_SCHEDULE}"
+_INSERT_LETTERS = insertion(
+    "dead_letters",
+    ("execution_id", "created_us", "request_kind", "request"),
+    "ON CONFLICT DO UPDATE SET created_us = excluded.created_us, request_kind = excluded.request_kind, request = excluded.request",
+)
+_DELETE_LETTERS = "DELETE FROM dead_letters WHERE execution_id IN (SELECT value FROM json_each(?))"
 _BY_ID = f"SELECT {_COLUMNS} {_SOURCE} WHERE e.id = ?"
 _UNFINISHED = f"SELECT {_COLUMNS} {_SOURCE} WHERE e.state <> 'FINISHED' ORDER BY e.due_us, e.id"
 _ATTEMPTS = f"SELECT {', '.join(rows.ATTEMPT_COLUMNS)} FROM attempts WHERE execution_id = ? ORDER BY number"
+_COUNT_RUN = "INSERT INTO run_counts VALUES (?, 1) ON CONFLICT (uid) DO UPDATE SET count = count + 1"
+_RUN_COUNTS = "SELECT uid, count FROM run_counts"
 _SET_MARK = "UPDATE marks SET value = ? WHERE name = 'planned_through_us'"
 
 
@@ -77,9 +87,14 @@ def _record(transaction: Transaction, batches: Sequence[RecordBatch]) -> Sequenc
     _UPDATE_EXECUTIONS.run(transaction.connection, [rows.change_values(change) for change in last.values()])
     attempts = [rows.attempt_values(attempt) for batch in batches for attempt in batch.attempts]
     _INSERT_ATTEMPTS.run(transaction.connection, attempts)
+    _INSERT_LETTERS.run(transaction.connection, [rows.letter_values(letter) for batch in batches for letter in batch.dead_letters])
+    if settled := [execution_id for batch in batches for execution_id in batch.settled]:
+        transaction.connection.execute(_DELETE_LETTERS, (codec.encode(settled),))
     delete_executions(transaction, [execution_id for batch in batches for execution_id in batch.disarmed])
     backfills.recorded(transaction, batches)
     for batch in batches:
+        if batch.ran:
+            transaction.connection.executemany(_COUNT_RUN, [(uid,) for uid in batch.ran])
         transaction.journal_all(batch.entries)
     return [None] * len(batches)
 
@@ -89,6 +104,7 @@ def delete_executions(transaction: Transaction, ids: Sequence[int]) -> None:
     if ids:
         transaction.connection.execute(_DELETE_EXECUTIONS, (codec.encode(ids),))
         transaction.connection.execute(_DELETE_ATTEMPTS, (codec.encode(ids),))
+        transaction.connection.execute(_DELETE_LETTERS, (codec.encode(ids),))
 
 
 ARM: Operation[ArmBatch, frozenset[int]] = Operation(run=_arm)
@@ -111,6 +127,11 @@ async def attempts(reader: Reader, execution_id: int) -> tuple[Attempt, ...]:
 async def unfinished(reader: Reader) -> tuple[Execution, ...]:
     """All that are not FINISHED, by due time."""
     return tuple(await reader.readable(_UNFINISHED, (), rows.execution_of))
+
+
+async def run_counts(reader: Reader) -> dict[int, int]:
+    """How often each schedule with a limit has run, by uid."""
+    return dict(await reader.all(_RUN_COUNTS, ()))
 
 
 async def find(reader: Reader, where: Filter, order: Order, page: PageRequest) -> Page[Execution]:

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from schedd.core.errors import StoredDataError
 from schedd.core.model.backfill import Backfill, BackfillState, Progress
-from schedd.core.model.batch import ExecutionChange
+from schedd.core.model.batch import ExecutionChange, NewDeadLetter, StoredWhen
+from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
 from schedd.core.model.journal import NO_EVIDENCE, ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.policy import Overlap
@@ -40,6 +41,9 @@ SCHEDULE_CONTENT = (
     "planned_from_us",
 )
 SCHEDULE_COLUMNS = SCHEDULE_IDENTITY + SCHEDULE_CONTENT
+
+CALENDAR_CONTENT = ("generation", "time_zone", "entries", "labels", "description", "creator", "created_us", "updated_us")
+CALENDAR_COLUMNS = ("uid", "name", *CALENDAR_CONTENT)
 
 EXECUTION_COLUMNS = (
     "id",
@@ -169,9 +173,52 @@ def _schedule(row: Any) -> Schedule:
     )
 
 
+def stored_when_of(row: Row) -> tuple[int, StoredWhen]:
+    """The schedule's row and when it fires, from its row, uid, created_us and when_json. Raises: StoredDataError."""
+    return _read("schedules", row, _stored_when)
+
+
+def _stored_when(row: Any) -> tuple[int, StoredWhen]:
+    return row[0], StoredWhen(row[1], row[2], codec.decode_when(row[3]))
+
+
 def stored_labels(row: int, text: str) -> Mapping[str, str]:
     """The labels in the column of that name. Raises: StoredDataError."""
     return _read("schedules", (row, text), lambda values: codec.decode_labels(values[1]))
+
+
+def calendar_content(calendar: Calendar) -> Row:
+    """The values of CALENDAR_CONTENT."""
+    return (
+        calendar.generation,
+        calendar.time_zone,
+        codec.encode_entries(calendar.entries),
+        codec.encode(calendar.labels),
+        calendar.description,
+        calendar.creator,
+        calendar.created_us,
+        calendar.updated_us,
+    )
+
+
+def calendar_of(row: Row) -> Calendar:
+    """The calendar in CALENDAR_COLUMNS. Raises: StoredDataError."""
+    return _read("calendars", row, _calendar)
+
+
+def _calendar(row: Any) -> Calendar:
+    return Calendar(
+        uid=row[0],
+        name=row[1],
+        generation=row[2],
+        time_zone=row[3],
+        entries=codec.decode_entries(row[4]),
+        labels=codec.decode_labels(row[5]),
+        description=row[6],
+        creator=row[7],
+        created_us=row[8],
+        updated_us=row[9],
+    )
 
 
 def execution_values(execution: Execution) -> Row:
@@ -197,7 +244,10 @@ def execution_values(execution: Execution) -> Row:
 
 
 def execution_of(row: Row) -> Execution:
-    """The execution in EXECUTION_COLUMNS followed by its schedule's group_name and name. Raises: StoredDataError."""
+    """The execution in EXECUTION_COLUMNS followed by its schedule's group_name and name, attempts_before and redelivered_us.
+
+    Raises: StoredDataError.
+    """
     return _read("executions", row, _execution)
 
 
@@ -222,6 +272,8 @@ def _execution(row: Any) -> Execution:
         finished_us=row[13],
         next_attempt_us=row[14],
         backfill=row[15],
+        attempts_before=row[17],
+        redelivered_us=row[18],
     )
 
 
@@ -229,6 +281,13 @@ def change_values(change: ExecutionChange) -> Row:
     """The execution's id and the values of EXECUTION_STANDING."""
     execution_id, state, outcome, reason, *rest = change
     return (execution_id, state.value, _value(outcome), reason.value, *rest)
+
+
+def letter_values(letter: NewDeadLetter) -> Row:
+    """The id and the time of a new dead letter, and the kind and the text of what was sent."""
+    sent = letter.request
+    kind, text = (None, None) if sent is None else (codec.rendering_kind(sent), codec.encode(sent))
+    return (letter.execution_id, letter.created_us, kind, text)
 
 
 def attempt_values(attempt: Attempt) -> Row:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from schedd.core.errors import NotFoundError, StoredDataError
-from schedd.core.model.batch import LastRun
+from schedd.core.model.batch import LastRun, StoredWhen
 from schedd.core.model.query import Filter, Operator, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.store import codec, rows, search
@@ -17,8 +17,9 @@ _SOURCE = "FROM schedules AS s"
 _BY_NAME = f"SELECT {_COLUMNS} {_SOURCE} WHERE s.group_name = ? AND s.name = ? ORDER BY s.tombstone <> 0, s.deleted_us DESC LIMIT 1"
 _BY_ROW = f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN schedules AS s ON s.row = wanted.value"
 _BY_UID = f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN schedules AS s ON s.uid = wanted.value ORDER BY wanted.key"
+_WHENS = "SELECT s.row, s.uid, s.created_us, s.when_json FROM json_each(?) AS wanted CROSS JOIN schedules AS s ON s.row = wanted.value"
 _LAST_RUNS = f"""
-    SELECT {", ".join("e." + column for column in rows.EXECUTION_COLUMNS)}, s.group_name, s.name, (
+    SELECT {", ".join("e." + column for column in rows.EXECUTION_COLUMNS)}, s.group_name, s.name, e.attempts_before, e.redelivered_us, (
         SELECT nominal_us FROM executions WHERE schedule_uid = s.uid AND outcome = 'SUCCEEDED' ORDER BY nominal_us DESC LIMIT 1
     )
     FROM json_each(?) AS wanted
@@ -64,6 +65,18 @@ def _by_row(row: Row) -> tuple[int, Schedule | StoredDataError]:
     except StoredDataError as exc:
         return exc.row_id, exc
     return schedule.row, schedule
+
+
+async def whens(reader: Reader, wanted: Sequence[int]) -> Mapping[int, StoredWhen | StoredDataError]:
+    """When the schedules in these rows fire; an error stands for a row that cannot be read."""
+    return dict(await reader.decoded(_WHENS, (codec.encode(wanted),), _when))
+
+
+def _when(row: Row) -> tuple[int, StoredWhen | StoredDataError]:
+    try:
+        return rows.stored_when_of(row)
+    except StoredDataError as exc:
+        return exc.row_id, exc
 
 
 async def find(reader: Reader, where: Filter, order: Order, page: PageRequest, *, show_deleted: bool) -> Page[Schedule]:

@@ -1,12 +1,13 @@
 """Filters, orders and pages as SQL: fields come from fixed lists, values are always bound.
 
 The statements' aliases: `s` schedules, `e` executions, `b` backfills, `j` journal, `p` purged schedules.
+The statements' aliases: `s` schedules, `c` calendars, `e` executions, `j` journal, `p` purged schedules.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +114,31 @@ class Label(Field):
                 return Condition(text=f"s.row IN (SELECT row FROM labels WHERE key = ? AND value {operator} ?)", values=(self.key, value))
 
 
+@dataclass(frozen=True, slots=True)
+class CalendarLabel(Field):
+    """One label of the calendar joined as `c`, read from its JSON. A label that is not there is unequal to everything."""
+
+    key: str
+
+    def condition(self, comparison: Comparison) -> Condition:
+        """A comparison of the value, or with `:` whether the label is there. Raises: InvalidError."""
+        value = _text(comparison)
+        label = "(SELECT value FROM json_each(c.labels) WHERE key = ?)"
+        if comparison.operator is Operator.HAS:
+            return Condition(text=f"{label} IS NOT NULL", values=(self.key,))
+        found = _compared(label, comparison.operator, value)
+        return Condition(text=found.text, values=(self.key, *found.values))
+
+
+CALENDAR_FIELDS: Mapping[str, Field] = {
+    "name": Text("('calendars/' || c.name)"),
+    "description": Text("c.description"),
+    "creator": Text("c.creator"),
+    "create_time": Number("c.created_us"),
+    "update_time": Number("c.updated_us"),
+}
+CALENDAR_ORDERS: Mapping[str, tuple[str, ...]] = {"name": ("c.name",)}
+
 SCHEDULE_FIELDS: Mapping[str, Field] = {
     "name": FullName("(s.group_name = ? AND s.name = ?)"),
     "group": Text("s.group_name"),
@@ -177,13 +203,13 @@ JOURNAL_FIELDS: Mapping[str, Field] = {
 }
 
 
-def conditions(where: Filter, fields: Mapping[str, Field], *, labels: bool = False) -> Condition:
+def conditions(where: Filter, fields: Mapping[str, Field], *, labels: bool = False, label: Callable[[str], Field] = Label) -> Condition:
     """All comparisons joined by AND. Raises: InvalidError, naming every comparison that is wrong."""
     found: list[Condition] = []
     violations: list[FieldViolation] = []
     for comparison in where:
         try:
-            found.append(_field(comparison.field, fields, labels=labels).condition(comparison))
+            found.append(_field(comparison.field, fields, label if labels else None).condition(comparison))
         except InvalidError as exc:
             violations += exc.violations
     if violations:
@@ -250,12 +276,12 @@ def ordered(
     return Search(columns=columns, source=source, matching=matching, keyset=keyset, descending=order.descending, page=page)
 
 
-def _field(name: str, fields: Mapping[str, Field], *, labels: bool) -> Field:
-    if labels and name.startswith(LABELS) and name != LABELS:
-        return Label(name.removeprefix(LABELS))
+def _field(name: str, fields: Mapping[str, Field], label: Callable[[str], Field] | None) -> Field:
+    if label is not None and name.startswith(LABELS) and name != LABELS:
+        return label(name.removeprefix(LABELS))
     field = fields.get(name)
     if field is None:
-        known = [*fields, *(["labels.KEY"] if labels else [])]
+        known = [*fields, *(["labels.KEY"] if label is not None else [])]
         raise _invalid("filter", "UNKNOWN_FIELD", f"{name!r} is no field; {', '.join(known)} are")
     return field
 

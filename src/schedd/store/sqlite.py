@@ -12,21 +12,39 @@ from schedd.core.model.backfill import Backfill, BackfillEnd
 from schedd.core.model.batch import (
     Answer,
     ArmBatch,
+    CalendarChange,
+    CalendarUse,
     LastRun,
     NewSchedule,
     RecordBatch,
     RequestMark,
     Retention,
     ScheduleChange,
+    StoredWhen,
     StoreStatus,
     Timers,
 )
+from schedd.core.model.calendar import Calendar
+from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
 from schedd.core.model.execution import Attempt, Execution
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.ports import CommitListener
-from schedd.store import backfills, backup, codec, database, executions, journal, requests, schedules, timers, upkeep
+from schedd.store import (
+    backfills,
+    backup,
+    calendars,
+    codec,
+    database,
+    deadletters,
+    executions,
+    journal,
+    requests,
+    schedules,
+    timers,
+    upkeep,
+)
 from schedd.store.change import CHANGE, QUARANTINE, Quarantine
 from schedd.store.creation import CREATE, Creation
 from schedd.store.reader import Reader
@@ -39,7 +57,11 @@ _STATUS = """
     SELECT
         (SELECT user_version FROM pragma_user_version),
         (SELECT coalesce(max(sequence), 0) FROM journal),
-        max((SELECT coalesce(max(uid), 0) FROM schedules), (SELECT coalesce(max(id), 0) FROM executions)),
+        max(
+            (SELECT coalesce(max(uid), 0) FROM schedules),
+            (SELECT coalesce(max(uid), 0) FROM calendars),
+            (SELECT coalesce(max(id), 0) FROM executions)
+        ),
         (SELECT count(*) FROM schedules),
         (SELECT json_group_object(state, counted) FROM (
             SELECT state, count(*) AS counted FROM schedules WHERE state <> 'ENABLED' GROUP BY state
@@ -153,6 +175,48 @@ class SqliteStore:
             found |= await schedules.last_finishes(self._lookups, rows[start : start + LOOKUP_ROWS])
         return found
 
+    # Calendars
+
+    async def create_calendar(self, calendar: Calendar, entry: JournalEntry, *, request: RequestMark | None = None) -> Calendar:
+        """Store a new calendar. Raises: AlreadyExistsError; ConflictError."""
+        creation = calendars.Creation(calendar=calendar, entry=entry, request=request)
+        uid = await self._writer.submit(calendars.CREATE, creation, rows=3)
+        return calendar if uid == calendar.uid else await calendars.by_uid(self._lookups, uid, calendar.name)
+
+    async def change_calendar(self, change: CalendarChange) -> Calendar:
+        """Replace a calendar by its next generation. Raises: NotFoundError; ConflictError."""
+        rows = 3 + len(change.disarmed) + 2 * len(change.replanned)
+        uid = await self._writer.submit(calendars.CHANGE, change, rows=rows)
+        return await calendars.by_uid(self._lookups, uid, change.calendar.name) if uid else change.calendar
+
+    async def delete_calendar(self, name: str, entry: JournalEntry, *, seen: int | None) -> None:
+        """Remove a calendar that no schedule uses. Raises: NotFoundError; ConflictError; PreconditionError."""
+        await self._writer.submit(calendars.DELETE, calendars.Deletion(name=name, seen=seen, entry=entry), rows=2)
+
+    async def calendar(self, name: str) -> Calendar:
+        """The calendar of that name. Raises: NotFoundError."""
+        return await calendars.by_name(self._lookups, name)
+
+    async def calendars(self) -> Mapping[str, Calendar | StoredDataError]:
+        """All calendars by name."""
+        return await calendars.everything(self._scans)
+
+    async def find_calendars(self, where: Filter, page: PageRequest) -> Page[Calendar]:
+        """A page of calendars by name. Raises: InvalidError."""
+        return await calendars.find(self._scans, where, page)
+
+    async def calendar_uses(self) -> Sequence[CalendarUse]:
+        """Which schedules use which calendars."""
+        return await calendars.all_uses(self._scans)
+
+    async def calendar_users(self, name: str, *, limit: int) -> Sequence[ScheduleName]:
+        """Some of the schedules that use a calendar, by name."""
+        return await calendars.users(self._lookups, name, limit)
+
+    async def run_counts(self) -> Mapping[int, int]:
+        """How often each schedule with a limit has run, by uid."""
+        return await executions.run_counts(self._lookups)
+
     # Requests
 
     async def answered(self, request: RequestMark) -> Answer | None:
@@ -222,6 +286,24 @@ class SqliteStore:
         """The nominal times from `first_us` to `last_us` that backfills have armed."""
         return await backfills.run_before(self._lookups, schedule_uid, first_us, last_us)
 
+    # Dead letters
+
+    async def redeliver(self, redelivery: Redelivery) -> bool:
+        """Let a finished execution wait for an attempt again. Raises: NotFoundError; PreconditionError; ConflictError."""
+        return await self._writer.submit(deadletters.REDELIVER, redelivery, rows=3)
+
+    async def find_dead_letters(self, where: Filter, *, descending: bool, page: PageRequest) -> Page[DeadLetter]:
+        """A page of dead letters by time of creation. Raises: InvalidError."""
+        return await deadletters.find(self._scans, where, descending=descending, page=page)
+
+    async def dead_letter(self, execution_id: int) -> DeadLetter:
+        """The dead letter of an execution. Raises: NotFoundError."""
+        return await deadletters.of_execution(self._lookups, execution_id)
+
+    async def purge_dead_letters(self, purge: Purge) -> int:
+        """Remove dead letters; how many were there."""
+        return await self._writer.submit(deadletters.PURGE, purge, rows=2 * len(purge.entries))
+
     # Start, journal, upkeep
 
     async def timers(self) -> Timers:
@@ -231,6 +313,13 @@ class SqliteStore:
         while portion := await self._scans.all(timers.READ, (last, TIMERS_READ)):
             timers.extend(found, portion)
             last = found.rows[-1]
+        return found
+
+    async def whens(self, rows: Sequence[int]) -> Mapping[int, StoredWhen | StoredDataError]:
+        """When the schedules in these rows fire."""
+        found: dict[int, StoredWhen | StoredDataError] = {}
+        for start in range(0, len(rows), LOOKUP_ROWS):
+            found |= await schedules.whens(self._lookups, rows[start : start + LOOKUP_ROWS])
         return found
 
     async def save_timers(self, saved: Timers) -> None:

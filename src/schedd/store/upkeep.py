@@ -28,8 +28,15 @@ _SWEPT = 5_000
 
 _MICROSECOND = timedelta(microseconds=1)
 
-_OLD_EXECUTIONS = f"SELECT id FROM executions WHERE finished_us < ? LIMIT {PORTION}"
-_EXCESS_EXECUTIONS = f"SELECT id FROM executions WHERE schedule_uid = ? AND nominal_us <= ? AND state = 'FINISHED' LIMIT {PORTION}"
+_NO_LETTER = "NOT EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.execution_id = e.id)"
+_OLD_EXECUTIONS = f"SELECT e.id FROM executions AS e WHERE e.finished_us < ? AND {_NO_LETTER} LIMIT {PORTION}"
+_EXCESS_EXECUTIONS = f"""
+    SELECT e.id FROM executions AS e
+    WHERE e.schedule_uid = ? AND e.nominal_us <= ? AND e.state = 'FINISHED' AND {_NO_LETTER} LIMIT {PORTION}
+"""
+_OLD_LETTERS = f"""
+    DELETE FROM dead_letters WHERE execution_id IN (SELECT execution_id FROM dead_letters WHERE created_us < ? LIMIT {PORTION})
+"""
 _EXECUTIONS_OF_DELETED = f"""
     SELECT e.id FROM schedules AS s CROSS JOIN executions AS e ON e.schedule_uid = s.uid
     WHERE s.deleted_us < ? AND e.state = 'FINISHED' LIMIT {PORTION}
@@ -62,13 +69,14 @@ _DELETE_LABELS = """
     )
 """
 _NEXT_SWEPT = f"SELECT max(uid) FROM (SELECT uid FROM schedules WHERE uid > ? ORDER BY uid LIMIT {_SWEPT})"
-_TOO_LONG = """
+_TOO_LONG = f"""
     SELECT s.uid, (
         SELECT e.nominal_us FROM executions AS e WHERE e.schedule_uid = s.uid ORDER BY e.nominal_us DESC LIMIT 1 OFFSET ?
     ) AS newest_excess_us
     FROM schedules AS s
     WHERE s.uid > ? AND s.uid <= ? AND EXISTS (
-        SELECT 1 FROM executions AS e WHERE e.schedule_uid = s.uid AND e.nominal_us <= newest_excess_us AND e.state = 'FINISHED'
+        SELECT 1 FROM executions AS e WHERE e.schedule_uid = s.uid AND e.nominal_us <= newest_excess_us
+            AND e.state = 'FINISHED' AND {_NO_LETTER}
     )
     ORDER BY s.uid LIMIT 1
 """
@@ -139,6 +147,10 @@ def _delete_found(transaction: Transaction, statement: str, values: Sequence[int
     return len(ids)
 
 
+def _dead_letters(transaction: Transaction, portion: Portion) -> int:
+    return transaction.connection.execute(_OLD_LETTERS, (portion.before_us(portion.retention.dead_letters),)).rowcount
+
+
 def _journal(transaction: Transaction, portion: Portion) -> int:
     return transaction.connection.execute(_OLD_JOURNAL, (portion.before_us(portion.retention.journal),)).rowcount
 
@@ -176,6 +188,7 @@ def _schedules(transaction: Transaction, portion: Portion) -> int:
 
 
 _STEPS: Sequence[Callable[[Transaction, Portion], int]] = (
+    _dead_letters,
     _executions,
     _journal,
     _executions_of_deleted,

@@ -88,7 +88,7 @@ def test_defaults_are_what_cron_does() -> None:
 
 
 def test_yaml_says_the_same_as_json_and_each_line_stands_above_its_schedule() -> None:
-    imported = _read(SYSTEM + "@reboot root start-it\n", owner="")
+    imported = _read(SYSTEM + "@fortnightly root start-it\n", owner="")
     text = yaml_text(imported, _findings(imported), "crontab")
 
     written, plain = parse_manifest(text, "f.yaml"), parse_manifest(json_text(imported), "f.json")
@@ -99,8 +99,8 @@ def test_yaml_says_the_same_as_json_and_each_line_stands_above_its_schedule() ->
     assert "MAILTO=root" in lines[at - 2]
     assert "proved: " in lines[at - 1]
     assert lines[-2:] == [
-        "  # tab:16: @reboot root start-it",
-        "  # NOT TAKEN OVER: schedd does not start anything at boot yet: leave it in the crontab, or make it a systemd unit",
+        "  # tab:16: @fortnightly root start-it",
+        "  # NOT TAKEN OVER: cron knows no '@fortnightly'",
     ]
 
 
@@ -180,6 +180,14 @@ def test_dash_before_a_line_is_cronies_alone() -> None:
     assert "minute '-0'" in _refusal("-0 9 * * * a")
 
 
+def test_reboot_is_carried_over_and_says_what_is_otherwise() -> None:
+    imported = _read("@reboot start-it\n")
+
+    assert imported.carried[0].document["schedule"] == "@reboot"
+    assert "schedd at each start of the daemon" in imported.carried[0].notes[0]
+    assert _findings(imported)[0] == Finding(verdict=Verdict.UNPROVED, text="@reboot has no times by the clock")
+
+
 def test_drawn_times_are_not_proved() -> None:
     finding = _findings(_read("0~30 9 * * * a", kind=CronKind.CRONIE), CronKind.CRONIE)[0]
 
@@ -189,7 +197,7 @@ def test_drawn_times_are_not_proved() -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("@reboot a", "at boot"),
+        ("@Reboot a", "cron knows no '@Reboot'"),
         ("@fortnightly a", "cron knows no '@fortnightly'"),
         ("60 * * * * a", "minute '60'"),
         ("5/15 * * * * a", "such as 5-59/15"),
@@ -313,3 +321,8 @@ def test_any_text_is_carried_over_or_refused_and_can_be_read_back(lines: list[st
         == read_back(imported).keys()
         == {item.name for item in imported.carried}
     )
+
+
+@pytest.mark.parametrize(("text", "owner"), [("\x1c", ""), ("\x00\x1f", ""), ("* * * * * true", "\x00")])
+def test_control_characters_are_no_fault_of_ours(text: str, owner: str) -> None:
+    assert len(_read(text, owner=owner, kind=CronKind.DEBIAN).carried) <= 1

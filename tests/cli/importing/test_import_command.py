@@ -12,7 +12,7 @@ from schedd.cli.main import run
 from tests.daemons import RealDaemon, real_daemon
 
 SYSTEM = str(Path(__file__).parent / "system.crontab")
-BAD = "0,30 2 * * * twice\n@reboot never\n0 9 * * * fine\n"
+BAD = "0,30 2 * * * twice\n@fortnightly never\n0 9 * * * fine\n"
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +61,13 @@ def test_written_file_is_taken_by_the_daemon(capfd: pytest.CaptureFixture[str], 
 
 
 def test_units_are_taken_by_the_daemon(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    (tmp_path / "poll.timer").write_text("[Timer]\nOnBootSec=5\nOnUnitActiveSec=10min\nRandomizedDelaySec=30\n")
+    (tmp_path / "poll.timer").write_text("[Timer]\nOnBootSec=5\nOnUnitInactiveSec=10min\nRandomizedDelaySec=30\n")
     (tmp_path / "poll.service").write_text("[Service]\nType=oneshot\nExecStart=/usr/bin/poll --at %n '{{x}}'\nTimeoutStartSec=5min\n")
     file = str(tmp_path / "moved.yaml")
 
     written = Run(capfd, "import", "systemd", str(tmp_path / "poll.timer"), "--tz", "UTC", "-w", file)
     assert written.code == 0, written.err
-    assert "not proved: an interval has no times of its own" in written.err
+    assert "not proved: what counts from a boot or from a run has no times of its own" in written.err
     planned = Run(capfd, "apply", "-f", file, "--dry-run")
     assert (planned.code, planned.out.split()[:2]) == (0, ["create", "poll"])
     assert Run(capfd, "apply", "-f", file, "--dry-run", "-o", "name").out.split() == ["poll"]
@@ -106,7 +106,7 @@ def test_refused_line_and_difference_hold_the_file_back(capfd: pytest.CaptureFix
     assert (answer.code, answer.out) == (1, "")
     assert "nothing was written: 1 refused, 1 with other times" in answer.err
     assert f"{bad}:1: 0,30 2 * * * twice\n      DIFFERS: " in answer.err
-    assert f"{bad}:2: @reboot never\n      refused: " in answer.err
+    assert f"{bad}:2: @fortnightly never\n      refused: " in answer.err
 
 
 def test_anyway_writes_the_rest_and_says_it_in_the_file(capfd: pytest.CaptureFixture[str], bad: str) -> None:

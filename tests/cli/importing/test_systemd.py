@@ -121,13 +121,30 @@ def test_defaults_are_what_a_timer_does(host: Host) -> None:
     assert (defaults["overlap"], defaults["catch_up"], defaults["retry"]) == ("SKIP", "NONE", {"max_attempts": 1})
 
 
-def test_monotonic_timer_becomes_an_interval_and_says_what_is_otherwise(host: Host) -> None:
+def test_monotonic_timer_becomes_a_run_at_the_start_and_an_interval(host: Host) -> None:
     host.write(clean_timer=CLEAN_TIMER, clean_service=CLEAN_SERVICE)
 
-    assert host.one("clean")["triggers"] == [{"every": "1d"}]
-    assert host.one("clean")["catch_up"] == {"mode": "LATEST", "window": "365d"}
-    assert "OnBootSec=15min is left out" in host.notes("clean")
-    assert "counts from the creation of the schedule" in host.notes("clean")
+    assert host.one("clean")["triggers"] == [{"at_start": True}, {"every": "1d"}]
+    assert "catch_up" not in host.one("clean")
+    boot, repeated = host.notes("clean").splitlines()[:2]
+    assert boot == "OnBootSec=15min: schedd runs it at each start of the daemon, also where that is a mere restart, and not 15min later"
+    assert repeated.endswith("anew at each boot; the interval counts from the creation of the schedule, without drift")
+
+
+def test_times_that_count_from_a_boot_become_one_run_at_the_start(host: Host) -> None:
+    _service(host, "ExecStart=true")
+    host.write(job_timer="[Timer]\nOnBootSec=0\nOnStartupSec=1min\nOnActiveSec=1min\n")
+
+    assert host.one()["triggers"] == [{"at_start": True}]
+    assert host.notes().splitlines()[0] == "OnBootSec=0: schedd runs it at each start of the daemon, also where that is a mere restart"
+
+
+def test_time_after_the_end_of_a_run_becomes_a_delay_after_completion(host: Host) -> None:
+    _service(host, "ExecStart=true")
+    host.write(job_timer="[Timer]\nOnUnitInactiveSec=90\n")
+
+    assert host.one()["triggers"] == [{"after_completion": "1m30s"}]
+    assert "from the end of each run" in host.notes()
 
 
 def test_random_delay_is_drawn_anew_unless_it_is_fixed(host: Host) -> None:
@@ -240,7 +257,8 @@ def test_service_that_cannot_be_carried_over_is_refused(lines: str, reason: str,
 @pytest.mark.parametrize(
     ("timer", "reason"),
     [
-        ("[Timer]\nOnBootSec=5\n", "OnBootSec=5: schedd does not start anything at boot yet"),
+        ("[Timer]\nPersistent=true\n", "it has no time at all"),
+        ("[Timer]\nOnBootSec=infinity\n", "is no period"),
         ("[Timer]\nOnUnitActiveSec=0\n", "is no period"),
         ("[Timer]\nOnCalendar=daily\nUnit=x.target\n", "x.target, which is no service"),
         ("[Timer]\nOnCalendar=daily\nPersistent=maybe\n", "neither yes nor no"),

@@ -83,7 +83,8 @@ def test_step_without_a_range_is_refused_with_what_would_be_right() -> None:
         read_entry("5/15 * * * *", CronKind.DEBIAN)
 
 
-# Ranges of one value are left out: cronsim takes `0-0` in the day of week for every day.
+# Ranges of one value are left out: cronsim takes `0-0` in the day of week for every day. So is Lord Howe: cronsim loses the half hour after
+# its transition of 30 minutes, where the golden vectors hold both readings.
 def _field(first: int, last: int) -> st.SearchStrategy[str]:
     numbers = st.integers(first, last)
     ranges = st.tuples(st.integers(first, last - 3), st.integers(1, 3), st.integers(1, 9)).map(
@@ -99,7 +100,7 @@ def _field(first: int, last: int) -> st.SearchStrategy[str]:
 @settings(max_examples=50, phases=[Phase.generate])
 @given(
     st.tuples(_field(0, 59), _field(0, 23), _field(1, 31), _field(1, 12), _field(0, 6)).map(" ".join),
-    st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC", "Asia/Kolkata"]),
+    st.sampled_from(["Europe/Berlin", "America/New_York", "America/St_Johns", "UTC", "Asia/Kolkata"]),
     st.sampled_from(["2026-10-20T00:00Z", "2027-03-01T00:00Z", "2027-04-01T00:00Z", "2026-02-27T00:00Z"]),
 )
 def test_times_are_those_of_cronsim(expression: str, zone: str, start: str) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schedd.core.errors import ExpressionError
 from schedd.core.model.when import Expression, FoldPolicy, GapPolicy, Recurrence, When
 from schedd.core.triggers import Effect, Rule, check_when, compile_when, preview
-from schedd.core.triggers.civil import FIRST_DAY, HOUR_US
+from schedd.core.triggers.civil import FIRST_DAY, HOUR_US, day_number
 from schedd.core.triggers.repetition import DAYS, MONTHS, ClockRepetition, DayRepetition, Listed, Phase, TimesOfDay
 from schedd.core.triggers.yeardays import DayParts, YearDays
 from schedd.core.triggers.zonedtimes import LocalTimes
@@ -520,3 +520,9 @@ def test_first_year_has_no_day_before_it() -> None:
     assert YearDays(DayParts(months=frozenset({2}), month_days=frozenset({29}))).last_until(FIRST_DAY + 300) is None
     before_it = rule("DTSTART:19000101T000000\nRRULE:FREQ=DAILY;COUNT=1", "Asia/Kolkata")
     assert before_it.prev_before(NOW) is before_it.next_after(0) is None
+
+
+def test_days_between_go_on_over_the_end_of_a_year() -> None:
+    new_years_eve = day_number(2030, 12, 31)
+    assert YearDays(FIRSTS).between(new_years_eve, new_years_eve + 3) == 0b010
+    assert YearDays(FIRSTS).between(new_years_eve, new_years_eve + 1) == 0

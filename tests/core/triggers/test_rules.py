@@ -352,3 +352,9 @@ def test_preview_finds_the_mark_inside_unions_bounds_and_exclusions() -> None:
     after_us = micros(datetime.fromisoformat("2024-03-10T05:00:00+00:00"))
     [instant] = preview(described_by, created_us=0, seed=0, after_us=after_us, count=1)
     assert Effect.MOVED_AFTER_GAP in instant.effects
+
+
+def test_preview_ends_where_the_rule_does() -> None:
+    times_us = (micros(datetime(2030, 1, 1, tzinfo=UTC)), micros(datetime(2030, 1, 2, tzinfo=UTC)))
+    shown = preview(When(triggers=(Once(times_us=times_us),)), created_us=0, seed=0, after_us=times_us[0] - 1, count=5)
+    assert [instant.nominal_us for instant in shown] == list(times_us)

@@ -61,6 +61,35 @@ from tests.core.triggers.fuzzing import texts
         ("*-05~07/1", "At 00:00, on the last 7 days of May"),
         ("*-*-* *:*:0.25", "At second 0.25 of every minute"),
         ("*-*-* 9:0/30:0/20.5", "At every 20.5 seconds from 0 to 41 of minutes 0 and 30 of hour 09"),
+        ("FREQ=DAILY;COUNT=3", "Every day, 3 times"),
+        ("FREQ=MONTHLY;BYDAY=2FR,-1MO", "Every month, on the last Monday of the month and the 2nd Friday of the month"),
+        ("FREQ=MONTHLY;BYDAY=MO,1FR", "Every month, on Monday and the 1st Friday of the month"),
+        ("FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,TU,WE;BYHOUR=9,17", "Every 2 weeks, on Monday to Wednesday, at hours 9 and 17"),
+        ("FREQ=WEEKLY;INTERVAL=2;WKST=SU", "Every 2 weeks, weeks beginning on Sunday"),
+        ("FREQ=DAILY;BYHOUR=9,17;BYMINUTE=30", "Every day, at 09:30 and 17:30"),
+        ("FREQ=DAILY;BYHOUR=9;BYMINUTE=0;BYSECOND=0,30", "Every day, at 09:00:00 and 09:00:30"),
+        (
+            "FREQ=YEARLY;BYMONTH=1,3;BYDAY=SU;BYSETPOS=-1",
+            "Every year, in January and March, on Sunday, of these only the last of each year",
+        ),
+        ("FREQ=YEARLY;BYDAY=20MO", "Every year, on the 20th Monday of the year"),
+        ("FREQ=YEARLY;BYWEEKNO=1,20;BYDAY=MO", "Every year, in the 1st and 20th week of the year, on Monday"),
+        ("FREQ=YEARLY;BYYEARDAY=-1,100", "Every year, on the 100th and last day of the year"),
+        (
+            "FREQ=MONTHLY;BYMONTHDAY=-3,1;UNTIL=20301231T000000Z",
+            "Every month, on the 1st and 3rd last day of the month, until Tue 2030-12-31 00:00:00 UTC",
+        ),
+        (
+            "DTSTART:20240101T090000\nRRULE:FREQ=WEEKLY\nEXDATE:20240108T090000\nRDATE:20240109T090000",
+            "Every week, also on Tue 2024-01-09 09:00:00, except on Mon 2024-01-08 09:00:00, from Mon 2024-01-01 09:00:00 on",
+        ),
+        (
+            "DTSTART;VALUE=DATE:20240101 RRULE:FREQ=MONTHLY RRULE:FREQ=DAILY;COUNT=2",
+            "Every month, or every day, 2 times, from Mon 2024-01-01 on",
+        ),
+        ("RDATE:20300101T090000,20300102T090000", "On Tue 2030-01-01 09:00:00 and Wed 2030-01-02 09:00:00"),
+        ("DTSTART:20300101T090000", "Once, on Tue 2030-01-01 09:00:00"),
+        ("RDATE:20300101T000000,20300102T000000,20300103T000000,20300104T000000", "On 4 dates"),
     ],
 )
 def test_local_rule_is_told_with_its_zone(text: str, said: str) -> None:
@@ -92,6 +121,12 @@ def test_instants_and_intervals_are_told_without_a_zone(trigger: Expression | In
 
 def test_zone_that_a_rule_names_is_told() -> None:
     assert sentence(Expression(text="*:0/15 America/New_York"), "Europe/Berlin") == "Every 15 minutes, in America/New_York"
+    text = "DTSTART;TZID=America/New_York:20240101T090000 RRULE:FREQ=DAILY EXDATE;TZID=Asia/Tokyo:20240105T230000"
+    said = "Every day, except on Fri 2024-01-05 23:00:00 Asia/Tokyo, from Mon 2024-01-01 09:00:00 on, in America/New_York"
+    assert sentence(Expression(text=text), "UTC") == said
+    assert sentence(Expression(text="DTSTART:20240101T090000Z RRULE:FREQ=DAILY"), "Asia/Tokyo") == (
+        "Every day, from Mon 2024-01-01 09:00:00 on, in UTC"
+    )
 
 
 def test_day_match_changes_the_sentence_as_it_changes_the_rule() -> None:

@@ -43,18 +43,14 @@ DEFINITION_FIELDS = (
 """The fields that a client sets; the others are the server's."""
 
 _UNBUILT = {
-    (): ("calendar_shift",),
     ("policies",): (
         "concurrency",
-        "pause_after_failures",
-        "max_runs",
         "on_success",
         "on_failure",
         "condition",
         "circuit_open",
         "recovery",
     ),
-    ("policies", "retry"): ("retry_on",),
     ("target", "http"): ("auth", "signature", "tls"),
     ("target", "process"): ("resource_limits",),
 }
@@ -111,6 +107,7 @@ def view(view: ScheduleView) -> schedule_pb2.Schedule:
     message = schedule(view.schedule)
     if view.next_us is not None:
         message.next_time.CopyFrom(timestamp(view.next_us))
+    message.run_count = view.run_count
     if view.last is not None:
         message.last_run.CopyFrom(_last_run(view.last))
     return message

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 
 from schedd.api.convert.basics import Words, duration, micros, timestamp
+from schedd.api.names import calendar_name
 from schedd.api.reading import Reading
+from schedd.core.model.calendar import calendar_resource
 from schedd.core.model.when import (
     AfterCompletion,
     AtStart,
+    CalendarShift,
     Cron,
     DayMatch,
     Expression,
@@ -27,6 +32,7 @@ from schedd.v1 import schedule_pb2, when_pb2
 
 DAY_MATCH = Words(DayMatch, when_pb2.DayMatch, "DAY_MATCH")
 GAP = Words(GapPolicy, when_pb2.GapPolicy, "GAP_POLICY")
+SHIFT = Words(CalendarShift, when_pb2.CalendarShift, "CALENDAR_SHIFT")
 FOLD = Words(FoldPolicy, when_pb2.FoldPolicy, "FOLD_POLICY")
 _NOW_US = 100_000
 """How far ahead "now" is: far enough to lie after the schedule's creation."""
@@ -42,8 +48,9 @@ def when_of(message: schedule_pb2.Schedule, now_us: int, reading: Reading) -> Wh
     return When(
         triggers=tuple(trigger_of(trigger, f"triggers[{at}]", now_us, reading) for at, trigger in enumerate(message.triggers)),
         exclusions=tuple(trigger_of(out, f"exclusions[{at}]", now_us, reading) for at, out in enumerate(message.exclusions)),
-        exclude_calendars=tuple(message.exclude_calendars),
-        include_calendars=tuple(message.include_calendars),
+        exclude_calendars=_calendars_of(message.exclude_calendars, "exclude_calendars", reading),
+        include_calendars=_calendars_of(message.include_calendars, "include_calendars", reading),
+        calendar_shift=reading.word(SHIFT, message.calendar_shift, CalendarShift.SKIP, "calendar_shift"),
         time_zone=message.time_zone or "UTC",
         start_us=reading.of(lambda: micros(message.start_time, "start_time"), None) if message.HasField("start_time") else None,
         end_us=reading.of(lambda: micros(message.end_time, "end_time"), None) if message.HasField("end_time") else None,
@@ -57,8 +64,9 @@ def fill_when(message: schedule_pb2.Schedule, when: When) -> None:
     """Put a rule into a message."""
     message.triggers.extend(trigger_message(trigger) for trigger in when.triggers)
     message.exclusions.extend(trigger_message(trigger) for trigger in when.exclusions)
-    message.exclude_calendars.extend(when.exclude_calendars)
-    message.include_calendars.extend(when.include_calendars)
+    message.exclude_calendars.extend(map(calendar_resource, when.exclude_calendars))
+    message.include_calendars.extend(map(calendar_resource, when.include_calendars))
+    message.calendar_shift = SHIFT.number(when.calendar_shift)
     message.time_zone = when.time_zone
     if when.start_us is not None:
         message.start_time.CopyFrom(timestamp(when.start_us))
@@ -69,6 +77,11 @@ def fill_when(message: schedule_pb2.Schedule, when: When) -> None:
     message.spread.mode = SPREAD.number(when.spread.mode)
     if when.spread.window:
         message.spread.window.CopyFrom(duration(when.spread.window))
+
+
+def _calendars_of(names: Iterable[str], field: str, reading: Reading) -> tuple[str, ...]:
+    """The calendars' own names; of a wrong one the text stands in."""
+    return tuple(reading.of(partial(calendar_name, name, f"{field}[{index}]"), name) for index, name in enumerate(names))
 
 
 def _spread_of(message: when_pb2.Spread, reading: Reading) -> Spread:

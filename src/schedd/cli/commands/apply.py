@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ from schedd.cli.selecting import selector_filter
 from schedd.cli.session import Session
 
 if TYPE_CHECKING:
+    from schedd.cli.calendar_plans import CalendarStep
     from schedd.cli.plans import Step
     from schedd.client import SyncClient
 
@@ -39,31 +41,35 @@ generate-schedules | schedctl apply -f -
 def apply(session: Session, files: tuple[str, ...], prune: bool, selector: str | None, dry_run: bool) -> None:
     """Create and update schedules from files.
 
-    Files are YAML or JSON. Schedules that are as the files have them are left alone, so it can be repeated at will. Everything is
-    checked first: if one schedule is refused, nothing is changed.
+    Files are YAML or JSON, and may have calendars too. Schedules that are as the files have them are left alone, so it can be repeated
+    at will. Everything is checked first: if one schedule is refused, nothing is changed.
     """
-    from schedd.cli.manifest import load_manifest
+    from schedd.cli.calendar_plans import carry_out_calendars, plan_calendars
+    from schedd.cli.manifest import load_files
     from schedd.cli.plans import Action, carry_out, plan
 
     if prune != bool(selector):
         raise UsageFault("--prune and -l go together: -l says what may be deleted")
-    written = load_manifest(files)
+    written = load_files(files)
     with session.client() as client:
-        steps = plan(client, written, selector_filter(selector) if prune else "")
+        calendars = plan_calendars(client, written.calendars)
+        coming = {step.name for step in calendars if step.action is Action.CREATE}
+        steps = plan(client, written.schedules, selector_filter(selector) if prune else "", coming=coming)
         if dry_run:
-            _show_plan(session, client, steps)
+            _show_plan(session, client, calendars, steps)
             return
         doomed = [step for step in steps if step.action is Action.DELETE]
         if doomed:
             session.confirm(f"Delete {', '.join(short_name(step.name) for step in doomed)}?")
-        done = []
-        for step in carry_out(client, steps):
-            done.append(step)
-            _show_step(session, step)
+        done: list[Step | CalendarStep] = []
+        carried: Iterable[Step | CalendarStep] = chain(carry_out_calendars(client, calendars), carry_out(client, steps))
+        for made in carried:
+            done.append(made)
+            _show_step(session, made)
     _close(session, done)
 
 
-def _show_step(session: Session, step: Step, *, planned: bool = False) -> None:
+def _show_step(session: Session, step: Step | CalendarStep, *, planned: bool = False) -> None:
     if session.format is Format.TABLE:
         word = step.action.intent if planned else step.action
         session.out.lines([f"{session.out.paint(f'{word:<9}', _COLOURS[step.action])}  {short_name(step.name)}"])
@@ -71,29 +77,34 @@ def _show_step(session: Session, step: Step, *, planned: bool = False) -> None:
         session.out.lines([short_name(step.name)])
 
 
-def _close(session: Session, steps: Sequence[Step]) -> None:
+def _close(session: Session, steps: Sequence[Step | CalendarStep]) -> None:
     if session.format in (Format.JSON, Format.YAML):
         session.out.data(_as_data(steps))
     session.out.note(_summary(steps) or "no schedules")
 
 
-def _summary(steps: Iterable[Step]) -> str:
+def _summary(steps: Iterable[Step | CalendarStep]) -> str:
     counts: dict[str, int] = {}
     for step in steps:
         counts[step.action] = counts.get(step.action, 0) + 1
     return ", ".join(f"{count} {action}" for action, count in counts.items())
 
 
-def _show_plan(session: Session, client: SyncClient, steps: Sequence[Step]) -> None:
+def _show_plan(session: Session, client: SyncClient, calendars: Sequence[CalendarStep], steps: Sequence[Step]) -> None:
     start = datetime.now(UTC)
+    both: list[Step | CalendarStep] = [*calendars, *steps]
     if session.format in (Format.JSON, Format.YAML):
-        session.out.data(_with_moves(client, steps, start))
+        session.out.data([*_as_data(calendars), *_with_moves(client, steps, start)])
         return
+    for calendar in calendars:
+        _show_step(session, calendar, planned=True)
+        if session.format is Format.TABLE:
+            session.out.lines(f"    {difference}" for difference in calendar.differences)
     for step in steps:
         _show_step(session, step, planned=True)
         if session.format is Format.TABLE:
             session.out.lines(f"    {line}" for line in _plan_lines(client, step, start))
-    session.out.note(f"a dry run, nothing was changed; would be: {_summary(steps) or 'no schedules'}")
+    session.out.note(f"a dry run, nothing was changed; would be: {_summary(both) or 'no schedules'}")
 
 
 def _plan_lines(client: SyncClient, step: Step, start: datetime) -> list[str]:
@@ -101,6 +112,8 @@ def _plan_lines(client: SyncClient, step: Step, start: datetime) -> list[str]:
     from schedd.cli.plans import Action
 
     lines = [str(difference) for difference in step.differences]
+    if step.awaits:
+        return [*lines, f"fires when its new calendars leave it to: {', '.join(step.awaits)}"]
     return lines if step.action is Action.KEEP else [*lines, *move_lines(moves(client, step, start))]
 
 
@@ -109,12 +122,12 @@ def _with_moves(client: SyncClient, steps: Sequence[Step], start: datetime) -> l
     from schedd.cli.plans import Action
 
     return [
-        data if step.action is Action.KEEP else {**data, "occurrences": move_data(moves(client, step, start))}
+        data if step.action is Action.KEEP or step.awaits else {**data, "occurrences": move_data(moves(client, step, start))}
         for step, data in zip(steps, _as_data(steps), strict=True)
     ]
 
 
-def _as_data(steps: Iterable[Step]) -> list[dict[str, object]]:
+def _as_data(steps: Iterable[Step | CalendarStep]) -> list[dict[str, object]]:
     return [
         {
             "name": step.name,

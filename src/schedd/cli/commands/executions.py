@@ -1,4 +1,4 @@
-"""Looking at executions, and cancelling them."""
+"""Looking at executions, cancelling them, and delivering them again."""
 
 from __future__ import annotations
 
@@ -87,3 +87,27 @@ def cancel(session: Session, executions: tuple[str, ...], reason: str) -> None:
             session.out.note(f"{execution} {execution_state(cancelled[-1]).lower()}")
     if session.format is not Format.TABLE:
         session.out.many(executions_view(datetime.now(UTC)), cancelled)
+
+
+@command(
+    "redeliver",
+    examples="""
+schedctl execution redeliver 01j9zq4w8k2mn
+""",
+)
+@click.argument("executions", nargs=-1, required=True)
+@click.pass_obj
+def redeliver(session: Session, executions: tuple[str, ...]) -> None:
+    """Deliver finished executions again.
+
+    The target gets the same delivery key as before, and can tell that it has seen it; there is a new series of attempts.
+    """
+    from schedd.cli.views import executions_view
+
+    again = []
+    with session.client() as client:
+        for execution in executions:
+            again.append(client.redeliver_execution(execution_name(execution)))
+            session.out.note(f"{execution} is delivered again")
+    if session.format is not Format.TABLE:
+        session.out.many(executions_view(datetime.now(UTC)), again)

@@ -73,16 +73,17 @@ schedctl next nightly-backup -n 20 -o json
 )
 @click.argument("name", shell_complete=complete_schedule)
 @click.option("-n", "--count", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many times.")
+@click.option("--excluded", is_flag=True, help="Also what an exclusion or a calendar leaves out, marked.")
 @click.pass_obj
-def next_times(session: Session, name: str, count: int) -> None:
+def next_times(session: Session, name: str, count: int, excluded: bool) -> None:
     """Show when a schedule fires next.
 
-    Local times are in the schedule's own zone; the effects of daylight saving are marked.
+    Local times are in the schedule's own zone; the effects of daylight saving and of calendars are marked.
     """
     from schedd.cli.previews import occurrence_lines
 
     with session.client() as client:
-        answer = client.preview_schedule(schedule_name(name), count=count)
+        answer = client.preview_schedule(schedule_name(name), count=count, show_excluded=excluded)
     session.out.facts(answer, lambda: occurrence_lines(answer.occurrences, datetime.now(UTC)))
     if not answer.occurrences:
-        session.out.note(f"{name} does not fire any more")
+        session.out.note(f"{name} has no times ahead that the clock alone gives; `schedctl get {name}` says when it runs")

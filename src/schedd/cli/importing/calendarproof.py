@@ -29,9 +29,10 @@ class CalculatorError(Exception):
 
 def prove(item: Carried, schedule: Schedule, span: Span) -> Finding:
     """What the two readings of a timer's calendar expressions have to say of each other; other timers have nothing to compare."""
-    expressions = [trigger.on_calendar.expression for trigger in schedule.triggers if trigger.WhichOneof("rule") == "on_calendar"]
-    if not expressions or len(expressions) != len(schedule.triggers):
-        return _unproved("an interval has no times of its own until it runs")
+    by_clock = [trigger for trigger in schedule.triggers if trigger.WhichOneof("rule") != "at_start"]
+    expressions = [trigger.on_calendar.expression for trigger in by_clock if trigger.WhichOneof("rule") == "on_calendar"]
+    if not expressions or len(expressions) != len(by_clock):
+        return _unproved("what counts from a boot or from a run has no times of its own")
     if shutil.which(_PROGRAM) is None:
         return _unproved(f"{_PROGRAM} is not installed here")
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from schedd.cli.importing.carried import Carried
+from schedd.cli.importing.crontab import AT_BOOT
 from schedd.cli.importing.host import CronKind
 from schedd.cli.importing.proof import Finding, Span, Verdict, compared, our_times
 from schedd.cli.importing.vixie import CronDrawsError, fire_minutes, read_entry
@@ -16,9 +17,11 @@ def prove(item: Carried, schedule: Schedule, span: Span, *, kind: CronKind) -> F
 
     cron's side starts from the crontab's own text, not from the schedule's expression.
     """
-    zone = schedule.time_zone
+    zone, times = schedule.time_zone, _times_of(item.text)
+    if times == AT_BOOT:
+        return Finding(verdict=Verdict.UNPROVED, text=f"{AT_BOOT} has no times by the clock")
     try:
-        theirs = _cron_seconds(_times_of(item.text), zone, span, kind)
+        theirs = _cron_seconds(times, zone, span, kind)
     except CronDrawsError as error:
         return Finding(verdict=Verdict.UNPROVED, text=str(error))
     return compared(theirs, our_times(schedule, span), who="cron", time_zone=zone)

@@ -29,6 +29,8 @@ _SHELL = "/bin/sh"
 _PATH = "/usr/bin:/bin"
 _OURS = frozenset({"SHELL", "MAILTO", "LOGNAME", "USER", "CRON_TZ", "RANDOM_DELAY"})
 """Variables that say how cron runs a command, or that it does not let anybody set: they are not handed on as they are."""
+AT_BOOT = "@reboot"
+_BOOT_NOTE = "@reboot: cron runs it once after a boot; schedd at each start of the daemon, also where that is a mere restart"
 
 DEFAULTS: dict[str, Any] = {
     "labels": {"imported-from": "crontab"},
@@ -99,6 +101,7 @@ class _Reader:
             document["time_zone"] = time_zone
         document |= self._spread(notes)
         document["process"] = self._process(shell_line, stdin, user, notes)
+        notes += [_BOOT_NOTE] if expression == AT_BOOT else []
         notes += self._mail_notes()
         return Carried(where=str(place), text=line.rstrip(), document=document, notes=tuple(notes))
 
@@ -125,8 +128,8 @@ class _Reader:
 
     def _check(self, expression: str, time_zone: str) -> None:
         """Raises: _LineError for what cron or schedd does not take."""
-        if expression.lower() == "@reboot":
-            raise _LineError("schedd does not start anything at boot yet: leave it in the crontab, or make it a systemd unit")
+        if expression == AT_BOOT:
+            return
         try:
             read_entry(expression, self.reading.kind)
         except CronDrawsError:
@@ -218,8 +221,9 @@ def _expression(line: str) -> tuple[str, str]:
     """The times of a line, and the rest of it. Raises: _LineError."""
     parts = line.split(None, 1) if line.startswith("@") else line.split(None, 5)
     count = 1 if line.startswith("@") else 5
-    if len(parts) <= count:
-        raise _LineError(
-            "there is no command" if len(parts) == count else f"{line.split()[0]!r} begins neither a setting nor five time fields"
-        )
+    if len(parts) == count:
+        raise _LineError("there is no command")
+    if len(parts) < count:
+        beginning = (line.split() or [line])[0]
+        raise _LineError(f"{beginning!r} begins neither a setting nor five time fields")
     return " ".join(parts[:count]), parts[count]

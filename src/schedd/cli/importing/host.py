@@ -46,7 +46,7 @@ def home_of(user: str) -> str:
     """The home directory of an account of this host; empty if there is no such account."""
     try:
         return pwd.getpwnam(user).pw_dir
-    except KeyError:
+    except (KeyError, ValueError):  # ValueError: no name at all, such as one with a null byte
         return ""
 
 

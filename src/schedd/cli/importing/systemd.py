@@ -1,7 +1,8 @@
 """systemd's timers into schedules. Source: systemd.timer(5).
 
-A calendar timer keeps its expressions as they are. A monotonic one (OnUnitActiveSec=) becomes an interval. What schedd has no words
-for stands in the notes of the schedule.
+A calendar timer keeps its expressions as they are. Of the monotonic ones, those that count from a boot become a run at the daemon's
+start, OnUnitInactiveSec= a delay after completion, OnUnitActiveSec= an interval. What schedd has no words for stands in the notes of the
+schedule.
 """
 
 from __future__ import annotations
@@ -93,34 +94,40 @@ class _TimerReader:
         for item in self.timer.settings:
             if item.section == _TIMER and item.key in _TIMES:
                 times = [*times, item] if item.value else []
-        if not any(item.key == "OnCalendar" or item.key in _REPEATING for item in times):
-            what = ", ".join(f"{item.key}={item.value}" for item in times) or "no time at all"
-            raise UnitError(f"it has {what}: schedd does not start anything at boot yet, and there is nothing else; leave it with systemd")
+        if not times:
+            raise UnitError("it has no time at all")
         return times
 
     def _triggers(self, times: list[Setting]) -> list[dict[str, Any]]:
         triggers: list[dict[str, Any]] = []
         for item in times:
-            if item.key == "OnCalendar":
-                triggers.append({"on_calendar": item.value})
-            elif item.key in _AT_BOOT:
-                self._note_boot(item)
-            else:
-                triggers.append({"every": duration_text(self._period(item))})
+            trigger = self._trigger(item)
+            if trigger not in triggers:
+                triggers.append(trigger)
         return triggers
 
-    def _note_boot(self, item: Setting) -> None:
-        self.notes.append(f"{item.key}={item.value} is left out: schedd does not start anything at boot yet")
-
-    def _period(self, item: Setting) -> timedelta:
-        period = span_of(item.value)
-        if not period:
+    def _trigger(self, item: Setting) -> dict[str, Any]:
+        if item.key == "OnCalendar":
+            return {"on_calendar": item.value}
+        span = span_of(item.value)
+        if span is None or (not span and item.key in _REPEATING):
             raise UnitError(f"{item.key}={item.value} is no period")
-        after = "the end of the run before" if item.key == "OnUnitInactiveSec" else "the start of the run before, and anew at each boot"
-        self.notes.append(
-            f"{item.key}={item.value} counts from {after}; the interval counts from the creation of the schedule, without drift"
+        if item.key in _AT_BOOT:
+            later = f", and not {item.value} later" if span else ""
+            self._note(item, f"schedd runs it at each start of the daemon, also where that is a mere restart{later}")
+            return {"at_start": True}
+        if item.key == "OnUnitInactiveSec":
+            self._note(item, "schedd counts from the creation of the schedule, then from the end of each run, over restarts and boots too")
+            return {"after_completion": duration_text(span)}
+        self._note(
+            item,
+            "it counts from the start of the run before, and anew at each boot; the interval counts from the creation of the schedule, "
+            "without drift",
         )
-        return period
+        return {"every": duration_text(span)}
+
+    def _note(self, item: Setting, text: str) -> None:
+        self.notes.append(f"{item.key}={item.value}: {text}")
 
     def _spread(self) -> dict[str, Any]:
         written = self.timer.last(_TIMER, "RandomizedDelaySec")
@@ -134,11 +141,7 @@ class _TimerReader:
         return {"spread": {"mode": mode, "window": duration_text(window)}}
 
     def _catch_up(self, times: list[Setting]) -> dict[str, Any]:
-        is_calendar = any(item.key == "OnCalendar" for item in times)
-        if is_calendar and self.timer.flag(_TIMER, "Persistent"):
-            return {"catch_up": {"mode": "LATEST", "window": _LONGEST_WINDOW}}
-        if not is_calendar and any(item.key in _AT_BOOT for item in times):
-            self.notes.append("after a boot, the newest run that was missed is made up for, in place of the run at boot")
+        if any(item.key == "OnCalendar" for item in times) and self.timer.flag(_TIMER, "Persistent"):
             return {"catch_up": {"mode": "LATEST", "window": _LONGEST_WINDOW}}
         return {}
 

@@ -9,10 +9,13 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from schedd.core.model.backfill import Backfill, BackfillStep
+from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.model.when import When
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,38 @@ class Timer(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replanned:
+    """A schedule whose occurrences after `planned_from_us` are decided anew; the first of them is at `next_us`, None if there is none."""
+
+    row: int
+    planned_from_us: int
+    next_us: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarChange:
+    """A calendar's next generation, which replaces `seen`, and what it means for the schedules that use it.
+
+    `entries` are journaled with it. `disarmed` are executions that are taken back: their rows go, the journal keeps them.
+    """
+
+    calendar: Calendar
+    seen: int
+    entries: tuple[JournalEntry, ...]
+    disarmed: tuple[int, ...] = ()
+    replanned: tuple[Replanned, ...] = ()
+    request: RequestMark | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarUse:
+    """A schedule's row and a calendar that it uses, by name."""
+
+    calendar: str
+    row: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArmBatch:
     """Executions to be made durable before they are due, and the mark that every nominal time up to it has been decided.
 
@@ -96,12 +131,23 @@ class ExecutionChange(NamedTuple):
     next_attempt_us: int | None = None
 
 
+class NewDeadLetter(NamedTuple):
+    """An execution that has failed for good, and what its last attempt sent, if that could be rendered."""
+
+    execution_id: int
+    created_us: int
+    request: Rendering | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordBatch:
     """What became of executions since the last batch: at most one change an execution (its last), all of its attempts and entries.
 
     `disarmed` are executions that are taken back: their rows go, the journal keeps them. `backfilled` says of each finished execution of a
     backfill, by the backfill's id, how it ended.
+    `disarmed` are executions that are taken back: their rows go, the journal keeps them. `settled` are redelivered executions that have
+    succeeded: they are no dead letters any more.
+    `ran` are the uids of schedules whose runs are counted and that have run once more, once for each run.
     """
 
     changes: tuple[ExecutionChange, ...] = ()
@@ -109,6 +155,9 @@ class RecordBatch:
     entries: tuple[JournalEntry, ...] = ()
     disarmed: tuple[int, ...] = ()
     backfilled: tuple[tuple[int, Outcome], ...] = ()
+    dead_letters: tuple[NewDeadLetter, ...] = ()
+    settled: tuple[int, ...] = ()
+    ran: tuple[int, ...] = ()
 
 
 NEVER_US = 2**63 - 1
@@ -134,6 +183,14 @@ class Timers:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+class StoredWhen(NamedTuple):
+    """What of a stored schedule its rule is compiled from."""
+
+    uid: int
+    created_us: int
+    when: When
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,10 +223,11 @@ class StoreStatus:
 class Retention:
     """How long history is kept: executions finished and journal rows older than the age go, as do schedules deleted longer ago.
 
-    At most `per_schedule` finished executions of a schedule are kept; what is unfinished is always kept.
+    At most `per_schedule` finished executions of a schedule are kept; what is unfinished, or a dead letter, is always kept.
     """
 
     history: timedelta = timedelta(days=30)
     journal: timedelta = timedelta(days=90)
     deleted: timedelta = timedelta(days=90)
     per_schedule: int = 10_000
+    dead_letters: timedelta = timedelta(days=90)

@@ -41,6 +41,12 @@ class JournalKind(StrEnum):
     EXECUTION_RETRYING = "EXECUTION_RETRYING"
     """An attempt has failed and another one will be made."""
     EXECUTION_FINISHED = "EXECUTION_FINISHED"
+    EXECUTION_DEAD_LETTERED = "EXECUTION_DEAD_LETTERED"
+    """Its last attempt failed, and what that sent is kept."""
+    EXECUTION_REDELIVERED = "EXECUTION_REDELIVERED"
+    """It had ended, and is taken up again on request."""
+    DEAD_LETTERS_PURGED = "DEAD_LETTERS_PURGED"
+    """The execution's dead letter was removed on request."""
     OCCURRENCES_MISSED = "OCCURRENCES_MISSED"
     """A range of occurrences that were not run: evidence has `first_us`, `last_us` (both included) and `count`."""
     OCCURRENCES_SKIPPED = "OCCURRENCES_SKIPPED"
@@ -53,6 +59,10 @@ class JournalKind(StrEnum):
     CONFIGURATION_RELOADED = "CONFIGURATION_RELOADED"
     CLOCK_STEPPED = "CLOCK_STEPPED"
     HOST_SUSPENDED = "HOST_SUSPENDED"
+    CALENDAR_CREATED = "CALENDAR_CREATED"
+    """About a calendar; evidence has its resource name as `calendar`."""
+    CALENDAR_UPDATED = "CALENDAR_UPDATED"
+    CALENDAR_DELETED = "CALENDAR_DELETED"
 
 
 class ExecutionFacts(NamedTuple):

@@ -58,4 +58,6 @@ class Reason(StrEnum):
     """The rule yields no further occurrence."""
     CLOCK_STEP = "CLOCK_STEP"
     SUSPEND = "SUSPEND"
+    MAX_RUNS = "MAX_RUNS"
+    CONSECUTIVE_FAILURES = "CONSECUTIVE_FAILURES"
     NONE = "NONE"

@@ -1,4 +1,4 @@
-"""When a schedule fires: triggers, exclusions, zone, bounds and spread, exactly as its owner gave them.
+"""When a schedule fires: triggers, exclusions, calendars, zone, bounds and spread, exactly as its owner gave them.
 
 These are descriptions, not engines: `schedd.core.triggers` compiles a `When` into a `Rule` that answers questions about time.
 """
@@ -45,6 +45,17 @@ class SpreadMode(StrEnum):
     """The same offset at each occurrence, drawn from the schedule's uid."""
     RANDOM = "RANDOM"
     """A new offset at each occurrence, drawn from the schedule's uid and the nominal time: the same after a restart."""
+
+
+class CalendarShift(StrEnum):
+    """What becomes of an occurrence on a day that the schedule's calendars leave out."""
+
+    SKIP = "SKIP"
+    """It does not run."""
+    NEXT_DAY = "NEXT_DAY"
+    """It runs at the same local time of the next day that fits."""
+    PREVIOUS_DAY = "PREVIOUS_DAY"
+    """It runs at the same local time of the last day before that fits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,13 +134,15 @@ class When:
     """The whole rule of a schedule: the union of `triggers` minus `exclusions`, within [start_us, end_us), in `time_zone`.
 
     Instants are UTC microseconds. `exclusions` are triggers too: an occurrence is left out when one of them yields its very instant,
-    or, for a rule of whole days, its day. `exclude_calendars` and `include_calendars` name calendars.
+    or, for a rule of whole days, its day. `exclude_calendars` names calendars whose days are left out, `include_calendars` calendars
+    outside of all of whose days nothing runs; `calendar_shift` says what becomes of an occurrence that they leave out.
     """
 
     triggers: tuple[Trigger, ...]
     exclusions: tuple[Trigger, ...] = ()
     exclude_calendars: tuple[str, ...] = ()
     include_calendars: tuple[str, ...] = ()
+    calendar_shift: CalendarShift = CalendarShift.SKIP
     time_zone: str = "UTC"
     start_us: int | None = None
     end_us: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schedd.core.triggers.calendars import NO_CALENDARS, CalendarDays, Calendars, calendar_days, used_calendars
 from schedd.core.triggers.checking import check_when
 from schedd.core.triggers.civil import LAST_US
 from schedd.core.triggers.clockless import Clockless, clockless
@@ -19,11 +20,15 @@ from schedd.core.triggers.zonename import zone_data_version
 
 __all__ = [
     "LAST_US",
+    "NO_CALENDARS",
+    "CalendarDays",
+    "Calendars",
     "Clockless",
     "Dialect",
     "Effect",
     "Instant",
     "Rule",
+    "calendar_days",
     "check_when",
     "clockless",
     "compile_when",
@@ -36,6 +41,7 @@ __all__ = [
     "preview",
     "recognise",
     "sentence",
+    "used_calendars",
     "within_limits",
     "zone_data_version",
 ]

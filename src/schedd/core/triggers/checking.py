@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from schedd.core.errors import ExpressionError, FieldViolation
 from schedd.core.model.when import Expression, SpreadMode, Trigger, When
+from schedd.core.triggers.calendars import NO_CALENDARS, Calendars
 from schedd.core.triggers.clockless import clockless, is_clockless
 from schedd.core.triggers.compilation import Setting, compile_when, rule_of
 from schedd.core.triggers.pointing import described
@@ -15,26 +16,34 @@ from schedd.core.triggers.zonename import zone_named
 TRIGGERS_MAX = 32
 """The most triggers of a schedule, and the most exclusions."""
 
+CALENDARS_MAX = 16
+"""The most calendars that a schedule excludes, and the most that it includes."""
+
 SPREAD_MAX = timedelta(days=7)
 
 
-def check_when(when: When, *, now_us: int) -> tuple[FieldViolation, ...]:
-    """All that is wrong, also a rule that can never fire again after `now_us`; empty if nothing is."""
-    return tuple(_check(when, now_us))
+def check_when(when: When, *, now_us: int, calendars: Calendars = NO_CALENDARS) -> tuple[FieldViolation, ...]:
+    """All that is wrong, also a rule that can never fire again after `now_us`; empty if nothing is. `calendars` are those it may name."""
+    return tuple(_check(when, now_us, calendars))
 
 
-def _check(when: When, now_us: int) -> Iterator[FieldViolation]:
+def _check(when: When, now_us: int, calendars: Calendars) -> Iterator[FieldViolation]:
     faults = [*_zone(when), *_bounds(when), *_spread(when), *_count("triggers", when.triggers, least=1)]
     faults += _count("exclusions", when.exclusions, least=0)
     if not any(fault.field == "time_zone" for fault in faults):
         faults += _expressions("triggers", when.triggers, when, now_us)
         faults += _expressions("exclusions", when.exclusions, when, now_us)
+    faults += _calendars("exclude_calendars", when.exclude_calendars, calendars)
+    faults += _calendars("include_calendars", when.include_calendars, calendars)
     yield from faults
-    if not faults and compile_when(when, created_us=now_us, seed=0).next_after(now_us) is None and not clockless(when):
+    if faults or clockless(when):
+        return
+    if compile_when(when, created_us=now_us, seed=0, calendars=calendars).next_after(now_us) is None:
+        left_out = ", and outside of what its calendars leave out" if when.exclude_calendars or when.include_calendars else ""
         yield FieldViolation(
             field="triggers",
             reason="NEVER_FIRES",
-            description="no occurrence lies in the future and within start_time and end_time, so this would never fire",
+            description=f"no occurrence lies in the future and within start_time and end_time{left_out}, so this would never fire",
         )
 
 
@@ -60,6 +69,17 @@ def _spread(when: When) -> Iterator[FieldViolation]:
         yield FieldViolation(
             field="spread.window", reason="REQUIRED", description=f"mode {when.spread.mode} wants a window, such as 300 seconds"
         )
+
+
+def _calendars(field: str, names: tuple[str, ...], calendars: Calendars) -> Iterator[FieldViolation]:
+    if len(names) > CALENDARS_MAX:
+        yield FieldViolation(field=field, reason="TOO_MANY", description=f"{len(names)} of them; at most {CALENDARS_MAX} are allowed")
+    for index, name in enumerate(names):
+        try:
+            calendars.named(name, f"{field}[{index}]")
+        except ExpressionError as error:
+            suggestion = f"; {error.suggestion}" if error.suggestion else ""
+            yield FieldViolation(field=error.part, reason="UNKNOWN_CALENDAR", description=f"{error.reason}{suggestion}")
 
 
 def _count(field: str, triggers: tuple[Trigger, ...], *, least: int) -> Iterator[FieldViolation]:

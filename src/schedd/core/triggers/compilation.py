@@ -1,7 +1,7 @@
 """From the description of when a schedule fires to the rule that answers for it.
 
 Compiled rules are shared: plain cron depends on its text, zone and policies alone; an interval without anchor on the schedule's
-creation too; H, ~ on its seed.
+creation too; H, ~ on its seed; a rule with calendars on their generations.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from schedd.core.errors import ExpressionError
 from schedd.core.model.when import (
     AfterCompletion,
     AtStart,
+    CalendarShift,
     Cron,
     Expression,
     FoldPolicy,
@@ -26,6 +27,7 @@ from schedd.core.model.when import (
     Trigger,
     When,
 )
+from schedd.core.triggers.calendars import NO_CALENDARS, CalendarDays, Calendars, left_out_by
 from schedd.core.triggers.civil import FIRST_US, FIRST_YEAR, LAST_US, LAST_YEAR
 from schedd.core.triggers.clockless import check_delay
 from schedd.core.triggers.cron import parse_cron, uses_seed
@@ -36,6 +38,8 @@ from schedd.core.triggers.oncalendar import parse_oncalendar
 from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, Recognised, recognise
 from schedd.core.triggers.recurrence import ExcludedDates, WholeDays, compile_recurrence
 from schedd.core.triggers.rule import NEVER, Bounded, ExcludedInstants, Excluding, Exclusion, Instants, Rule, Union
+from schedd.core.triggers.shift import Shifted
+from schedd.core.triggers.timeset import LeftOut
 from schedd.core.triggers.zonedtimes import Place
 from schedd.core.triggers.zonename import zone_named
 
@@ -62,10 +66,11 @@ class Setting:
         return self.created_us if self.start_us is None else self.start_us
 
 
-def compile_when(when: When, *, created_us: int, seed: int) -> Rule:
-    """The rule of a schedule: the union of its triggers minus its exclusions, within [start_us, end_us).
+def compile_when(when: When, *, created_us: int, seed: int, calendars: Calendars = NO_CALENDARS) -> Rule:
+    """The rule of a schedule: the union of its triggers minus its exclusions and calendars, within [start_us, end_us).
 
     `created_us` anchors intervals that have no anchor of their own; `seed` (the schedule's uid) draws what H and ~ stand for.
+    `calendars` are those that the schedule may name; a rule is compiled with them as they stand.
 
     Raises: ExpressionError; its `part` begins with the trigger at fault, such as `triggers[0]`.
     """
@@ -77,13 +82,20 @@ def compile_when(when: When, *, created_us: int, seed: int) -> Rule:
         when,
         created_us if any(_depends_on_creation(trigger) for trigger in both) else 0,
         seed if any(isinstance(trigger, Cron) and uses_seed(trigger.text) for trigger in both) else 0,
+        _named(when.exclude_calendars, "exclude_calendars", calendars),
+        _named(when.include_calendars, "include_calendars", calendars),
     )
 
 
-def within_limits(when: When, rule: Rule, *, created_us: int, seed: int) -> Rule:
-    """Another rule, under the exclusions and the bounds of a schedule. Raises: ExpressionError."""
+def within_limits(when: When, rule: Rule, *, created_us: int, seed: int, calendars: Calendars = NO_CALENDARS) -> Rule:
+    """Another rule, under the exclusions, calendars and bounds of a schedule; nothing of it is shifted. Raises: ExpressionError."""
     zone_named(when.time_zone)
-    return _limited(when, rule, _setting(when, created_us, seed))
+    exclusions = _exclusions(when, _setting(when, created_us, seed))
+    excluded = _named(when.exclude_calendars, "exclude_calendars", calendars)
+    included = _named(when.include_calendars, "include_calendars", calendars)
+    if excluded or included:
+        exclusions = (*exclusions, LeftOut(left_out_by(excluded, included, when.time_zone)))
+    return _limited(rule, when, exclusions)
 
 
 def rule_of(trigger: Trigger, setting: Setting) -> Rule:
@@ -120,21 +132,41 @@ def rule_of(trigger: Trigger, setting: Setting) -> Rule:
 
 
 @lru_cache(maxsize=65_536)
-def _compile(when: When, created_us: int, seed: int) -> Rule:
+def _compile(
+    when: When, created_us: int, seed: int, excluded: tuple[CalendarDays, ...] = (), included: tuple[CalendarDays, ...] = ()
+) -> Rule:
     zone_named(when.time_zone)
     setting = _setting(when, created_us, seed)
     rules = tuple(_at(f"triggers[{index}]", trigger, setting) for index, trigger in enumerate(when.triggers))
-    return _limited(when, rules[0] if len(rules) == 1 else Union(rules), setting)
+    rule: Rule = rules[0] if len(rules) == 1 else Union(rules)
+    exclusions = _exclusions(when, setting)
+    if not excluded and not included:
+        return _limited(rule, when, exclusions)
+    left_out = left_out_by(excluded, included, when.time_zone)
+    if when.calendar_shift is CalendarShift.SKIP:
+        return _limited(rule, when, (*exclusions, LeftOut(left_out)))
+    # Exclusions and bounds hold for an occurrence both where its trigger puts it and where it is moved to.
+    step = 1 if when.calendar_shift is CalendarShift.NEXT_DAY else -1
+    shifted = Shifted(_limited(rule, when, exclusions), left_out, zone_named(when.time_zone), step=step)
+    return _limited(shifted, when, exclusions)
 
 
 def _setting(when: When, created_us: int, seed: int) -> Setting:
     return Setting(time_zone=when.time_zone, gap=when.gap, fold=when.fold, created_us=created_us, seed=seed, start_us=when.start_us)
 
 
-def _limited(when: When, rule: Rule, setting: Setting) -> Rule:
-    excluded = tuple(_at(f"exclusions[{index}]", trigger, setting) for index, trigger in enumerate(when.exclusions))
-    if excluded:
-        rule = Excluding(rule, tuple(_exclusion(out) for out in excluded))
+def _named(names: tuple[str, ...], field: str, calendars: Calendars) -> tuple[CalendarDays, ...]:
+    return tuple(calendars.named(name, f"{field}[{index}]") for index, name in enumerate(names))
+
+
+def _exclusions(when: When, setting: Setting) -> tuple[Exclusion, ...]:
+    return tuple(_exclusion(_at(f"exclusions[{index}]", trigger, setting)) for index, trigger in enumerate(when.exclusions))
+
+
+def _limited(rule: Rule, when: When, exclusions: tuple[Exclusion, ...]) -> Rule:
+    """The rule without what is excluded, within the bounds."""
+    if exclusions:
+        rule = Excluding(rule, exclusions)
     if when.start_us is not None or when.end_us is not None:
         rule = Bounded(rule, when.start_us, when.end_us)
     return rule

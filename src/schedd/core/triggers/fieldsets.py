@@ -6,7 +6,8 @@ One reader for cron and for EventBridge; what differs between them (the fields' 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from schedd.core.errors import ExpressionError
@@ -88,17 +89,19 @@ class Token:
         pieces: list[Token] = []
         position = self.position
         for value in self.value.split(separator):
-            pieces.append(replace(self, value=value, position=position))
+            pieces.append(Token(self.text, value, position, self.part))
             position += len(value) + len(separator)
         return pieces
 
     def piece(self, match: re.Match[str], group: str) -> Token:
         """The piece that a group of a match on `value` caught."""
-        return replace(self, value=match[group], position=self.position + match.start(group))
+        return Token(self.text, match[group], self.position + match.start(group), self.part)
 
 
 LONGEST_TEXT: Final = 1024
 """The most characters of an expression on one line."""
+
+_PIECE: Final = re.compile(r"[^ \t\r\n]+")
 
 
 def tokens_of(text: str, part: str, start: int = 0, end: int | None = None) -> list[Token]:
@@ -114,7 +117,7 @@ def tokens_of(text: str, part: str, start: int = 0, end: int | None = None) -> l
             position=LONGEST_TEXT,
             suggestion="a schedule takes several triggers: share it out between them",
         )
-    found = re.compile(r"[^ \t\r\n]+").finditer(text, start, len(text) if end is None else end)
+    found = _PIECE.finditer(text, start, len(text) if end is None else end)
     return [Token(text, match[0], match.start(), part) for match in found]
 
 
@@ -131,10 +134,19 @@ def read_set(token: Token, field: Field, seed: int) -> int:
 
     Raises: ExpressionError.
     """
+    if token.value.isascii() and token.value.isdigit():
+        return _bit(_read_value(token, field), field)
+    if token.value == "*":
+        return _all(field)
     mask = 0
     for item in token.split(","):
         mask |= _read_item(item, field, seed)
     return mask
+
+
+@cache
+def _all(field: Field) -> int:
+    return _span(field.low, field.top, 1, field)
 
 
 def _read_item(item: Token, field: Field, seed: int) -> int:

@@ -1,15 +1,19 @@
-"""Preview: the coming fire times of a rule, with a mark where a zone transition has an effect."""
+"""Preview: the coming fire times of a rule, with a mark where a zone transition, an exclusion or a calendar has an effect."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import islice
 
-from schedd.core.model.when import When
+from schedd.core.model.when import CalendarShift, When
+from schedd.core.triggers.calendars import NO_CALENDARS, Calendars, left_out_by
 from schedd.core.triggers.compilation import compile_when
 from schedd.core.triggers.fields import FieldRule
 from schedd.core.triggers.recurrence import WholeDays
 from schedd.core.triggers.rule import Bounded, Excluding, Rule, Union
+from schedd.core.triggers.shift import Shifted
 from schedd.core.triggers.spread import due_us
 from schedd.core.triggers.zone import Zone
 from schedd.core.triggers.zonedtimes import ZonedTimes
@@ -17,7 +21,7 @@ from schedd.core.triggers.zonename import zone_named
 
 
 class Effect(StrEnum):
-    """What a zone transition does to an occurrence."""
+    """What a zone transition, an exclusion or a calendar does to an occurrence."""
 
     MOVED_AFTER_GAP = "MOVED_AFTER_GAP"
     """Its local time does not exist that day; it runs right after the gap."""
@@ -27,36 +31,78 @@ class Effect(StrEnum):
     """Its local time comes twice that day; this is the second."""
     OFFSET_CHANGED = "OFFSET_CHANGED"
     """The zone's offset has changed since the occurrence before."""
+    EXCLUDED = "EXCLUDED"
+    """An exclusion or a calendar leaves it out: it does not run."""
+    CALENDAR_SHIFTED = "CALENDAR_SHIFTED"
+    """A calendar moved it here from another day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instant:
-    """One coming occurrence: nominal and due time in UTC microseconds, the zone's offset at the nominal time in seconds, and effects."""
+    """One coming occurrence: nominal and due time in UTC microseconds, the zone's offset at the nominal time in seconds, and effects.
+
+    `calendar` names the calendar that leaves it out, if one does.
+    """
 
     nominal_us: int
     due_us: int
     utc_offset_s: int
     effects: tuple[Effect, ...] = ()
+    calendar: str = ""
 
 
-def preview(when: When, *, created_us: int, seed: int, after_us: int, count: int) -> tuple[Instant, ...]:
-    """At most `count` occurrences strictly after `after_us`. Raises: ExpressionError."""
-    rule = compile_when(when, created_us=created_us, seed=seed)
+def preview(
+    when: When,
+    *,
+    created_us: int,
+    seed: int,
+    after_us: int,
+    count: int,
+    calendars: Calendars = NO_CALENDARS,
+    show_excluded: bool = False,
+) -> tuple[Instant, ...]:
+    """At most `count` occurrences strictly after `after_us`; with `show_excluded` also those left out, marked. Raises: ExpressionError."""
+    rule = compile_when(when, created_us=created_us, seed=seed, calendars=calendars)
     zone = zone_named(when.time_zone)
+    bare = compile_when(
+        replace(when, exclusions=(), exclude_calendars=(), include_calendars=(), calendar_shift=CalendarShift.SKIP),
+        created_us=created_us,
+        seed=seed,
+    )
     instants: list[Instant] = []
     before_us = rule.prev_before(after_us + 1)
-    nominal_us = rule.next_after(after_us)
-    while nominal_us is not None and len(instants) < count:
-        instants.append(
-            Instant(
-                nominal_us=nominal_us,
-                due_us=due_us(when, rule, seed=seed, nominal_us=nominal_us),
-                utc_offset_s=zone.offset_at(nominal_us) // 1_000_000,
-                effects=_effects(rule, zone, nominal_us, before_us),
-            )
-        )
-        before_us, nominal_us = nominal_us, rule.next_after(nominal_us)
+    for nominal_us in islice(_merged((rule, bare) if show_excluded else (rule,), after_us), count):
+        made = Instant(nominal_us=nominal_us, due_us=nominal_us, utc_offset_s=zone.offset_at(nominal_us) // 1_000_000)
+        if rule.next_after(nominal_us - 1) != nominal_us:
+            made = replace(made, effects=(Effect.EXCLUDED,), calendar=_left_out_by(when, calendars, nominal_us))
+        else:
+            effects = _effects(rule, zone, nominal_us, before_us)
+            if bare.next_after(nominal_us - 1) != nominal_us:
+                effects = (*effects, Effect.CALENDAR_SHIFTED)
+            made = replace(made, due_us=due_us(when, rule, seed=seed, nominal_us=nominal_us), effects=effects)
+        before_us = nominal_us
+        instants.append(made)
     return tuple(instants)
+
+
+def _merged(rules: tuple[Rule, ...], after_us: int) -> Iterator[int]:
+    """The fire times of all of the rules after an instant, in order, each once."""
+    union = Union(rules)
+    next_us = union.next_after(after_us)
+    while next_us is not None:
+        yield next_us
+        next_us = union.next_after(next_us)
+
+
+def _left_out_by(when: When, calendars: Calendars, nominal_us: int) -> str:
+    """The first calendar that leaves an instant out; empty if an exclusion does."""
+    for name in when.exclude_calendars:
+        if left_out_by([calendars.days[name]], [], when.time_zone).inside_from(nominal_us) == nominal_us:
+            return name
+    included = [calendars.days[name] for name in when.include_calendars]
+    if included and left_out_by([], included, when.time_zone).inside_from(nominal_us) == nominal_us:
+        return when.include_calendars[0]
+    return ""
 
 
 def _effects(rule: Rule, zone: Zone, nominal_us: int, before_us: int | None) -> tuple[Effect, ...]:
@@ -80,7 +126,7 @@ def _is_moved(rule: Rule, nominal_us: int) -> bool:
             return rule.moved_from(nominal_us) is not None
         case ZonedTimes():
             return rule.is_moved(nominal_us)
-        case Bounded() | Excluding() | WholeDays():
+        case Bounded() | Excluding() | Shifted() | WholeDays():
             return _is_moved(rule.rule, nominal_us)
         case Union():
             return any(_is_moved(part, nominal_us) for part in rule.rules)

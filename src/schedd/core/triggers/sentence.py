@@ -14,6 +14,7 @@ from schedd.core.triggers.fields import Fields
 from schedd.core.triggers.oncalendar import parse_oncalendar
 from schedd.core.triggers.phrases import count_of, joined
 from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, recognise
+from schedd.core.triggers.recurrencewords import recurrence_words
 from schedd.core.triggers.timephrases import times_of
 
 _UNITS_US = {
@@ -51,7 +52,7 @@ def sentence(trigger: Trigger, time_zone: str, *, seed: int = 0) -> str:
             read = parse_oncalendar(known.text)
             return _of_fields(read.fields, read.zones[0] if read.zones else time_zone)
         case Recurrence():
-            return _recurrence(known, time_zone)
+            return recurrence_words(known.text, time_zone)
         case AtStart():
             return "Once at each start of the daemon"
         case _:
@@ -90,10 +91,6 @@ def _instants(once: Once) -> str:
     if len(times) <= _LISTED:
         return f"On {joined(times)}"
     return f"At {len(times)} instants, from {times[0]} to {times[-1]}"
-
-
-def _recurrence(recurrence: Recurrence, time_zone: str) -> str:
-    return f"As {' '.join(recurrence.text.split())}, in {time_zone}"
 
 
 def _moment(moment: datetime) -> str:

@@ -17,6 +17,7 @@ import aiohttp
 from schedd.core.errors import TemplateError
 from schedd.core.model.execution import AttemptResult, DeliveryRequest
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.rendering import KEPT_BYTES, RenderedHttp, without_secret
 from schedd.core.model.target import HttpTarget, StatusRange
 from schedd.targets.http.call import COMMON_HEADERS, Outgoing, render
 from schedd.targets.http.errors import connection_message
@@ -73,6 +74,22 @@ class HttpTargets:
             return _failure(Reason.CONNECTION, connection_message(error))
         except Exception as error:  # noqa: BLE001 (a failing target is a value)
             return _failure(Reason.TARGET_ERROR, f"{type(error).__name__}: {error}")
+
+    def rendered(self, request: DeliveryRequest) -> RenderedHttp | None:
+        """What `deliver` sends for this request, credentials left out; None if it cannot be rendered."""
+        if not isinstance(request.target, HttpTarget):
+            return None
+        try:
+            outgoing = render(request.target, request)
+        except TemplateError:
+            return None
+        url = outgoing.address.url if outgoing.address.socket_path is not None else outgoing.address.url.with_user(None)
+        return RenderedHttp(
+            method=request.target.method,
+            url=str(url),
+            headers=tuple((name, without_secret(name, value)) for name, value in outgoing.headers),
+            body=outgoing.body[:KEPT_BYTES],
+        )
 
     def force(self, execution_id: int) -> None:
         """A cancelled call ends at once as it is."""

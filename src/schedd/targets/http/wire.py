@@ -177,10 +177,9 @@ class _Line:
         self._resting.clear()
 
     async def _open(self) -> _Connection:
+        addresses = await self._resolved()
         try:
-            found = await aiohappyeyeballs.start_connection(
-                await self._resolved(), happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY_S, loop=self._loop
-            )
+            found = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY_S, loop=self._loop)
         except OSError as error:
             raise ConnectError(f"cannot connect to {self._place.host} port {self._place.port}: {_os_text(error)}") from error
         _, connection = await self._loop.create_connection(lambda: _Connection(self._loop), sock=found)
@@ -192,6 +191,8 @@ class _Line:
                 self._addresses = await self._loop.getaddrinfo(self._place.host, self._place.port, type=socket.SOCK_STREAM)
             except OSError as error:
                 raise ConnectError(f"the name {self._place.host} does not resolve: {_os_text(error)}") from error
+            except UnicodeError as error:
+                raise ConnectError(f"{self._place.host} is not a host's name: each part has 1 to 63 characters") from error
             self._addresses_until = self._loop.time() + self._dns_cache_s
         return self._addresses
 
@@ -226,6 +227,7 @@ class _Connection(asyncio.Protocol):
         self._answered: asyncio.Future[Answer] | None = None
         self._began = False
         self._body_limit = 0
+        self._head_bytes = 0
         self._begin_answer()
         self.answers = 0
         self.rests_until = 0.0
@@ -241,6 +243,7 @@ class _Connection(asyncio.Protocol):
             raise UnansweredError("the server closed the connection without an answer")
         self._begin_answer()
         self._began = False
+        self._head_bytes = 0
         self._body_limit = body_limit
         self._answered = self._loop.create_future()
         self._transport.write(message)
@@ -271,7 +274,13 @@ class _Connection(asyncio.Protocol):
         self._began = True
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self._headers_complete:
+                self._count_head(len(data))
+        except httptools.HttpParserUpgrade:
+            self.end(WireError("the server switched to another protocol, which nobody asked for"))
+        except WireError as error:
+            self.end(error)
+        except httptools.HttpParserError as error:
             cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else None
             if not self._answered.done():
                 self.end(cause if isinstance(cause, WireError) else WireError(f"the answer is not valid HTTP: {error}"))
@@ -300,13 +309,12 @@ class _Connection(asyncio.Protocol):
 
     def on_status(self, status: bytes) -> None:
         """The reason phrase, or a part of it."""
+        self._count_head(len(status))
         self._reason += status
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header. Of those that repeat the last one counts, which is all the same for what is looked at."""
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > _HEAD_LIMIT_BYTES:
-            raise WireError(f"the answer's headers are longer than {_HEAD_LIMIT_BYTES} bytes")
+        self._count_head(len(name) + len(value))
         self._headers[name.lower().decode("latin-1")] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
@@ -327,6 +335,16 @@ class _Connection(asyncio.Protocol):
             self.answers += 1
             self._finish(keep=self._parser.should_keep_alive())
 
+    def _count_head(self, size: int) -> None:
+        """Bound what is kept of an answer before its body. Raises: WireError.
+
+        Bytes of a head that did not end with them count as they come, since the parser keeps a header to itself until it is whole; so do
+        those of interim answers, of which there could be any number.
+        """
+        self._head_bytes += size
+        if self._head_bytes > _HEAD_LIMIT_BYTES:
+            raise WireError(f"the answer's headers are longer than {_HEAD_LIMIT_BYTES} bytes")
+
     def _finish(self, *, keep: bool) -> None:
         if self._answered is None or self._answered.done():
             return
@@ -340,7 +358,6 @@ class _Connection(asyncio.Protocol):
     def _begin_answer(self) -> None:
         self._reason = b""
         self._headers: dict[str, str] = {}
-        self._head_bytes = 0
         self._headers_complete = False
         self._body: list[bytes] = []
         self._body_bytes = 0

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from schedd.core.errors import TemplateError
 from schedd.core.model.execution import AttemptResult, DeliveryRequest
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.rendering import KEPT_BYTES, RenderedProcess, without_secret
 from schedd.core.model.target import ProcessTarget
 from schedd.core.template import VARIABLES, Template
 from schedd.targets.payload import render_payload
@@ -63,6 +64,21 @@ class ProcessTargets:
             return _failure(Reason.SPAWN, f"cannot start the process helper: {error.strerror or error}")
         except Exception as error:  # noqa: BLE001 (a failing target is a value)
             return _failure(Reason.TARGET_ERROR, f"{type(error).__name__}: {error}")
+
+    def rendered(self, request: DeliveryRequest) -> RenderedProcess | None:
+        """What `deliver` starts for this request, credentials left out; None if it cannot be rendered."""
+        if not isinstance(request.target, ProcessTarget):
+            return None
+        try:
+            message = _start_message(0, request.target, request)
+        except TemplateError:
+            return None
+        return RenderedProcess(
+            argv=message.argv,
+            env={name: without_secret(name, value) for name, value in message.env.items()},
+            working_directory=message.working_directory,
+            stdin=message.stdin[:KEPT_BYTES],
+        )
 
     def force(self, execution_id: int) -> None:
         """End the process of this execution at once, and its whole tree: SIGKILL."""

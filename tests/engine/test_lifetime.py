@@ -1,0 +1,91 @@
+"""The life of a schedule: it ends after so many runs, and is paused after so many failures in a row."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from schedd.core.model.journal import JournalKind
+from schedd.core.model.policy import AfterLastRun, Overlap, Policies, Retry
+from schedd.core.model.reason import Reason
+from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.service.asking import Asking
+from tests.engine.rig import BROKEN, DONE, HandClock, Rig, running
+
+ONCE = Retry(max_attempts=1)
+
+
+async def stands(rig: Rig, schedule: Schedule) -> Schedule:
+    return (await rig.schedules.get(schedule.name)).schedule
+
+
+@pytest.mark.parametrize(
+    ("after", "state", "kind"),
+    [
+        (AfterLastRun.KEEP, ScheduleState.COMPLETED, JournalKind.SCHEDULE_COMPLETED),
+        (AfterLastRun.DELETE, ScheduleState.DELETED, JournalKind.SCHEDULE_DELETED),
+    ],
+)
+async def test_schedule_with_max_runs_ends_after_the_last(
+    tmp_path: Path, after: AfterLastRun, state: ScheduleState, kind: JournalKind
+) -> None:
+    async with running(tmp_path / "db") as rig:
+        schedule = await rig.create(policies=Policies(max_runs=2, after_last_run=after))
+        await rig.run_until(600)
+        assert rig.target.nominal_s() == [60, 120]
+        assert (await stands(rig, schedule)).state is state
+        assert [entry.reason for entry in await rig.journal(kind)] == [Reason.MAX_RUNS]
+
+
+async def test_max_runs_are_counted_over_a_crash(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with running(tmp_path / "db", clock=clock) as rig:
+        schedule = await rig.create(policies=Policies(max_runs=3))
+        await rig.run_until(125)
+    async with running(tmp_path / "db", clock=clock) as rig:
+        await rig.run_until(600)
+        assert rig.target.nominal_s() == [180]
+        assert (await rig.schedules.get(schedule.name)).run_count == 3
+
+
+async def test_manual_and_skipped_ones_do_not_count_as_runs(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        rig.target.hold = asyncio.Event()
+        schedule = await rig.create(policies=Policies(max_runs=2, overlap=Overlap.SKIP))
+        await rig.run_until(190)
+        rig.target.hold.set()
+        await rig.schedules.trigger(schedule.name, Asking(actor="ann"))
+        await rig.run_until(600)
+        view = await rig.schedules.get(schedule.name)
+        assert (view.run_count, view.schedule.state) == (2, ScheduleState.COMPLETED)
+        assert rig.target.nominal_s() == [60, 190, 240]
+
+
+async def test_failures_in_a_row_pause_the_schedule(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        rig.target.answers = [BROKEN, DONE, BROKEN, BROKEN]
+        schedule = await rig.create(policies=Policies(pause_after_failures=2, retry=ONCE))
+        await rig.run_until(600)
+        found = await stands(rig, schedule)
+        assert rig.target.nominal_s() == [60, 120, 180, 240]
+        assert found.pause is not None
+        assert (found.state, found.pause.actor) == (ScheduleState.PAUSED, "schedd")
+        (entry,) = await rig.journal(JournalKind.SCHEDULE_PAUSED)
+        assert entry.reason is Reason.CONSECUTIVE_FAILURES
+
+
+async def test_failures_are_counted_over_a_crash_and_anew_after_a_resumption(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with running(tmp_path / "db", clock=clock) as rig:
+        rig.target.answers = [BROKEN]
+        schedule = await rig.create(policies=Policies(pause_after_failures=2, retry=ONCE))
+        await rig.run_until(65)
+    async with running(tmp_path / "db", clock=clock) as rig:
+        rig.target.answers = [BROKEN, BROKEN]
+        await rig.run_until(130)
+        assert (await stands(rig, schedule)).state is ScheduleState.PAUSED
+        await rig.schedules.resume(schedule.name, Asking(actor="ann"))
+        await rig.run_until(190)
+        assert (await stands(rig, schedule)).state is ScheduleState.ENABLED
