@@ -186,14 +186,21 @@ class Rig:
 
 @asynccontextmanager
 async def running(
-    path: Path, *, clock: HandClock | None = None, target: HandTarget | None = None, holidays: Holidays | None = None
+    path: Path,
+    *,
+    clock: HandClock | None = None,
+    target: HandTarget | None = None,
+    holidays: Holidays | None = None,
+    settings: EngineSettings | None = None,
 ) -> AsyncIterator[Rig]:
     """A running engine on the database at `path`. Leaving it is like a crash: nothing is drained."""
     clock = clock or HandClock()
     target = target or HandTarget(clock)
     store = await SqliteStore.open(path)
     ids = TimeIds(clock)
-    engine = Engine(store=store, clock=clock, ids=ids, targets={HttpTarget: target}, settings=EngineSettings(), holidays=holidays)
+    engine = Engine(
+        store=store, clock=clock, ids=ids, targets={HttpTarget: target}, settings=settings or EngineSettings(), holidays=holidays
+    )
     await engine.recover()
     agents = asyncio.get_running_loop().create_task(engine.run())
     try:

@@ -66,8 +66,8 @@ def admit(policy: Overlap, *, unfinished: int, buffered: int, buffer_limit: int 
     """Decide about one execution.
 
     `unfinished` counts the schedule's earlier executions that have come due and are not finished; `buffered` those among them that wait
-    because of this very policy; BUFFER_ALL keeps at most `buffer_limit` of them. `behind_background`: this one is on time, and all of those
-    are of the background: it is not skipped for them, but waits.
+    because of this very policy; BUFFER_ALL keeps at most `buffer_limit` of them. `behind_background`: all of those are of the background,
+    and this one is no backfill's: it is not skipped for them, but waits.
     """
     if unfinished == 0:
         return _START

@@ -35,14 +35,15 @@ from schedd.engine.runs import Run, Runs
 UNFINISHED_AT_ONCE = 32
 """Of one range. Those that may not overlap wait for each other, and are in nobody else's way."""
 
-WAITING_AT_ONCE = 1000
-"""Nothing is armed while as many executions wait for a slot of the background."""
+ARMED_AT_ONCE = 10_000
+"""Nothing is armed while as many executions wait, for their time or for a retry."""
 
 RANGES_AT_ONCE = 100
 """A round; the others have their turn in the next one."""
 
 _HORIZON_US = 500_000
 _INTERVAL_US = 50_000
+_FULL_US = 1_000_000
 _LINGER = timedelta(milliseconds=5)
 _REFUSED_WAIT = timedelta(seconds=1)
 
@@ -73,13 +74,18 @@ class _Round:
     stepped: list[tuple[_Range, Step]] = field(default_factory=list)
     ends: list[tuple[_Range, BackfillEnd]] = field(default_factory=list)
     wake_us: int | None = None
+    is_full: bool = False
+    """Whether there is room for no more executions."""
 
     def look_again(self, at_us: int) -> None:
         self.wake_us = at_us if self.wake_us is None else min(self.wake_us, at_us)
 
 
 class Backfiller:
-    """Arms what the ranges under way may have, and ends them when all is done."""
+    """Arms what the ranges under way may have, and ends them when all is done.
+
+    Nothing is armed while `waiting_at_once` executions wait for a slot of the background.
+    """
 
     def __init__(
         self,
@@ -92,6 +98,7 @@ class Backfiller:
         runs: Runs,
         recorder: Recorder,
         keeper: Keeper,
+        waiting_at_once: int,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -101,6 +108,7 @@ class Backfiller:
         self._runs = runs
         self._recorder = recorder
         self._keeper = keeper
+        self._waiting_at_once = waiting_at_once
         self._alarm = clock.alarm()
         self._ranges: OrderedDict[int, _Range] = OrderedDict()
         self._lock = asyncio.Lock()
@@ -163,7 +171,9 @@ class Backfiller:
                     await self._look_at(round_, range_, definition, now_us)
                 self._ranges.move_to_end(range_.backfill.id)
             await self._commit(round_)
-            if len(self._ranges) > len(chosen):
+            if round_.is_full:
+                round_.look_again(now_us + _FULL_US)  # Most likely some of the background end sooner, and wake it.
+            elif len(self._ranges) > len(chosen):
                 round_.look_again(now_us + _INTERVAL_US)
             return round_.wake_us
 
@@ -205,11 +215,11 @@ class Backfiller:
     async def _take(self, round_: _Round, range_: _Range, definition: Definition, now_us: int) -> None:
         """Arm the next occurrences of a range, as many as there is room for."""
         backfill = range_.backfill
-        waiting = WAITING_AT_ONCE - self._dispatcher.background_waiting - len(round_.runs)
+        dispatcher, armed = self._dispatcher, len(round_.runs)
+        waiting = min(self._waiting_at_once - dispatcher.background_waiting, ARMED_AT_ONCE - dispatcher.waiting) - armed
         room = min(UNFINISHED_AT_ONCE - len(range_.unfinished), waiting)
         if room <= 0:
-            if waiting <= 0:
-                round_.look_again(now_us + _INTERVAL_US)
+            round_.is_full = waiting <= 0
             return
         taken = step(definition.rule, backfill, room=room, now_us=now_us, horizon_us=_HORIZON_US)
         known = await self._run_before(backfill, taken)
@@ -239,7 +249,7 @@ class Backfiller:
                 run.entry(
                     JournalKind.EXECUTION_ARMED,
                     run.execution.armed_us,
-                    evidence={"backfill": id_text(run.execution.backfill)} if run.execution.backfill else {"catch_up": "ALL"},
+                    evidence=_armed_evidence(run),
                 )
                 for _, run in round_.runs
             ]
@@ -251,6 +261,9 @@ class Backfiller:
                 if run.id in armed:
                     range_.unfinished.add(run.id)
                     self._dispatcher.add(run)
+            for range_, taken in round_.stepped:
+                if taken.next_us is None and range_.backfill.cause is Cause.SCHEDULE:
+                    self._forget(range_)
         for range_, end in round_.ends:
             await self._end(range_, end)
         if any(range_.decided for range_, _ in round_.stepped):
@@ -274,6 +287,10 @@ class Backfiller:
                 await self._clock.sleep(_REFUSED_WAIT)
             else:
                 break
+        self._forget(range_)
+
+    def _forget(self, range_: _Range) -> None:
+        """Nothing more comes of a range."""
         del self._ranges[range_.backfill.id]
         self._runs.expect_no_more(range_.backfill.schedule_row)
         self._keeper.execution_finished(range_.backfill.schedule_row)
@@ -321,6 +338,15 @@ class Backfiller:
         range_ = LeftOut(first_us=known[0], last_us=known[-1], count=len(known), counted=True, reason=Reason.REQUESTED)
         entry = _range_entry(backfill, range_, Outcome.SKIPPED, now_us)
         return entry._replace(evidence={**entry.evidence, "detail": "another backfill has run them; redeliver those that failed"})
+
+
+def _armed_evidence(run: Run) -> Evidence:
+    """What is journaled of an arming: the backfill, or by which policy it catches up, and how late it is."""
+    execution = run.execution
+    if execution.backfill:
+        return {"backfill": id_text(execution.backfill)}
+    mode = run.definition.schedule.policies.catch_up.mode
+    return {"catch_up": mode.value, "lateness_us": execution.armed_us - execution.due_us}
 
 
 def _ended_by(range_: _Range, definition: Definition | None) -> Reason | None:

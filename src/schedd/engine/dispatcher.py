@@ -13,7 +13,7 @@ from typing import assert_never
 import structlog
 
 from schedd.core.admission import BUFFER_CAP, Verdict, admit
-from schedd.core.model.execution import AttemptResult, DeliveryRequest, ExecutionState
+from schedd.core.model.execution import AttemptResult, Cause, DeliveryRequest, ExecutionState
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, JournalKind
 from schedd.core.model.policy import Delivery, Overlap
 from schedd.core.model.reason import Outcome, Reason
@@ -159,7 +159,7 @@ class Dispatcher:
             unfinished=len(earlier),
             buffered=buffered,
             buffer_limit=limit,
-            behind_background=not run.background and all(other.background for other in earlier),
+            behind_background=run.execution.cause is not Cause.BACKFILL and all(other.background for other in earlier),
         )
         match decision.verdict:
             case Verdict.START:

@@ -111,6 +111,7 @@ class Engine:
             runs=self.runs,
             recorder=self.recorder,
             keeper=self.keeper,
+            waiting_at_once=settings.pace.late_in_memory,
         )
         self.dispatcher.connect(self.backfiller.wake)
         self.housekeeper = Housekeeper(store, clock, self.timeline, settings.retention)

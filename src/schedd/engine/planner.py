@@ -3,8 +3,9 @@
 It keeps the daemon's mark (`planned_through_us`): every nominal time up to it has been decided. The mark is committed with the executions,
 so a crash at any moment leaves no occurrence undecided and decides none twice.
 
-What is overdue (after downtime, a suspend, a clock step, a pause) stands aside and is decided beside what is on time, in portions: at most
-as much as the background has room for. The mark waits for it meanwhile, and schedules that are further than it have marks of their own.
+What is overdue (after downtime, a suspend, a clock step, a pause) stands aside and is decided beside what is on time, in portions. What of
+it is run is armed at once while the background has room, else it is a range to be worked off later. The mark waits for it meanwhile, and
+schedules that are further than it have marks of their own.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ log = structlog.get_logger(__name__)
 class Pace:
     """How far ahead the planner arms, how often at most, how many schedules in one round, and how many runs may wait in memory.
 
-    Of overdue schedules a round takes at most `late_at_once`, fewer where that takes longer than `late_time`, and none while as many as
-    `late_in_memory` executions wait for a slot of the background.
+    Of overdue schedules a round takes at most `late_at_once`, fewer where that takes longer than `late_time`; while as many as
+    `late_in_memory` executions wait for a slot of the background, what catches up waits in the store.
     """
 
     horizon: timedelta = timedelta(milliseconds=500)
@@ -155,7 +156,7 @@ class Planner:
         self._changed.clear()
         self._timeline.set_aside(now_us - LATE_US, _SET_ASIDE_AT_ONCE)
         due = self._timeline.pop_through(through_us, self._pace.schedules_at_once)
-        late = self._timeline.pop_aside(self._room_for_late())
+        late = self._timeline.pop_aside(self._late_at_once)
         if not due and not late:
             return 0
         started_us = self._clock.monotonic_us()
@@ -190,11 +191,11 @@ class Planner:
     def _full(self) -> bool:
         return self._dispatcher.waiting >= self._pace.runs_in_memory
 
-    def _room_for_late(self) -> int:
-        """How many overdue schedules are decided now: never so many that they fill the memory up for what is on time."""
+    def _room_for_late(self, decided: _Round) -> bool:
+        """Whether one more late execution is armed now: never so many that they fill the memory up for what is on time."""
         dispatcher, pace = self._dispatcher, self._pace
-        room = min(pace.late_in_memory - dispatcher.background_waiting, pace.runs_in_memory // 2 - dispatcher.waiting)
-        return max(0, min(room, self._late_at_once))
+        waiting = dispatcher.background_waiting + len(decided.runs)
+        return waiting < pace.late_in_memory and dispatcher.waiting < pace.runs_in_memory // 2
 
     def _pace_late(self, took_us: int) -> None:
         """Take fewer overdue schedules a round if the last one kept what is on time waiting, more again if it did not."""
@@ -232,6 +233,8 @@ class Planner:
                 decided.ended.append(definition)
                 return
             nominal_us = first_us
+        # An occasion moves with each completion, and a limit of runs is counted here: neither can wait in a backlog.
+        with_backlog = not self._occasions.knows(schedule.row) and not schedule.policies.max_runs
         planned = plan(
             definition.rule,
             schedule.policies.catch_up,
@@ -239,14 +242,19 @@ class Planner:
             now_us=now_us,
             horizon_us=self._horizon_us,
             spread_us=schedule.when.spread.window // _MICROSECOND,
-            # An occasion moves with each completion: it cannot wait in a backlog.
-            with_backlog=not self._occasions.knows(schedule.row),
+            with_backlog=with_backlog,
         )
         if planned.backlog is not None:
             decided.backlogs.append(_backlog(schedule, planned.backlog, self._ids.new_id(), now_us))
         if schedule.policies.max_runs:
             planned = self._limited(definition, planned)
-        decided.runs += [Run(armed_execution(definition, self._ids.new_id(), fire_us, now_us), definition) for fire_us in planned.fires]
+        for fire_us in planned.fires:
+            run = Run(armed_execution(definition, self._ids.new_id(), fire_us, now_us), definition)
+            if run.background and with_backlog and not self._room_for_late(decided):
+                alone = Backlog(first_us=fire_us, before_us=fire_us + 1, runs=1)
+                decided.backlogs.append(_backlog(schedule, alone, self._ids.new_id(), now_us))
+            else:
+                decided.runs.append(run)
         decided.entries += [missed_entry(schedule, range_, now_us) for range_ in planned.left_out]
         next_us = self._occasions.decided(schedule.row, planned.fires, planned.next_us)
         if next_us is None:

@@ -87,7 +87,7 @@ class Recorder:
         run.finished_us = now_us
         self._change(run, JournalKind.EXECUTION_FINISHED, now_us, actor=actor, evidence=evidence)
         self._runs.remove(run)
-        if run.execution.backfill:
+        if run.execution.backfill and run.execution.redelivered_us is None:
             self._backfilled.append((run.execution.backfill, outcome))
         if run.finished is not None:
             self._ended.append(run)
@@ -113,7 +113,7 @@ class Recorder:
 
     def abandoned(self, execution: Execution, reason: Reason, now_us: int, detail: str) -> None:
         """An execution found at start ends, since its schedule cannot be read."""
-        if execution.backfill:
+        if execution.backfill and execution.redelivered_us is None:
             self._backfilled.append((execution.backfill, Outcome.UNKNOWN))
         self._abandoned.append(
             ExecutionChange(

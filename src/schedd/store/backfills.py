@@ -14,7 +14,7 @@ from schedd.core.model.execution import id_text
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.reason import Outcome
-from schedd.store import rows, search
+from schedd.store import codec, rows, search
 from schedd.store.reader import Reader
 from schedd.store.requests import Requests
 from schedd.store.statements import insertion, update
@@ -31,6 +31,7 @@ _COUNT = """
 """
 _END = "UPDATE backfills SET state = ?, finished_us = ? WHERE id = ? AND cause = 'BACKFILL'"
 _FORGET = "DELETE FROM backfills WHERE id = ? AND cause = 'SCHEDULE'"
+_FORGET_DONE = "DELETE FROM backfills WHERE id IN (SELECT value FROM json_each(?)) AND cause = 'SCHEDULE'"
 _COLUMNS = ", ".join(["b." + column for column in rows.BACKFILL_COLUMNS] + ["s.group_name", "s.name"])
 _SOURCE = "FROM backfills AS b JOIN schedules AS s ON s.row = b.schedule_row AND s.uid = b.schedule_uid"
 _BY_ID = f"SELECT {_COLUMNS} {_SOURCE} WHERE b.id = ? AND b.cause = 'BACKFILL'"
@@ -92,6 +93,8 @@ def armed(transaction: Transaction, batches: Iterable[ArmBatch]) -> None:
             if step.skipped:
                 _count(transaction, step.id, Counter({Outcome.SKIPPED: step.skipped}))
     _STEP.run(transaction.connection, [step[:4] for step in steps.values()])
+    if done := [step.id for step in steps.values() if step.next_us is None]:
+        transaction.connection.execute(_FORGET_DONE, (codec.encode(done),))
 
 
 def recorded(transaction: Transaction, batches: Iterable[RecordBatch]) -> None:

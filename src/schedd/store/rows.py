@@ -272,8 +272,8 @@ def _execution(row: Any) -> Execution:
         finished_us=row[13],
         next_attempt_us=row[14],
         backfill=row[15],
-        attempts_before=row[17],
-        redelivered_us=row[18],
+        attempts_before=row[18],
+        redelivered_us=row[19],
     )
 
 

@@ -72,7 +72,10 @@ class Backfill:
 
 
 class BackfillStep(NamedTuple):
-    """How far a range is worked off after a step; `skipped` occurrences of the step were not run again."""
+    """How far a range is worked off after a step; `skipped` occurrences of the step were not run again.
+
+    A catch-up's row goes with the step after which nothing is left.
+    """
 
     id: int
     next_us: int | None
