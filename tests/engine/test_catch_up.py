@@ -158,9 +158,11 @@ async def test_backlog_goes_on_after_a_restart_with_each_occurrence_once(tmp_pat
         await rig.run_until(0.1)
     clock.move((150 * MINUTE + 10) * SECOND)
     for restart in range(3):
+        clock.move(SECOND)  # Else the ids of this daemon would be those of the one before.
         async with running(tmp_path / "db", clock=clock, target=target) as rig:
             for _ in range(40 * (restart + 1)):
                 await asyncio.sleep(0)
+    clock.move(SECOND)
     async with running(tmp_path / "db", clock=clock, target=target) as rig:
         await work_off(rig, 10)
         runs = await executions(rig)
