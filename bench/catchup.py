@@ -1,7 +1,7 @@
 """Live fires while overdue occurrences are caught up after a start: how late they arrive, and how long the backlog takes.
 
-As many schedules as there are overdue occurrences missed one each while the daemon was down. As soon as it is READY, others are created that
-fire each second; a live fire's lateness is its arrival at the receiver minus its due time, from then until the backlog is worked off.
+As many schedules as there are overdue occurrences missed one each while the daemon was down. As soon as it is READY, others are created
+that fire each second; a live fire's lateness is its arrival at the receiver minus its due time, from then until the backlog is worked off.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from schedd.core.model.policy import Overlap, Policies, Retry
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import ScheduleName, ScheduleState
+from schedd.core.model.when import Expression, When
 from schedd.service import backfills
 from schedd.service.asking import Asking
 from schedd.service.backfills import BackfillDraft
@@ -246,6 +248,19 @@ async def test_backfill_ends_with_its_schedule(tmp_path: Path) -> None:
         (finished,) = await rig.journal(JournalKind.BACKFILL_FINISHED)
         assert finished.reason is Reason.DELETED
         assert len(rig.target.requests) <= 5
+
+
+async def test_backfill_ends_when_the_rule_is_another(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        await hourly(rig)
+        made = await rig.backfills.start(JOB, draft(100, rate=1), ASKING)
+        await rig.run_until(3)
+        daily = When(triggers=(Expression(text="0 4 * * *"),))
+        await rig.schedules.update(JOB, lambda old: replace(old, when=daily), ASKING)
+        await rig.run_until(10)
+        assert (await stands(rig, made))[0] is BackfillState.CANCELLED
+        (rest,) = await rig.journal(JournalKind.OCCURRENCES_SKIPPED)
+        assert (rest.reason, rest.evidence["count"]) == (Reason.SCHEDULE_CHANGED, 100 - len(await executions(rig)))
 
 
 async def test_schedule_that_has_ended_is_completed_after_its_backfill(tmp_path: Path) -> None:
