@@ -22,9 +22,8 @@ NOBODY = f"{JOB}/backfills/1kdvdnaz80000"
 
 
 def asked(hours: int = 3, **values: Any) -> pb.BackfillScheduleRequest:
-    return pb.BackfillScheduleRequest(
-        **{"name": JOB, "start_time": Timestamp(seconds=START_S - 3600 * hours), "end_time": Timestamp(seconds=START_S)} | values
-    )
+    range_: dict[str, Any] = {"start_time": Timestamp(seconds=START_S - 3600 * hours), "end_time": Timestamp(seconds=START_S)}
+    return pb.BackfillScheduleRequest(**{"name": JOB, **range_, **values})
 
 
 async def test_backfill_has_the_defaults_and_its_progress(api: Api) -> None:

@@ -80,7 +80,7 @@ def test_backfill_not_waited_for_is_named_and_can_be_cancelled(capfd: pytest.Cap
 
 def test_interrupt_leaves_the_backfill_running_and_says_so(capfd: pytest.CaptureFixture[str]) -> None:
     create("slow")
-    command = [SCHEDCTL, "backfill", "slow", *DAY, "--rate", "0.5", "--wait"]
+    command = [str(SCHEDCTL), "backfill", "slow", *DAY, "--rate", "0.5", "--wait"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         first = process.stderr.readline()
@@ -96,7 +96,7 @@ def test_interrupt_leaves_the_backfill_running_and_says_so(capfd: pytest.Capture
 def test_terminal_shows_a_bar() -> None:
     create("shown")
     ours, theirs = pty.openpty()
-    command = [SCHEDCTL, "backfill", "shown", *DAY, "--rate", "1000", "--wait"]
+    command = [str(SCHEDCTL), "backfill", "shown", *DAY, "--rate", "1000", "--wait"]
     with subprocess.Popen(command, stderr=theirs, stdout=subprocess.PIPE) as process:
         os.close(theirs)
         process.communicate(timeout=60)

@@ -44,7 +44,8 @@ def test_steps_take_every_occurrence_once_in_order_and_keep_the_pace(
 ) -> None:
     rule = Instants(tuple(times))
     range_ = backfill(0, end, next_us=times[0], left=left, rate=rate)
-    now_us, taken = 1000 * SECOND, []
+    now_us = 1000 * SECOND
+    taken: list[Fire] = []
     for pause_us, room in [*turns, *[(5 * SECOND, 3)] * 70]:
         now_us += pause_us
         found = step(rule, range_, room=room, now_us=now_us, horizon_us=SECOND // 2)
