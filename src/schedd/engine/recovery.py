@@ -21,6 +21,7 @@ from schedd.core.ports import Clock, Store
 from schedd.core.timeline import Timeline
 from schedd.core.triggers import clockless, compile_when
 from schedd.engine.almanac import Almanac
+from schedd.engine.backfiller import Backfiller
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
@@ -54,6 +55,7 @@ class Recovery:
         keeper: Keeper,
         occasions: Occasions,
         zone_watch: ZoneWatch,
+        backfiller: Backfiller,
         pace: Pace,
     ) -> None:
         self._store = store
@@ -68,6 +70,7 @@ class Recovery:
         self._keeper = keeper
         self._occasions = occasions
         self._zone_watch = zone_watch
+        self._backfiller = backfiller
         self._ended_now: set[int] = set()
         self._horizon_us = int(pace.horizon.total_seconds() * 1e6)
 
@@ -78,6 +81,7 @@ class Recovery:
         await self._almanac.load()
         self._occasions.start(mark_us)
         self._dispatcher.gates.load(await self._store.shared_limits())
+        self._backfiller.adopt(await self._store.running_backfills())
         await self._take_up_unfinished()
         await self._zone_watch.run_once(mark_us, mark_us - self._horizon_us)
         await self._fill_timeline(mark_us)
@@ -91,7 +95,9 @@ class Recovery:
         for execution in unfinished:
             definition = definitions.get(execution.schedule_row)
             if isinstance(definition, Definition):
-                self._take_up(Run(execution, definition))
+                run = Run(execution, definition, self._backfiller.overlap_of(execution))
+                self._backfiller.took_up(run)
+                self._take_up(run)
             else:
                 detail = str(definition) if definition is not None else "its schedule is gone"
                 self._recorder.abandoned(execution, Reason.STORED_DATA, self._clock.now_us(), detail)
@@ -104,13 +110,17 @@ class Recovery:
             started_us = run.started_us if run.started_us is not None else now_us
             self._recorder.attempted(run, _INTERRUPTED, started_us=started_us, now_us=now_us)
             self._dispatcher.interrupted(run, _INTERRUPTED, now_us)
-        elif run.state is ExecutionState.ARMED and run.execution.generation != run.definition.schedule.generation:
+        elif self._is_out_of_date(run):
             self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, now_us)
             return
         else:
             self._wait_or_miss(run, now_us)
         if not self._runs.holds(run):
             self._ended_now.add(run.row)
+
+    def _is_out_of_date(self, run: Run) -> bool:
+        """Whether it was armed ahead of its time under an earlier definition; what was late already depends on none."""
+        return run.state is ExecutionState.ARMED and run.execution.generation != run.definition.schedule.generation and not run.background
 
     def _wait_or_miss(self, run: Run, now_us: int) -> None:
         """What was armed and not started is a misfire if the daemon was away too long, and goes by the catch-up policy."""

@@ -14,6 +14,7 @@ from schedd.core.ports import Clock, Store
 from schedd.core.timeline import NEVER, Timeline
 from schedd.core.triggers import Calendars, clockless, compile_when
 from schedd.engine.almanac import Almanac
+from schedd.engine.backfiller import Backfiller
 from schedd.engine.definitions import Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
@@ -40,6 +41,7 @@ class Registry:
         keeper: Keeper,
         occasions: Occasions,
         zone_watch: ZoneWatch,
+        backfiller: Backfiller,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -52,6 +54,7 @@ class Registry:
         self._keeper = keeper
         self._occasions = occasions
         self._zone_watch = zone_watch
+        self._backfiller = backfiller
 
     async def create(
         self, drafts: Sequence[Schedule], entries: Sequence[JournalEntry], *, request: RequestMark | None = None
@@ -125,9 +128,9 @@ class Registry:
         return now_us if first_us == NEVER else min(now_us, first_us - 1)
 
     def armed(self, row: int) -> list[Run]:
-        """What is armed by the rule, and so depends on the definition."""
+        """What is armed by the rule ahead of its time, and so depends on the definition."""
         runs = self._runs.of_schedule(row)
-        return [run for run in runs if run.state is ExecutionState.ARMED and run.execution.cause is Cause.SCHEDULE]
+        return [run for run in runs if run.state is ExecutionState.ARMED and run.execution.cause is Cause.SCHEDULE and not run.background]
 
     def _planned_from_us(self, before: Schedule, after: Schedule, armed: Sequence[Run], now_us: int) -> int:
         """Up to where the schedule's occurrences stay decided."""
@@ -152,6 +155,7 @@ class Registry:
         row = schedule.row
         self._planner.schedule_changed(row)
         self._keeper.schedule_changed(schedule)
+        self._backfiller.wake()
         if schedule.state is ScheduleState.ENABLED:
             self._occasions.enter(schedule)
             next_us = self._occasions.first_after(row, schedule.planned_from_us, next_us)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
+from schedd.core.model.backfill import Backfill, BackfillStep
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry
@@ -56,6 +57,15 @@ class ScheduleChange:
     request: RequestMark | None = None
 
 
+class Timer(NamedTuple):
+    """One schedule's next nominal time (NEVER_US: none) and its own mark: every nominal time up to it has been decided."""
+
+    row: int
+    generation: int
+    next_us: int
+    planned_from_us: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replanned:
     """A schedule whose occurrences after `planned_from_us` are decided anew; the first of them is at `next_us`, None if there is none."""
@@ -94,12 +104,17 @@ class ArmBatch:
 
     `entries` hold their arming and what else was decided (missed ranges, say). An execution whose (schedule, cause, nominal time) is there
     already is left out, with its entry.
-    `planned_through_us` None leaves the mark where it is. `request` marks a batch of one execution that somebody asked for.
+    `planned_through_us` None leaves the mark where it is. `decided` are the timers of schedules that are decided further than the mark.
+    `backlogs` are ranges to be worked off later, `steps` how far others are. `request` marks a batch of one execution that somebody
+    asked for.
     """
 
     executions: tuple[Execution, ...]
     entries: tuple[JournalEntry, ...] = ()
     planned_through_us: int | None = None
+    decided: tuple[Timer, ...] = ()
+    backlogs: tuple[Backfill, ...] = ()
+    steps: tuple[BackfillStep, ...] = ()
     request: RequestMark | None = None
 
 
@@ -129,7 +144,8 @@ class RecordBatch:
     """What became of executions since the last batch: at most one change an execution (its last), all of its attempts and entries.
 
     `disarmed` are executions that are taken back: their rows go, the journal keeps them. `settled` are redelivered executions that have
-    succeeded: they are no dead letters any more.
+    succeeded: they are no dead letters any more. `backfilled` says of each finished execution of a backfill, by the backfill's id, how it
+    ended.
     `ran` are the uids of schedules whose runs are counted and that have run once more, once for each run.
     """
 
@@ -137,6 +153,7 @@ class RecordBatch:
     attempts: tuple[Attempt, ...] = ()
     entries: tuple[JournalEntry, ...] = ()
     disarmed: tuple[int, ...] = ()
+    backfilled: tuple[tuple[int, Outcome], ...] = ()
     dead_letters: tuple[NewDeadLetter, ...] = ()
     settled: tuple[int, ...] = ()
     ran: tuple[int, ...] = ()
