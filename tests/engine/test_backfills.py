@@ -18,6 +18,8 @@ from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import ScheduleName, ScheduleState
 from schedd.core.model.when import Expression, When
+from schedd.engine.engine import EngineSettings
+from schedd.engine.limits import AttemptLimits
 from schedd.service import backfills
 from schedd.service.asking import Asking
 from schedd.service.backfills import BackfillDraft
@@ -197,6 +199,95 @@ async def test_backfill_of_an_empty_range_is_finished_at_once(tmp_path: Path) ->
         made = await rig.backfills.start(JOB, range_, ASKING)
         await rig.settle()
         assert await stands(rig, made) == (BackfillState.FINISHED, Progress())
+
+
+@pytest.mark.parametrize(
+    ("overlap", "live", "past"),
+    [
+        (Overlap.SKIP, ExecutionState.QUEUED, None),
+        (Overlap.BUFFER_ONE, ExecutionState.QUEUED, None),
+        (Overlap.BUFFER_ALL, ExecutionState.QUEUED, None),
+        (Overlap.CANCEL_OTHER, ExecutionState.RUNNING, Outcome.CANCELLED),
+        (Overlap.TERMINATE_OTHER, ExecutionState.RUNNING, Outcome.CANCELLED),
+        (Overlap.ALLOW_ALL, ExecutionState.RUNNING, None),
+    ],
+)
+async def test_live_occurrence_during_a_backfills_execution_goes_by_its_own_policy(
+    tmp_path: Path, overlap: Overlap, live: ExecutionState, past: Outcome | None
+) -> None:
+    async with running(tmp_path / "db") as rig:
+        await rig.create("* * * * *", policies=Policies(overlap=overlap, retry=ONE_TRY))
+        await rig.run_until(58)
+        rig.target.hold = asyncio.Event()
+        await rig.backfills.start(JOB, draft(24, rate=1), ASKING)
+        await rig.run_until(60.5)
+        (scheduled,) = await executions(rig, Cause.SCHEDULE)
+        assert scheduled.state is live
+        assert (await executions(rig))[0].outcome is past
+        rig.target.hold.set()
+        await rig.settle()
+        assert [run.outcome for run in await executions(rig, Cause.SCHEDULE)] == [Outcome.SUCCEEDED]
+
+
+async def test_second_live_occurrence_during_one_execution_of_a_backfill_is_skipped_with_its_reason(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        await rig.create("* * * * *", policies=Policies(overlap=Overlap.SKIP, retry=ONE_TRY))
+        rig.target.hold = asyncio.Event()
+        await rig.backfills.start(JOB, draft(24), ASKING)
+        await rig.run_until(121)
+        first, second = await executions(rig, Cause.SCHEDULE)
+        assert (first.state, first.reason) == (ExecutionState.QUEUED, Reason.OVERLAP)
+        assert (second.outcome, second.reason) == (Outcome.SKIPPED, Reason.OVERLAP)
+
+
+@pytest.mark.parametrize(
+    ("overlap", "state", "reason"),
+    [
+        (Overlap.SKIP, ExecutionState.FINISHED, Reason.OVERLAP),
+        (Overlap.BUFFER_ONE, ExecutionState.QUEUED, Reason.OVERLAP),
+        (Overlap.BUFFER_ALL, ExecutionState.QUEUED, Reason.OVERLAP),
+        (Overlap.CANCEL_OTHER, ExecutionState.QUEUED, Reason.OVERLAP),
+        (Overlap.TERMINATE_OTHER, ExecutionState.QUEUED, Reason.OVERLAP),
+        (Overlap.ALLOW_ALL, ExecutionState.RUNNING, Reason.NONE),
+    ],
+)
+async def test_backfill_during_a_live_execution_goes_by_its_own_policy_and_never_ends_it(
+    tmp_path: Path, overlap: Overlap, state: ExecutionState, reason: Reason
+) -> None:
+    async with running(tmp_path / "db") as rig:
+        await rig.create("* * * * *", policies=Policies(retry=ONE_TRY))
+        rig.target.hold = asyncio.Event()
+        await rig.run_until(61)
+        minute = BackfillDraft(start_us=START_US - 60 * SECOND, end_us=START_US, overlap=overlap, rate_per_second=10)
+        await rig.backfills.start(JOB, minute, ASKING)
+        await rig.run_until(63)
+        (past,) = await executions(rig)
+        assert (past.state, past.reason) == (state, reason)
+        assert [run.state for run in await executions(rig, Cause.SCHEDULE)] == [ExecutionState.RUNNING]
+        rig.target.hold.set()
+        await rig.settle()
+        assert not rig.target.forced
+        assert [run.outcome for run in await executions(rig, Cause.SCHEDULE)] == [Outcome.SUCCEEDED]
+        assert (await executions(rig))[0].outcome is (Outcome.SKIPPED if overlap is Overlap.SKIP else Outcome.SUCCEEDED)
+
+
+async def test_live_occurrence_does_not_wait_for_what_of_the_background_has_not_begun(tmp_path: Path) -> None:
+    settings = EngineSettings(limits=AttemptLimits(running=4))
+    async with running(tmp_path / "db", settings=settings) as rig:
+        rig.target.hold = asyncio.Event()
+        await rig.create("0 * * * *", name="holder")
+        await rig.create("* * * * *", policies=Policies(overlap=Overlap.SKIP))
+        await rig.backfills.start(ScheduleName(group="default", schedule="holder"), draft(10, overlap=Overlap.ALLOW_ALL), ASKING)
+        await rig.run_until(5)
+        assert len(rig.target.requests) == 2, "the background has what it may have of the three slots of the host"
+        await rig.backfills.start(JOB, draft(1), ASKING)
+        await rig.run_until(60)
+        (live,) = await executions(rig, Cause.SCHEDULE)
+        assert live.state is ExecutionState.RUNNING
+        past = [run for run in await executions(rig) if run.schedule == JOB]
+        assert {(run.state, run.reason) for run in past} == {(ExecutionState.QUEUED, Reason.CONCURRENCY)}
+        held = [entry for entry in await rig.journal(JournalKind.EXECUTION_QUEUED) if entry.schedule == JOB]
+        assert held[0].evidence == {"limited_by": "background", "limit": 2, "running": 2, "background": "host http://localhost:80"}
 
 
 async def test_live_occurrence_waits_for_the_backfill_instead_of_being_skipped(tmp_path: Path) -> None:
