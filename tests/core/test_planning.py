@@ -72,7 +72,7 @@ def test_plan_after_a_year_of_downtime_with_latest_fires_one_and_leaves_a_range(
     first, now = DAY, 366 * DAY + 30 * SECOND
     planned = plan(Every(MINUTE), CatchUp(), first_us=first, now_us=now, horizon_us=SECOND // 2)
     assert planned.fires == (366 * DAY - MINUTE, 366 * DAY)
-    assert [range_.reason for range_ in planned.left_out] == [Reason.CATCH_UP_WINDOW]
+    assert [range_.reason for range_ in planned.left_out] == [Reason.CATCH_UP_SUPERSEDED]
     assert planned.left_out[0].first_us == first
     assert planned.left_out[0].count == COUNTED
     assert not planned.left_out[0].counted

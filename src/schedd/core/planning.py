@@ -150,6 +150,9 @@ def _catch_up(rule: Occurrences, policy: CatchUp, first_us: int, before_us: int,
     latest_us = rule.prev_before(before_us)
     assert latest_us is not None, "first_us is an occurrence before before_us"
     window_start_us = now_us - window_us(rule, policy, at_us=latest_us)
+    if policy.mode is CatchUpMode.LATEST and latest_us >= window_start_us:
+        # Whether older ones are within the window makes no difference: this one stands for them all.
+        return Plan(fires=(latest_us,), left_out=left_out(rule, first_us, latest_us, Reason.CATCH_UP_SUPERSEDED))
     too_old = left_out(rule, first_us, min(window_start_us, before_us), Reason.CATCH_UP_WINDOW)
     if latest_us < window_start_us:
         return Plan(left_out=too_old)
@@ -158,15 +161,11 @@ def _catch_up(rule: Occurrences, policy: CatchUp, first_us: int, before_us: int,
     if policy.mode is CatchUpMode.ALL and with_backlog and earliest_us < latest_us and policy.max_runs > 1:
         # What is beyond `max_runs` is found and left out by whoever works the backlog off.
         return Plan(left_out=too_old, backlog=Backlog(first_us=earliest_us, before_us=before_us, runs=policy.max_runs))
-    chosen, others = _choose(rule, policy, earliest_us, latest_us, before_us)
+    chosen, others = _choose(rule, policy, earliest_us, before_us)
     return Plan(fires=chosen, left_out=too_old + others)
 
 
-def _choose(
-    rule: Occurrences, policy: CatchUp, earliest_us: int, latest_us: int, before_us: int
-) -> tuple[tuple[int, ...], tuple[LeftOut, ...]]:
-    if policy.mode is CatchUpMode.LATEST:
-        return (latest_us,), left_out(rule, earliest_us, latest_us, Reason.CATCH_UP_SUPERSEDED)
+def _choose(rule: Occurrences, policy: CatchUp, earliest_us: int, before_us: int) -> tuple[tuple[int, ...], tuple[LeftOut, ...]]:
     runs = 1 if policy.mode is CatchUpMode.EARLIEST else min(policy.max_runs, FIRES_A_PLAN)
     reason = Reason.CATCH_UP_SUPERSEDED if policy.mode is CatchUpMode.EARLIEST else Reason.CATCH_UP_MAX_RUNS
     chosen, rest_us = _fires(rule, earliest_us, before_us - 1, runs)
