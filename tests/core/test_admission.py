@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedd.core.admission import BUFFER_CAP, Admission, Beside, Verdict, admit, background_limit, overlap_of
+from schedd.core.admission import BUFFER_CAP, LATE_US, Admission, Beside, Verdict, admit, background_limit, in_background, overlap_of
+from schedd.core.model.execution import Cause, Execution
 from schedd.core.model.policy import CatchUp, CatchUpMode, Overlap, Policies
 from schedd.core.model.reason import Reason
+from schedd.core.model.schedule import ScheduleName
 
 
 @pytest.mark.parametrize("policy", Overlap)
@@ -61,6 +63,33 @@ def test_overlap_of_catching_up_all_waits_unless_it_may_overlap(overlap: Overlap
     assert overlap_of(policies, background=False) is overlap
     assert overlap_of(replace(policies, catch_up=CatchUp()), background=True) is overlap
     assert overlap_of(policies, background=True) is (overlap if overlap is Overlap.ALLOW_ALL else Overlap.BUFFER_ALL)
+
+
+@pytest.mark.parametrize(
+    ("cause", "late_us", "background"),
+    [
+        (Cause.SCHEDULE, -500_000, False),
+        (Cause.SCHEDULE, LATE_US, False),
+        (Cause.SCHEDULE, LATE_US + 1, True),
+        (Cause.MANUAL, 0, False),
+        (Cause.BACKFILL, -500_000, True),
+    ],
+)
+def test_in_background_is_what_was_armed_late_and_every_backfill(cause: Cause, late_us: int, background: bool) -> None:
+    name = ScheduleName(group="default", schedule="job")
+    due_us = 10**15
+    execution = Execution(
+        id=1,
+        schedule=name,
+        schedule_row=1,
+        schedule_uid=1,
+        generation=1,
+        cause=cause,
+        nominal_us=due_us,
+        due_us=due_us,
+        armed_us=due_us + late_us,
+    )
+    assert in_background(execution) is background
 
 
 @pytest.mark.parametrize(("slots", "limit"), [(1, 1), (2, 1), (4, 3), (16, 12), (256, 192)])

@@ -1,4 +1,4 @@
-"""The background at the gates: behind what is on time, within its share of each limit, in nobody's way where it is stuck, and not starved."""
+"""The background at the gates: behind what is on time, within its share of each limit, in nobody's way where it is stuck, not starved."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ async def test_background_stuck_at_a_host_leaves_the_background_of_others_alone(
         await rig.run_until(115)
         assert sum(each.startswith("well") for each in target.called()) == 20
         assert sum(each.startswith("stuck") for each in target.called()) == 9
-        assert rig.engine.dispatcher.gates.waiting < 60
+        assert rig.engine.dispatcher.gates.waiting <= 12
         target.hung.clear()
         target.let_go()
         await rig.run_until(119)

@@ -21,7 +21,7 @@ from schedd.core.model.query import Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget
-from schedd.core.model.when import Expression, When
+from schedd.core.model.when import AfterCompletion, Expression, When
 from schedd.engine.engine import EngineSettings
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.planner import Pace
@@ -200,27 +200,139 @@ async def test_backlog_waits_while_its_schedule_is_paused_and_ends_with_a_change
         assert not await rig.store.running_backfills()
 
 
+@pytest.mark.parametrize("way", ["changed", "deleted"])
+async def test_crash_right_after_a_change_that_ends_a_backlog_leaves_nothing_of_it_open(tmp_path: Path, way: str) -> None:
+    chosen = policies(CatchUpMode.ALL, max_runs=1000, window=timedelta(days=2))
+    clock = HandClock()
+    async with running(tmp_path / "db", clock=clock) as rig:
+        await rig.create("* * * * *", policies=chosen)
+        await rig.run_until(0.1)
+    clock.move((200 * MINUTE + 10) * SECOND)
+    async with running(tmp_path / "db", clock=clock, target=HandTarget(clock, hold=asyncio.Event())) as rig:
+        await rig.settle()
+        if way == "changed":
+            await rig.schedules.update(JOB, lambda old: rule(old, "30 3 * * *"), ASKING)
+        else:
+            await rig.schedules.delete(JOB, ASKING)
+    clock.move(SECOND)
+    async with running(tmp_path / "db", clock=clock) as rig:
+        await work_off(rig)
+        (rest,) = await rig.journal(JournalKind.OCCURRENCES_SKIPPED)
+        assert rest.reason is (Reason.SCHEDULE_CHANGED if way == "changed" else Reason.DELETED)
+        armed = [run for run in await executions(rig) if run.nominal_us < START_US + 200 * MINUTE * SECOND]
+        assert len(armed) + int(rest.evidence["count"]) == 199
+        assert not await rig.store.running_backfills()
+
+
+async def test_crash_right_after_a_resumption_decides_what_the_pause_held_back_once(tmp_path: Path) -> None:
+    clock = HandClock()
+    chosen = policies(CatchUpMode.LATEST)
+    async with running(tmp_path / "db", clock=clock) as rig:
+        await rig.create("* * * * *", policies=chosen)
+        await rig.create("* * * * *", name="other", policies=policies(CatchUpMode.NONE))
+        await rig.schedules.pause(JOB, ASKING)
+        await rig.run_until(610)
+        rig.engine.planner.stop()
+        await rig.schedules.resume(JOB, ASKING, backlog=Backlog.CATCH_UP)
+    for _ in range(2):
+        clock.move(SECOND)
+        async with running(tmp_path / "db", clock=clock) as rig:
+            await work_off(rig, 1)
+            assert [run.nominal_us for run in await executions(rig) if run.schedule == JOB] == [START_US + n * SECOND for n in (540, 600)]
+            assert missed([entry for entry in await journal(rig) if entry.schedule == JOB]) == [(Reason.CATCH_UP_SUPERSEDED, 8)]
+
+
+async def test_what_all_has_taken_up_runs_also_when_the_window_has_passed_at_the_next_start(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with running(tmp_path / "db", clock=clock) as rig:
+        chosen = policies(CatchUpMode.ALL, window=timedelta(minutes=20), overlap=Overlap.ALLOW_ALL)
+        await rig.create("* * * * *", policies=chosen)
+        await rig.run_until(0.1)
+    clock.move(635 * SECOND)
+    one = EngineSettings(limits=AttemptLimits(running=1))
+    async with running(tmp_path / "db", clock=clock, target=HandTarget(clock, hold=asyncio.Event()), settings=one) as rig:
+        await work_off(rig, 0.5)
+        assert Counter(run.state for run in await executions(rig)) == {ExecutionState.RUNNING: 1, ExecutionState.ARMED: 9}
+    clock.move(1800 * SECOND)
+    async with running(tmp_path / "db", clock=clock) as rig:
+        await work_off(rig, 5)
+        first = [run for run in await executions(rig) if run.nominal_us <= START_US + 600 * SECOND]
+        assert [run.outcome for run in first] == [Outcome.SUCCEEDED] * 10
+
+
+async def test_what_was_taken_up_late_is_a_misfire_again_only_when_the_daemon_is_away_too_long(tmp_path: Path) -> None:
+    one = EngineSettings(limits=AttemptLimits(running=1))
+    for away_s, outcome in ((20, Outcome.SUCCEEDED), (31, Outcome.MISSED)):
+        clock = HandClock()
+        path = tmp_path / str(away_s)
+        async with running(path, clock=clock) as rig:
+            for name in ("first", "job"):
+                await rig.create("*/10 * * * *", name=name, policies=policies(CatchUpMode.LATEST, window=timedelta(seconds=50)))
+            await rig.run_until(0.1)
+        clock.move(635 * SECOND)
+        async with running(path, clock=clock, target=HandTarget(clock, hold=asyncio.Event()), settings=one) as rig:
+            await work_off(rig, 0.5)
+            assert [run.state for run in await executions(rig)] == [ExecutionState.RUNNING, ExecutionState.ARMED]
+        clock.move(away_s * SECOND)
+        async with running(path, clock=clock) as rig:
+            await work_off(rig)
+            assert [run.outcome for run in await executions(rig)] == [Outcome.SUCCEEDED, outcome]
+
+
+async def test_delay_decided_while_the_mark_is_held_back_goes_on_after_a_crash(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with running(tmp_path / "db", clock=clock) as rig:
+        await overdue(rig, 200)
+    clock.move(2 * 3600 * SECOND)
+    target = HandTarget(clock, hold=asyncio.Event())
+    async with running(tmp_path / "db", clock=clock, target=target, settings=SLOW) as rig:
+        delay = AfterCompletion(delay=timedelta(seconds=1))
+        draft = Schedule(name=JOB, when=When(triggers=(delay, Expression(text="* * * * *"))), target=HttpTarget(url="http://localhost/"))
+        await rig.schedules.create(draft, ASKING)
+        await work_off(rig, 1.1)
+        assert rig.engine.planner.planned_through_us < START_US + 3600 * SECOND
+        assert [run.nominal_us for run in await executions(rig) if run.schedule == JOB] == [clock.now_us() // SECOND * SECOND]
+    target = HandTarget(clock)
+    async with running(tmp_path / "db", clock=clock, target=target, settings=SLOW) as rig:
+        await work_off(rig, 5)
+        assert len([request for _, request in target.requests if request.schedule == JOB]) >= 4
+
+
 def rule(schedule: Schedule, text: str) -> Schedule:
     return replace(schedule, when=When(triggers=(Expression(text=text),)))
 
 
-async def test_year_of_downtime_leaves_one_range_and_runs_the_latest(tmp_path: Path) -> None:
+@pytest.mark.parametrize("second", [10, 45])
+async def test_year_of_downtime_leaves_one_range_and_runs_the_latest(tmp_path: Path, second: int) -> None:
     clock = HandClock()
     async with running(tmp_path / "db", clock=clock) as rig:
         await rig.create("* * * * *")
         await rig.run_until(0.1)
-    clock.move((365 * DAY + 10) * SECOND)
+    clock.move((365 * DAY + second) * SECOND)
     async with running(tmp_path / "db", clock=clock) as rig:
         await work_off(rig)
-        assert sorted(rig.target.nominal_s()) == [365 * DAY - MINUTE, 365 * DAY]
+        first = 365 * DAY - (MINUTE if second < 30 else 0)
+        assert sorted(rig.target.nominal_s()) == [first, 365 * DAY][-2 if second < 30 else -1 :]
         (range_,) = await rig.journal(JournalKind.OCCURRENCES_MISSED)
-        assert range_.reason is Reason.CATCH_UP_WINDOW
+        assert range_.reason is Reason.CATCH_UP_SUPERSEDED
         assert range_.evidence == {
             "first_us": START_US + MINUTE * SECOND,
-            "last_us": START_US + (365 * DAY - 2 * MINUTE) * SECOND,
+            "last_us": START_US + (first - MINUTE) * SECOND,
             "count": 1000,
             "counted": False,
         }
+
+
+async def test_caught_up_execution_is_skipped_while_one_on_time_runs_under_skip(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with running(tmp_path / "db", clock=clock) as rig:
+        await rig.create("* * * * *", policies=policies(CatchUpMode.LATEST))
+        await rig.run_until(0.1)
+    clock.move(600 * SECOND - 100_000)
+    async with running(tmp_path / "db", clock=clock, target=HandTarget(clock, hold=asyncio.Event())) as rig:
+        await work_off(rig, 1)
+        late, live = await executions(rig)
+        assert (late.outcome, late.reason, live.state) == (Outcome.SKIPPED, Reason.OVERLAP, ExecutionState.RUNNING)
 
 
 async def test_late_execution_tells_its_policy_and_how_late_it_is(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
@@ -19,13 +20,14 @@ from schedd.core.backfilling import Step, step
 from schedd.core.errors import UnavailableError
 from schedd.core.model.backfill import Backfill, BackfillEnd, BackfillState, BackfillStep
 from schedd.core.model.batch import ArmBatch
-from schedd.core.model.execution import Cause, Execution, id_text
-from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, JournalEntry, JournalKind
+from schedd.core.model.execution import Cause, Execution
+from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
 from schedd.core.model.policy import Overlap
 from schedd.core.model.reason import Outcome, Reason
-from schedd.core.model.schedule import ScheduleState
+from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.planning import LeftOut, left_out
 from schedd.core.ports import Clock, Ids, Store
+from schedd.engine.backfilljournal import armed_evidence, entry_of, range_entry
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
@@ -111,6 +113,7 @@ class Backfiller:
         self._waiting_at_once = waiting_at_once
         self._alarm = clock.alarm()
         self._ranges: OrderedDict[int, _Range] = OrderedDict()
+        self._by_row: dict[int, dict[int, _Range]] = {}
         self._lock = asyncio.Lock()
         self._stopped = False
 
@@ -127,10 +130,11 @@ class Backfiller:
         """Arm nothing more."""
         self._stopped = True
 
-    def adopt(self, backfills: Iterable[Backfill]) -> None:
-        """Take over ranges that are durable."""
+    def adopt(self, backfills: Iterable[Backfill], definition: Definition | None = None) -> None:
+        """Take over ranges that are durable; `definition` is the one that they were made under, None: as it is now."""
         for backfill in backfills:
-            self._ranges[backfill.id] = _Range(backfill=backfill)
+            range_ = _Range(backfill=backfill, definition=definition)
+            self._ranges[backfill.id] = self._by_row.setdefault(backfill.schedule_row, {})[backfill.id] = range_
             self._runs.expect(backfill.schedule_row)
         self._alarm.ring()
 
@@ -196,6 +200,31 @@ class Backfiller:
             await self._end(range_, self._cancelled(range_, Reason.CANCELLED, actor, self._clock.now_us()))
             return True
 
+    @asynccontextmanager
+    async def ending_with(self, before: Schedule, after: Schedule) -> AsyncIterator[tuple[BackfillEnd, ...]]:
+        """The ends of a schedule's ranges that are to be committed with a change of it; nothing is worked off meanwhile.
+
+        `forget` them when they are durable.
+        """
+        reason = _ends_with(before, after)
+        if reason is None or before.row not in self._by_row:
+            yield ()
+            return
+        async with self._lock:
+            found = (await self._definitions.load([before.row])).get(before.row)
+            now_us, ends = self._clock.now_us(), []
+            for range_ in self._by_row.get(before.row, {}).values():
+                if range_.definition is None and isinstance(found, Definition):
+                    range_.definition = found
+                ends.append(self._cancelled(range_, reason, DAEMON, now_us))
+            yield tuple(ends)
+
+    def forget(self, ends: Iterable[BackfillEnd]) -> None:
+        """These ranges have ended."""
+        for end in ends:
+            if (range_ := self._ranges.get(end.id)) is not None:
+                self._forget(range_)
+
     async def _look_at(self, round_: _Round, range_: _Range, definition: Definition | None, now_us: int) -> None:
         """Decide about one range. A definition of None: there is no such schedule any more."""
         backfill = range_.backfill
@@ -218,7 +247,7 @@ class Backfiller:
         dispatcher, armed = self._dispatcher, len(round_.runs)
         waiting = min(self._waiting_at_once - dispatcher.gates.background_waiting, ARMED_AT_ONCE - dispatcher.waiting) - armed
         room = min(UNFINISHED_AT_ONCE - len(range_.unfinished), waiting)
-        if room <= 0 or dispatcher.gates.crowded(definition, self._waiting_at_once):
+        if room <= 0 or dispatcher.gates.crowded(definition, self._waiting_at_once - armed):
             round_.is_full |= room > 0 or waiting <= 0
             return
         taken = step(definition.rule, backfill, room=room, now_us=now_us, horizon_us=_HORIZON_US)
@@ -249,7 +278,7 @@ class Backfiller:
                 run.entry(
                     JournalKind.EXECUTION_ARMED,
                     run.execution.armed_us,
-                    evidence=_armed_evidence(run),
+                    evidence=armed_evidence(run),
                 )
                 for _, run in round_.runs
             ]
@@ -291,7 +320,10 @@ class Backfiller:
 
     def _forget(self, range_: _Range) -> None:
         """Nothing more comes of a range."""
-        del self._ranges[range_.backfill.id]
+        siblings = self._by_row[range_.backfill.schedule_row]
+        del self._ranges[range_.backfill.id], siblings[range_.backfill.id]
+        if not siblings:
+            del self._by_row[range_.backfill.schedule_row]
         self._runs.expect_no_more(range_.backfill.schedule_row)
         self._keeper.execution_finished(range_.backfill.schedule_row)
 
@@ -317,9 +349,9 @@ class Backfiller:
             rest: Sequence[LeftOut] = ()
             if backfill.next_us is not None:
                 rest = left_out(definition.rule, backfill.next_us, backfill.end_us, Reason.CATCH_UP_MAX_RUNS)
-            entries = tuple(_range_entry(backfill, one, Outcome.MISSED, now_us) for one in rest)
+            entries = tuple(range_entry(backfill, one, Outcome.MISSED, now_us) for one in rest)
         else:
-            entries = (_entry(backfill, JournalKind.BACKFILL_FINISHED, now_us, reason=Reason.ENDED),)
+            entries = (entry_of(backfill, JournalKind.BACKFILL_FINISHED, now_us, reason=Reason.ENDED),)
         return BackfillEnd(id=backfill.id, state=BackfillState.FINISHED, finished_us=now_us, entries=entries)
 
     def _cancelled(self, range_: _Range, reason: Reason, actor: str, now_us: int) -> BackfillEnd:
@@ -329,81 +361,27 @@ class Backfiller:
         if definition is not None and backfill.next_us is not None:
             rest = left_out(definition.rule, backfill.next_us, backfill.end_us, reason)
         outcome = Outcome.CANCELLED if backfill.cause is Cause.BACKFILL else Outcome.SKIPPED
-        entries = [_range_entry(backfill, one, outcome, now_us, actor=actor) for one in rest]
+        entries = [range_entry(backfill, one, outcome, now_us, actor=actor) for one in rest]
         if backfill.cause is Cause.BACKFILL:
-            entries.append(_entry(backfill, JournalKind.BACKFILL_FINISHED, now_us, actor=actor, reason=reason))
+            entries.append(entry_of(backfill, JournalKind.BACKFILL_FINISHED, now_us, actor=actor, reason=reason))
         return BackfillEnd(id=backfill.id, state=BackfillState.CANCELLED, finished_us=now_us, entries=tuple(entries))
 
     def _skipped(self, backfill: Backfill, known: Sequence[int], now_us: int) -> JournalEntry:
         range_ = LeftOut(first_us=known[0], last_us=known[-1], count=len(known), counted=True, reason=Reason.REQUESTED)
-        entry = _range_entry(backfill, range_, Outcome.SKIPPED, now_us)
+        entry = range_entry(backfill, range_, Outcome.SKIPPED, now_us)
         return entry._replace(evidence={**entry.evidence, "detail": "another backfill has run them; redeliver those that failed"})
 
 
-def _armed_evidence(run: Run) -> Evidence:
-    """What is journaled of an arming: the backfill, or by which policy it catches up, and how late it is."""
-    execution = run.execution
-    if execution.backfill:
-        return {"backfill": id_text(execution.backfill)}
-    mode = run.definition.schedule.policies.catch_up.mode
-    return {"catch_up": mode.value, "lateness_us": execution.armed_us - execution.due_us}
-
-
 def _ended_by(range_: _Range, definition: Definition | None) -> Reason | None:
-    """Why a range cannot go on; None: it can."""
-    if definition is None or definition.schedule.uid != range_.backfill.schedule_uid or definition.schedule.state is ScheduleState.DELETED:
+    """Why a range cannot go on that was made while its schedule changed; None: it can."""
+    if definition is None or definition.schedule.uid != range_.backfill.schedule_uid:
         return Reason.DELETED
-    before = range_.definition
-    moved = before is not None and before.schedule.when != definition.schedule.when
-    return Reason.SCHEDULE_CHANGED if moved else None
+    before = range_.definition.schedule if range_.definition is not None else definition.schedule
+    return _ends_with(before, definition.schedule)
 
 
-def started_entry(backfill: Backfill) -> JournalEntry:
-    """What is journaled about a backfill that somebody asks for."""
-    evidence: Evidence = {
-        "backfill": id_text(backfill.id),
-        "start_us": backfill.start_us,
-        "end_us": backfill.end_us,
-        "total_count": backfill.total,
-        "overlap": backfill.overlap.value,
-        "rate_per_second": backfill.rate_per_second,
-    }
-    kind = JournalKind.BACKFILL_STARTED
-    return _entry(backfill, kind, backfill.created_us, actor=backfill.actor, reason=Reason.REQUESTED, evidence=evidence)
-
-
-def _entry(
-    backfill: Backfill,
-    kind: JournalKind,
-    now_us: int,
-    *,
-    actor: str = DAEMON,
-    outcome: Outcome | None = None,
-    reason: Reason,
-    evidence: Evidence = NO_EVIDENCE,
-) -> JournalEntry:
-    return JournalEntry(
-        time_us=now_us,
-        kind=kind,
-        actor=actor,
-        schedule=backfill.schedule,
-        schedule_row=backfill.schedule_row,
-        schedule_uid=backfill.schedule_uid,
-        outcome=outcome,
-        reason=reason,
-        evidence=evidence or {"backfill": id_text(backfill.id)},
-    )
-
-
-def _range_entry(backfill: Backfill, range_: LeftOut, outcome: Outcome, now_us: int, *, actor: str = DAEMON) -> JournalEntry:
-    """The journal's one row for the occurrences of a range that are not run."""
-    kind = JournalKind.OCCURRENCES_MISSED if outcome is Outcome.MISSED else JournalKind.OCCURRENCES_SKIPPED
-    evidence: dict[str, str | int | float | bool] = {
-        "first_us": range_.first_us,
-        "last_us": range_.last_us,
-        "count": range_.count,
-        "counted": range_.counted,
-    }
-    if backfill.cause is Cause.BACKFILL:
-        evidence["backfill"] = id_text(backfill.id)
-    return _entry(backfill, kind, now_us, actor=actor, outcome=outcome, reason=range_.reason, evidence=evidence)
+def _ends_with(before: Schedule, after: Schedule) -> Reason | None:
+    """Why the ranges of a schedule end with a change of it; None: they go on."""
+    if after.state is ScheduleState.DELETED:
+        return Reason.DELETED
+    return Reason.SCHEDULE_CHANGED if before.when != after.when else None

@@ -20,7 +20,9 @@ from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Target
 from schedd.core.timeline import NEVER, Timeline
 from schedd.engine.almanac import Almanac, NoHolidays
-from schedd.engine.backfiller import Backfiller, started_entry
+from schedd.engine.arming import armed_execution
+from schedd.engine.backfiller import Backfiller
+from schedd.engine.backfilljournal import started_entry
 from schedd.engine.calendars import CalendarRegistry
 from schedd.engine.clockwatch import ClockWatch
 from schedd.engine.definitions import Definition, Definitions
@@ -31,7 +33,7 @@ from schedd.engine.hub import Hub
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.occasions import Occasions
-from schedd.engine.planner import Pace, Planner, armed_execution
+from schedd.engine.planner import Pace, Planner
 from schedd.engine.recorder import Recorder
 from schedd.engine.recovery import Recovery
 from schedd.engine.registry import Registry

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import structlog
 
 from schedd.core.errors import ExpressionError, StoredDataError
-from schedd.core.model.batch import NEVER_US, StoredWhen
+from schedd.core.model.batch import NEVER_US, UNDECIDED_US, StoredWhen
 from schedd.core.model.execution import AttemptResult, Cause, ExecutionState
+from schedd.core.model.policy import CatchUpMode
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
@@ -123,11 +124,15 @@ class Recovery:
         return run.state is ExecutionState.ARMED and run.execution.generation != run.definition.schedule.generation and not run.background
 
     def _wait_or_miss(self, run: Run, now_us: int) -> None:
-        """What was armed and not started is a misfire if the daemon was away too long, and goes by the catch-up policy."""
-        if run.state is ExecutionState.ARMED and run.execution.cause is Cause.SCHEDULE:
-            policy = run.definition.schedule.policies.catch_up
-            execution = run.execution
-            reason = misfire_reason(run.definition.rule, policy, nominal_us=execution.nominal_us, due_us=execution.due_us, now_us=now_us)
+        """What was armed and not started is a misfire if the daemon was away too long, and goes by the catch-up policy.
+
+        What was taken up late already is away from then on; where the policy runs all misfires it goes on, as the rest of its range does.
+        """
+        execution, policy = run.execution, run.definition.schedule.policies.catch_up
+        taken_up = run.background and policy.mode is CatchUpMode.ALL
+        if run.state is ExecutionState.ARMED and execution.cause is Cause.SCHEDULE and not taken_up:
+            since_us = max(execution.due_us, execution.armed_us)
+            reason = misfire_reason(run.definition.rule, policy, nominal_us=execution.nominal_us, due_us=since_us, now_us=now_us)
             if reason is not None:
                 self._recorder.finished(run, Outcome.MISSED, reason, now_us=now_us)
                 return
@@ -140,7 +145,9 @@ class Recovery:
         rows, times_us = array("q"), array("q")
         for row, next_us, planned_from_us in zip(timers.rows, timers.next_us, timers.planned_from_us, strict=True):
             # The mark holds for all, but a schedule that changed when the mark was already ahead of it has its own.
-            from_us = planned_from_us if planned_from_us > recent_us else mark_us
+            from_us = planned_from_us if planned_from_us > recent_us or next_us == UNDECIDED_US else mark_us
+            if next_us == UNDECIDED_US:
+                self._planner.schedule_changed(row, behind=True)
             # What a schedule's calendars come to may have changed meanwhile: public holidays do, with a newer edition of them.
             if next_us > from_us and next_us != NEVER_US and not self._almanac.uses_any(row):
                 rows.append(row)

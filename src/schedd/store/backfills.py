@@ -68,14 +68,19 @@ CREATE: Operation[NewBackfill, Answer | None] = Operation(run=_create)
 
 
 def _end(transaction: Transaction, ends: Sequence[BackfillEnd]) -> Sequence[ScheddError | None]:
-    for end in ends:
-        transaction.connection.execute(_END, (end.state.value, end.finished_us, end.id))
-        transaction.connection.execute(_FORGET, (end.id,))
-        transaction.journal_all(end.entries)
+    end_all(transaction, ends)
     return [None] * len(ends)
 
 
 END: Operation[BackfillEnd, None] = Operation(run=_end)
+
+
+def end_all(transaction: Transaction, ends: Iterable[BackfillEnd]) -> None:
+    """End ranges, and journal it."""
+    for end in ends:
+        transaction.connection.execute(_END, (end.state.value, end.finished_us, end.id))
+        transaction.connection.execute(_FORGET, (end.id,))
+        transaction.journal_all(end.entries)
 
 
 def insert(transaction: Transaction, backfills: Sequence[Backfill]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
-from schedd.core.model.backfill import Backfill, BackfillStep
+from schedd.core.model.backfill import Backfill, BackfillEnd, BackfillStep
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry
@@ -46,14 +46,17 @@ class NewSchedule:
 class ScheduleChange:
     """A schedule's next generation: `schedule.generation` is the one that it replaces plus one.
 
-    `entries` are journaled with it. `next_us` is the first nominal time after `schedule.planned_from_us`, None if there is none.
-    `disarmed` are executions that are taken back: their rows go, the journal keeps them. `request` marks a change that somebody asked for.
+    `entries` are journaled with it. `next_us` is the first nominal time after `schedule.planned_from_us`, None if there is none;
+    UNDECIDED_US says that this one may lie before the daemon's mark.
+    `disarmed` are executions that are taken back: their rows go, the journal keeps them. `ended` are ranges that end with it. `request`
+    marks a change that somebody asked for.
     """
 
     schedule: Schedule
     next_us: int | None
     entries: tuple[JournalEntry, ...]
     disarmed: tuple[int, ...] = ()
+    ended: tuple[BackfillEnd, ...] = ()
     request: RequestMark | None = None
 
 
@@ -162,6 +165,9 @@ class RecordBatch:
 NEVER_US = 2**63 - 1
 """Stands in `Timers.next_us` for: there is no next nominal time."""
 
+UNDECIDED_US = 0
+"""Stands in `Timers.next_us` for: all nominal times after `planned_from_us` are undecided, also where the daemon's mark is further."""
+
 
 def _longs() -> array[int]:
     return array("q")
@@ -171,7 +177,8 @@ def _longs() -> array[int]:
 class Timers:
     """What the timeline needs of schedules, as columns of 64-bit integers of equal length, by ascending row.
 
-    `next_us` is the nominal time that was next when it was stored, or NEVER_US; it still holds if it lies after the daemon's mark.
+    `next_us` is the nominal time that was next when it was stored, or NEVER_US; it still holds if it lies after the daemon's mark. Or it
+    is UNDECIDED_US: a schedule was resumed, say, and what was missed meanwhile is to be decided.
     `planned_from_us` is the schedule's own mark.
     """
 
