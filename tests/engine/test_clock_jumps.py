@@ -91,7 +91,7 @@ async def test_jump_ahead_is_caught_up_on_as_downtime_is_and_the_misfires_name_i
         (jumped,) = await rig.journal(K.CLOCK_STEPPED, K.HOST_SUSPENDED)
         assert (jumped.kind, jumped.reason, jumped.evidence) == (kind, reason, {fact: 600 * SECOND})
         (missed,) = await rig.journal(K.OCCURRENCES_MISSED)
-        assert (missed.reason, missed.evidence[fact], missed.evidence["count"]) == (Reason.CATCH_UP_WINDOW, 600 * SECOND, 8)
+        assert (missed.reason, missed.evidence[fact], missed.evidence["count"]) == (Reason.CATCH_UP_SUPERSEDED, 600 * SECOND, 8)
         await rig.run_until(665)
         assert rig.target.nominal_s() == [540, 600, 660]
 

@@ -13,8 +13,8 @@ from typing import Final
 import structlog
 
 from schedd.core.clockjumps import TOLERANCE_US, Jump, JumpKind
-from schedd.core.model.batch import NEVER_US
-from schedd.core.model.execution import AttemptResult, Cause, ExecutionState
+from schedd.core.model.batch import NEVER_US, UNDECIDED_US
+from schedd.core.model.execution import AttemptResult, ExecutionState
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
@@ -22,6 +22,7 @@ from schedd.core.ports import Clock, Store
 from schedd.core.timeline import Timeline
 from schedd.core.triggers import clockless
 from schedd.engine.almanac import Almanac
+from schedd.engine.backfiller import Backfiller
 from schedd.engine.clockwatch import is_step_back, jump_entry
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher, misfire_of
@@ -33,7 +34,7 @@ from schedd.engine.planner import Pace, Planner
 from schedd.engine.realignment import Realignment, set_back_to
 from schedd.engine.recorder import Recorder
 from schedd.engine.revival import Revival
-from schedd.engine.runs import Run, Runs
+from schedd.engine.runs import Run, Runs, awaits_its_instant
 from schedd.engine.zonewatch import ZoneWatch
 
 _LOOKED_AT: Final = 100
@@ -65,6 +66,7 @@ class Recovery:
         placing: Placing,
         revival: Revival,
         housekeeper: Housekeeper,
+        backfiller: Backfiller,
         pace: Pace,
     ) -> None:
         self._store = store
@@ -83,6 +85,7 @@ class Recovery:
         self._placing = placing
         self._revival = revival
         self._housekeeper = housekeeper
+        self._backfiller = backfiller
         self._ended_now: set[int] = set()
         self._horizon_us = int(pace.horizon.total_seconds() * 1e6)
 
@@ -93,6 +96,7 @@ class Recovery:
         await self._almanac.load()
         self._occasions.start(mark_us)
         self._dispatcher.gates.load(await self._store.shared_limits())
+        self._backfiller.adopt(await self._store.running_backfills())
         await self._take_up_unfinished(is_set_back=is_set_back)
         await self._zone_watch.run_once(mark_us, mark_us - self._horizon_us)
         await self._fill_timeline(mark_us)
@@ -115,9 +119,7 @@ class Recovery:
             return mark_us, False
         entry = jump_entry(Jump(JumpKind.STEP, -ahead_us, now_us), now_us, {"while_down": True, "at_least": True})
         takebacks = [
-            execution
-            for execution in await self._store.unfinished()
-            if execution.state is ExecutionState.ARMED and execution.cause is Cause.SCHEDULE and execution.nominal_us > now_us
+            execution for execution in await self._store.unfinished() if awaits_its_instant(execution) and execution.nominal_us > now_us
         ]
         mark_us = min(mark_us, now_us)
         await self._realignment.store_back(set_back_to(now_us, mark_us, ahead_us, (entry,), takebacks))
@@ -129,9 +131,10 @@ class Recovery:
         for execution in unfinished:
             definition = definitions.get(execution.schedule_row)
             if isinstance(definition, Definition):
-                run = Run(execution, definition)
+                run = Run(execution, definition, self._backfiller.overlap_of(execution))
                 if is_set_back and run.state is ExecutionState.WAITING_RETRY:
                     await self._retime(run)
+                self._backfiller.took_up(run)
                 self._take_up(run)
             else:
                 detail = str(definition) if definition is not None else "its schedule is gone"
@@ -154,7 +157,7 @@ class Recovery:
             started_us = min(run.started_us, now_us) if run.started_us is not None else now_us
             self._recorder.attempted(run, _INTERRUPTED, started_us=started_us, now_us=now_us)
             self._dispatcher.interrupted(run, _INTERRUPTED, now_us)
-        elif run.state is ExecutionState.ARMED and run.execution.generation != run.definition.schedule.generation:
+        elif self._is_out_of_date(run):
             self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, now_us)
             return
         else:
@@ -162,8 +165,12 @@ class Recovery:
         if not self._runs.holds(run):
             self._ended_now.add(run.row)
 
+    def _is_out_of_date(self, run: Run) -> bool:
+        """Whether it was armed ahead of its time under an earlier definition; what was late already depends on none."""
+        return run.state is ExecutionState.ARMED and run.execution.generation != run.definition.schedule.generation and not run.background
+
     def _wait_or_miss(self, run: Run, now_us: int) -> None:
-        """What was armed and not started is a misfire if the daemon was away too long, and goes by the catch-up policy."""
+        """What was armed and not started is a misfire if the daemon was away too long."""
         reason = misfire_of(run, now_us)
         if reason is not None:
             self._recorder.finished(run, Outcome.MISSED, reason, now_us=now_us)
@@ -177,7 +184,9 @@ class Recovery:
         rows, times_us = array("q"), array("q")
         for row, next_us, planned_from_us in zip(timers.rows, timers.next_us, timers.planned_from_us, strict=True):
             # The mark holds for all, but a schedule that changed when the mark was already ahead of it has its own.
-            from_us = planned_from_us if planned_from_us > recent_us else mark_us
+            from_us = planned_from_us if planned_from_us > recent_us or next_us == UNDECIDED_US else mark_us
+            if next_us == UNDECIDED_US:
+                self._planner.schedule_changed(row, behind=True)
             # What a schedule's calendars come to may have changed meanwhile: public holidays do, with a newer edition of them.
             if next_us > from_us and next_us != NEVER_US and not self._almanac.uses_any(row):
                 rows.append(row)

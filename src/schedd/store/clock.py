@@ -13,9 +13,9 @@ from schedd.store.transaction import Transaction
 from schedd.store.writer import Operation
 
 _MARK = "UPDATE marks SET value = min(value, ?) WHERE name = 'planned_through_us'"
-# A next nominal time of 0 is out of date at every start, so that none is trusted that was right for the old time.
-_ALL_STALE = "UPDATE timers SET next_us = 0"
-_STALE = "UPDATE timers SET next_us = 0 WHERE row IN (SELECT value FROM json_each(?))"
+# A next nominal time of 1 is out of date at every start, so that none is trusted that was right for the old time; 0 is UNDECIDED_US.
+_ALL_STALE = "UPDATE timers SET next_us = 1 WHERE next_us <> 0"
+_STALE = f"{_ALL_STALE} AND row IN (SELECT value FROM json_each(?))"
 _TIMERS = "UPDATE timers SET planned_from_us = :now WHERE planned_from_us > :now"
 _SCHEDULES = """
     UPDATE schedules SET
