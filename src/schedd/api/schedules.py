@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import grpc
@@ -16,14 +17,14 @@ from schedd.api.convert.execution import execution as execution_message
 from schedd.api.convert.pause import backlog_of, until_us_of
 from schedd.api.convert.when import when_of
 from schedd.api.drafts import read_draft, read_drafts, read_named_draft, refuse_faults
-from schedd.api.edits import edit_of, read_paths
+from schedd.api.edits import ALL, edit_of, read_paths
 from schedd.api.names import below_group, schedule_name
 from schedd.api.pages import page_request, page_token
 from schedd.api.preview import occurrence
 from schedd.api.reading import Reading
 from schedd.core.errors import InvalidError, NotFoundError, UnimplementedError
 from schedd.core.model.query import Order, PageRequest
-from schedd.core.model.schedule import ScheduleName
+from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.when import When
 from schedd.core.ports import Clock
 from schedd.core.triggers import check_when, dialect_of, sentence
@@ -75,14 +76,13 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         asking = asking_of(request, context, reading, etag=request.schedule.etag)
         reading.check()
         try:
-            updated = await self._schedules.update(name, edit_of(request.schedule, paths, self._clock, self._schedules.calendars), asking)
+            edit = edit_of(request.schedule, paths, self._clock, self._schedules.calendars)
+            whole = partial(self._whole, request.schedule, name) if ALL in paths else None
+            updated = await self._schedules.update(name, edit, asking, whole=whole)
         except NotFoundError:
             if not request.allow_missing:
                 raise
-            now_us = self._clock.now_us()
-            draft = read_named_draft(request.schedule, name, now_us)
-            refuse_faults([("", draft)], now_us, self._schedules.calendars)
-            updated = await self._schedules.create(draft.schedule, asking)
+            updated = await self._schedules.create(self._whole(request.schedule, name), asking)
         return convert.schedule(updated)
 
     async def DeleteSchedule(self, request: pb.DeleteScheduleRequest, context: Context) -> schedule_pb2.Schedule:
@@ -133,7 +133,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
             case "name":
                 name = reading.name(request.name)
                 reading.check()
-                schedule = (await self._schedules.get(name)).schedule
+                schedule = await self._schedules.readable(name)
                 when, seed = schedule.when, schedule.uid
                 instants = await self._schedules.preview_stored(name, after_us=after_us, count=count, show_excluded=request.show_excluded)
             case "schedule":
@@ -172,6 +172,13 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         token, *names = await self._batches.chosen(choose, asking)
         done = await self._batches.operate([schedule_name(name) for name in names], what, asking)
         return pb.BatchOperateSchedulesResponse(results=[operation_result(result) for result in done], next_page_token=token)
+
+    def _whole(self, message: schedule_pb2.Schedule, name: ScheduleName) -> Schedule:
+        """The schedule of a message that is all of its definition. Raises: InvalidError naming every wrong field."""
+        now_us = self._clock.now_us()
+        draft = read_named_draft(message, name, now_us)
+        refuse_faults([("", draft)], now_us, self._schedules.calendars)
+        return draft.schedule
 
     def _chooser(
         self, request: pb.BatchOperateSchedulesRequest, what: BatchOperation, reading: Reading

@@ -163,10 +163,11 @@ class UnavailableError(ScheddError):
 
 
 class StoredDataError(ScheddError):
-    """A stored row cannot be read back. Its schedule is quarantined; the others run on."""
+    """A stored row cannot be read back. Its schedule is quarantined; the others run on. `generation` is that of a schedule's row."""
 
-    def __init__(self, table: str, row_id: int, description: str) -> None:
+    def __init__(self, table: str, row_id: int, description: str, *, generation: int | None = None) -> None:
         super().__init__(f"{table} row {row_id}: {description}")
         self.table = table
         self.row_id = row_id
         self.description = description
+        self.generation = generation

@@ -26,6 +26,7 @@ from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.endings import Endings
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.hub import Hub
+from schedd.engine.inspector import Inspector
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.occasions import Occasions
@@ -139,8 +140,9 @@ class Engine:
         self.calendars = CalendarRegistry(
             store=store, clock=clock, almanac=self.almanac, registry=self.registry, runs=self.runs, dispatcher=self.dispatcher
         )
-        self.keeper.connect(self.registry.change, self.planner.wake, self.recorder.committed)
+        self.keeper.connect(self.registry.change, self.registry.quarantine, self.planner.wake, self.recorder.committed)
         self._clock_watch = ClockWatch(clock, self.planner, self.recorder)
+        self._inspector = Inspector(store, clock, self.keeper)
         self._pace = settings.pace
 
     async def recover(self) -> None:
@@ -169,6 +171,7 @@ class Engine:
         async with asyncio.TaskGroup() as agents:
             for agent in (self.recorder, self.keeper, self.dispatcher, self.planner, self.housekeeper, self._clock_watch, self.calendars):
                 agents.create_task(agent.run(), name=type(agent).__name__)
+            agents.create_task(self._inspector.run(), name="Inspector")
 
     async def drain(self, patience: timedelta) -> None:
         """Arm and start nothing more; return when no attempt is under way, or when `patience` has run out."""
