@@ -35,7 +35,7 @@ from schedd.core.model.target import HttpTarget, ProcessTarget
 from schedd.core.ports import Target
 from schedd.daemon.config import Circuits, Config, Listen, Tcp
 from schedd.daemon.errors import ConfigError
-from schedd.daemon.listening import clear_socket, read_token
+from schedd.daemon.listening import check_port, clear_socket, read_token
 from schedd.daemon.lock import DataLock
 from schedd.daemon.logging import configure_logging
 from schedd.daemon.notify import Notifier
@@ -80,6 +80,8 @@ class Daemon:
         """Start, serve until SIGTERM or SIGINT, drain, stop. Raises: StartError."""
         with DataLock(Path(self._config.storage.path)):
             clear_socket(Path(self._config.listen.socket))
+            if self._config.listen.tcp.address is not None:
+                check_port(self._config.listen.tcp.address)
             async with self._store() as store, self._targets() as targets:
                 engine = Engine(
                     store=store,
