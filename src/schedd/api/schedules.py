@@ -56,7 +56,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         return convert.schedule(await self._schedules.create(draft.schedule, asking))
 
     async def GetSchedule(self, request: pb.GetScheduleRequest, context: Context) -> schedule_pb2.Schedule:
-        return convert.view(await self._schedules.get(schedule_name(request.name)))
+        return convert.view(await self._schedules.get(schedule_name(request.name)), self._schedules.kept)
 
     async def ListSchedules(self, request: pb.ListSchedulesRequest, context: Context) -> pb.ListSchedulesResponse:
         search = (request.parent, request.filter, request.order_by, request.show_deleted)
@@ -66,7 +66,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         page = page_request(request.page_size, request.page_token, *search)
         found = await self._schedules.find(where, order, page, show_deleted=request.show_deleted)
         return pb.ListSchedulesResponse(
-            schedules=[convert.view(view) for view in found.items], next_page_token=page_token(found.after, *search)
+            schedules=[convert.view(view, self._schedules.kept) for view in found.items], next_page_token=page_token(found.after, *search)
         )
 
     async def UpdateSchedule(self, request: pb.UpdateScheduleRequest, context: Context) -> schedule_pb2.Schedule:
@@ -88,7 +88,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
     async def DeleteSchedule(self, request: pb.DeleteScheduleRequest, context: Context) -> schedule_pb2.Schedule:
         name, asking = self._read(request, context)
         deleted = await self._schedules.delete(name, asking, allow_missing=request.allow_missing)
-        return schedule_pb2.Schedule(name=str(name)) if deleted is None else convert.schedule(deleted)
+        return schedule_pb2.Schedule(name=str(name)) if deleted is None else convert.schedule(deleted, kept=self._schedules.kept)
 
     async def UndeleteSchedule(self, request: pb.UndeleteScheduleRequest, context: Context) -> schedule_pb2.Schedule:
         name, asking = self._read(request, context)
@@ -171,7 +171,9 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         reading.check()
         token, *names = await self._batches.chosen(choose, asking)
         done = await self._batches.operate([schedule_name(name) for name in names], what, asking)
-        return pb.BatchOperateSchedulesResponse(results=[operation_result(result) for result in done], next_page_token=token)
+        return pb.BatchOperateSchedulesResponse(
+            results=[operation_result(result, self._schedules.kept) for result in done], next_page_token=token
+        )
 
     def _whole(self, message: schedule_pb2.Schedule, name: ScheduleName) -> Schedule:
         """The schedule of a message that is all of its definition. Raises: InvalidError naming every wrong field."""

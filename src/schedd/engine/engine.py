@@ -216,15 +216,15 @@ class Engine:
         now_us = self._clock.now_us()
         return Run(armed_execution(definition, self.ids.new_id(), now_us, now_us, cause=Cause.MANUAL), definition)
 
-    async def cancel(self, execution_id: int, *, actor: str) -> bool:
-        """End an unfinished execution; returns when its end is durable. False: it was finished already."""
+    async def cancel(self, execution_id: int, *, actor: str, note: str = "") -> bool:
+        """End an unfinished execution; returns when its end is durable. False: it was finished already. `note` says why."""
         run = self.runs.get(execution_id)
         if run is None:
             await self.recorder.committed()
             return False
         if run.finished is None:
             run.finished = asyncio.get_running_loop().create_future()
-        self.dispatcher.cancel(run, actor)
+        self.dispatcher.cancel(run, actor, note=note)
         await asyncio.shield(run.finished)
         return True
 

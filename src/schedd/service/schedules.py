@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 
 from schedd.core.errors import (
@@ -75,6 +76,11 @@ class Schedules:
     def calendars(self) -> Calendars:
         """The calendars that schedules may name, as they stand."""
         return self._engine.almanac.calendars
+
+    @property
+    def kept(self) -> timedelta:
+        """How long a schedule is kept after its deletion."""
+        return self._engine.housekeeper.retention.deleted
 
     async def create(self, draft: Schedule, asking: Asking) -> Schedule:
         """Create one schedule. Violations name `schedule.…`.

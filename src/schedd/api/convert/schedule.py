@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from google.protobuf.message import Message
@@ -44,6 +45,8 @@ DEFINITION_FIELDS = (
 )
 """The fields that a client sets; the others are the server's."""
 
+_MICROSECOND = timedelta(microseconds=1)
+
 _UNBUILT = {
     ("policies",): (
         "on_success",
@@ -72,10 +75,15 @@ def schedule_of(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int,
     )
 
 
-def schedule(schedule: StoredSchedule) -> schedule_pb2.Schedule:
-    """The message of a schedule, without what is known beside its definition; what cannot be read of it is absent."""
+def schedule(schedule: StoredSchedule, *, kept: timedelta | None = None) -> schedule_pb2.Schedule:
+    """The message of a schedule, without what is known beside its definition; what cannot be read of it is absent.
+
+    `kept` is how long deleted ones are.
+    """
     message = _definition(schedule)
     _fill_standing(message, schedule)
+    if kept is not None and schedule.deleted_us is not None:
+        message.purge_time.CopyFrom(timestamp(schedule.deleted_us + kept // _MICROSECOND))
     return message
 
 
@@ -127,9 +135,9 @@ def _fill_standing(message: schedule_pb2.Schedule, schedule: StoredSchedule) -> 
             message.pause.until_time.CopyFrom(timestamp(pause.until_us))
 
 
-def view(view: ScheduleView) -> schedule_pb2.Schedule:
-    """The message of a schedule with its next time and its last run."""
-    message = schedule(view.schedule)
+def view(view: ScheduleView, kept: timedelta) -> schedule_pb2.Schedule:
+    """The message of a schedule with its next time and its last run; `kept` is how long deleted ones are."""
+    message = schedule(view.schedule, kept=kept)
     if view.next_us is not None:
         message.next_time.CopyFrom(timestamp(view.next_us))
     message.run_count = view.run_count

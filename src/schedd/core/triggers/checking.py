@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from schedd.core.errors import ExpressionError, FieldViolation
-from schedd.core.model.when import Expression, SpreadMode, Trigger, When
+from schedd.core.model.when import AfterCompletion, Expression, Interval, SpreadMode, Trigger, When
 from schedd.core.triggers.calendars import NO_CALENDARS, Calendars
 from schedd.core.triggers.clockless import clockless, is_clockless
 from schedd.core.triggers.compilation import Setting, compile_when, rule_of
@@ -103,5 +103,12 @@ def _expressions(field: str, triggers: tuple[Trigger, ...], when: When, now_us: 
                     description="a start of the daemon or a completion has no times that could be left out; a cron expression has",
                 )
         except ExpressionError as error:
-            inner = ".expression" if isinstance(trigger, Expression) else ""
-            yield FieldViolation(field=f"{field}[{index}]{inner}", reason="INVALID_EXPRESSION", description=described(error))
+            yield _wrong(f"{field}[{index}]", trigger, error)
+
+
+def _wrong(field: str, trigger: Trigger, error: ExpressionError) -> FieldViolation:
+    if isinstance(trigger, Interval | AfterCompletion):
+        inner = "interval.every" if isinstance(trigger, Interval) else "after_completion.delay"
+        return FieldViolation(field=f"{field}.{inner}", reason="OUT_OF_RANGE", description=f"{error.reason}, {error.suggestion}")
+    inner = ".expression" if isinstance(trigger, Expression) else ""
+    return FieldViolation(field=f"{field}{inner}", reason="INVALID_EXPRESSION", description=described(error))
