@@ -180,6 +180,7 @@ async def test_name_of_parent_and_id_is_that_of_the_schedule(api: Api) -> None:
         (pb.UndeleteScheduleRequest(name="x", etag="y"), ["name", "etag"]),
         (pb.PreviewScheduleRequest(name="x", after_time=NEVER, before_time=NEVER), ["name", "after_time", "before_time"]),
         (pb.PreviewScheduleRequest(name=JOB, count=1001), ["count"]),
+        (pb.PreviewScheduleRequest(name=JOB, after_time=LATER, before_time=Timestamp(seconds=1)), ["before_time"]),
         (pb.PreviewScheduleRequest(), ["subject"]),
         (pb.ListSchedulesRequest(page_size=-1), ["page_size"]),
         (

@@ -258,6 +258,6 @@ async def test_cancelled_execution_ends_and_is_told_with_who_did_it(api: Api) ->
     refusal = await refused(api.executions.CancelExecution(CancelExecutionRequest(name=name)))
     assert (refusal.code, refusal.info.reason, refusal.resource.resource_name) == (
         grpc.StatusCode.FAILED_PRECONDITION,
-        "FINISHED",
+        "EXECUTION_FINISHED",
         name,
     )

@@ -128,6 +128,8 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         reading = Reading()
         after_us = reading.instant(request.after_time, "after_time", 0) if request.HasField("after_time") else None
         end_us = reading.instant(request.before_time, "before_time", 0) if request.HasField("before_time") else None
+        if end_us is not None and after_us is not None and end_us <= after_us and not reading.faults:
+            reading.note("before_time", "OUT_OF_RANGE", "has to be later than after_time")
         count = request.count or _PREVIEW_DEFAULT
         match request.WhichOneof("subject"):
             case "name":

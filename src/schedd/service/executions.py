@@ -42,7 +42,7 @@ class Executions:
     async def cancel(self, schedule: ScheduleName, execution_id: int, *, actor: str, note: str = "") -> Execution:
         """End an execution; returns when its end is durable and, for a process, its whole tree is gone. `note` says why.
 
-        Raises: NotFoundError; InvalidError; PreconditionError (FINISHED) if it was finished already.
+        Raises: NotFoundError; InvalidError; PreconditionError (EXECUTION_FINISHED) if it was finished already.
         """
         if violations := tuple(check_note(note)):
             raise InvalidError(violations)
@@ -51,7 +51,7 @@ class Executions:
             raise PreconditionError(
                 "execution",
                 _name(schedule, execution_id),
-                reason="FINISHED",
+                reason="EXECUTION_FINISHED",
                 description="is finished already, and cannot be cancelled",
             )
         return await self._store.execution(execution_id)

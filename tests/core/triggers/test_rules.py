@@ -216,7 +216,8 @@ def test_what_the_clock_does_not_fire_has_no_times() -> None:
 @pytest.mark.parametrize("delay", [timedelta(0), timedelta(days=3661)])
 def test_delay_out_of_bounds_is_refused(delay: timedelta) -> None:
     [violation] = check_when(When(triggers=(AfterCompletion(delay=delay),)), now_us=NOW)
-    assert (violation.field, violation.reason) == ("triggers[0]", "INVALID_EXPRESSION")
+    assert (violation.field, violation.reason) == ("triggers[0].after_completion.delay", "OUT_OF_RANGE")
+    assert violation.description.endswith("is not allowed; 1ms to 3660d is, such as 90s or 1h")
 
 
 @pytest.mark.parametrize("trigger", [AtStart(), AfterCompletion(delay=timedelta(hours=1)), Expression(text="@reboot")])
@@ -286,7 +287,7 @@ def test_check_names_every_wrong_field_at_once() -> None:
     )
     assert {violation.field for violation in check_when(wrong, now_us=NOW)} == {
         "triggers[0].expression",
-        "triggers[1]",
+        "triggers[1].interval.every",
         "end_time",
         "spread.window",
     }
