@@ -277,10 +277,11 @@ def test_wrong_expression_names_its_part_and_suggests(text: str, part: str, sugg
     assert suggestion in caught.value.suggestion
 
 
-def test_check_names_every_wrong_field_at_once() -> None:
+@pytest.mark.parametrize(("zone", "also"), [("Europe/Berlin", set()), ("Europe/Berlim", {"time_zone"})])
+def test_check_names_every_wrong_field_at_once(zone: str, also: set[str]) -> None:
     wrong = When(
         triggers=(Expression(text="61 * * * *"), Interval(every=timedelta(0))),
-        time_zone="Europe/Berlin",
+        time_zone=zone,
         start_us=5,
         end_us=5,
         spread=Spread(mode=SpreadMode.STABLE),
@@ -290,7 +291,7 @@ def test_check_names_every_wrong_field_at_once() -> None:
         "triggers[1].interval.every",
         "end_time",
         "spread.window",
-    }
+    } | also
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 from schedd.core.errors import ExpressionError, FieldViolation
@@ -30,9 +31,10 @@ def check_when(when: When, *, now_us: int, calendars: Calendars = NO_CALENDARS) 
 def _check(when: When, now_us: int, calendars: Calendars) -> Iterator[FieldViolation]:
     faults = [*_zone(when), *_bounds(when), *_spread(when), *_count("triggers", when.triggers, least=1)]
     faults += _count("exclusions", when.exclusions, least=0)
-    if not any(fault.field == "time_zone" for fault in faults):
-        faults += _expressions("triggers", when.triggers, when, now_us)
-        faults += _expressions("exclusions", when.exclusions, when, now_us)
+    # In place of a wrong zone any will do: no expression is right in one and wrong in another.
+    readable = replace(when, time_zone="UTC") if any(fault.field == "time_zone" for fault in faults) else when
+    faults += _expressions("triggers", when.triggers, readable, now_us)
+    faults += _expressions("exclusions", when.exclusions, readable, now_us)
     faults += _calendars("exclude_calendars", when.exclude_calendars, calendars)
     faults += _calendars("include_calendars", when.include_calendars, calendars)
     yield from faults
