@@ -216,11 +216,14 @@ class Keeper:
 
     async def _disable(self, row: int, fault: _Fault, now_us: int) -> None:
         schedule = (await self._store.schedules([row])).get(row)
+        name = ""
         if isinstance(schedule, Schedule):
+            name = str(schedule.name)
             if schedule.state is ScheduleState.ENABLED:
                 changed = replace(schedule, state=ScheduleState.DISABLED, state_reason=fault.text)
                 await self._make(schedule, changed, JournalKind.SCHEDULE_DISABLED, fault.reason, now_us, detail=fault.text)
         elif isinstance(schedule, StoredDataError):
+            name = schedule.resource
             entry = JournalEntry(
                 time_us=now_us,
                 kind=JournalKind.SCHEDULE_DISABLED,
@@ -230,7 +233,7 @@ class Keeper:
             )
             assert self._take_out is not None, "connect() comes first"
             await self._take_out(row, entry, schedule.generation)
-        log.error("schedule_disabled", row=row, reason=fault.reason, detail=fault.text)
+        log.error("schedule_disabled", schedule=name, reason=fault.reason, detail=fault.text)
 
     async def _make(self, before: Schedule, changed: Schedule, kind: JournalKind, reason: Reason, now_us: int, *, detail: str = "") -> None:
         assert self._change is not None, "connect() comes first"

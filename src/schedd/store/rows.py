@@ -160,7 +160,7 @@ def readable(found: StoredSchedule) -> Schedule:
     """Raises: StoredDataError."""
     if isinstance(found, Schedule):
         return found
-    raise StoredDataError("schedules", found.row, found.state_reason, generation=found.generation)
+    raise StoredDataError("schedules", found.row, found.state_reason, resource=str(found.name), generation=found.generation)
 
 
 def _schedule(row: Any) -> Schedule:
