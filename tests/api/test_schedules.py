@@ -325,6 +325,13 @@ async def test_preview_of_a_stored_schedule_ends_before_the_given_time(api: Api)
     assert [one.nominal_time for one in shown.occurrences] == [at(60), at(120)]
 
 
+async def test_preview_names_the_trigger_of_each_occurrence(api: Api) -> None:
+    schedule = http("job", "0 9 * * *")
+    schedule.triggers.add(expression="0 12 * * *")
+    shown = (await api.schedules.PreviewSchedule(pb.PreviewScheduleRequest(schedule=schedule, count=4))).occurrences
+    assert [occurrence.trigger for occurrence in shown] == [0, 1, 0, 1]
+
+
 async def test_preview_without_a_count_shows_ten(api: Api) -> None:
     await api.create()
     assert len((await api.schedules.PreviewSchedule(pb.PreviewScheduleRequest(name=JOB))).occurrences) == 10

@@ -356,6 +356,16 @@ def test_preview_finds_the_mark_inside_unions_bounds_and_exclusions() -> None:
     assert Effect.MOVED_AFTER_GAP in instant.effects
 
 
+def test_preview_names_the_first_trigger_that_yields_an_occurrence_also_one_left_out() -> None:
+    when = When(
+        triggers=tuple(Expression(text=text) for text in ("0 9 * * *", "0 12 * * *", "0 9,15 * * *")),
+        exclusions=(Expression(text="0 12 * * *"),),
+    )
+    found = preview(when, created_us=NOW, seed=0, after_us=NOW, count=12, show_excluded=True)
+    hours = {(instant.nominal_us // 3_600_000_000 % 24, instant.trigger, Effect.EXCLUDED in instant.effects) for instant in found}
+    assert hours == {(9, 0, False), (12, 1, True), (15, 2, False)}
+
+
 def test_preview_ends_where_the_rule_does() -> None:
     times_us = (micros(datetime(2030, 1, 1, tzinfo=UTC)), micros(datetime(2030, 1, 2, tzinfo=UTC)))
     shown = preview(When(triggers=(Once(times_us=times_us),)), created_us=0, seed=0, after_us=times_us[0] - 1, count=5)
