@@ -391,3 +391,9 @@ def test_preview_tells_effects_by_the_zone_that_the_expression_names() -> None:
         ((Effect.SECOND_OF_REPEATED,), 3600),
         ((), 3600),
     ]
+
+
+def test_fault_that_is_longer_than_a_line_is_shown_by_its_beginning() -> None:
+    error = ExpressionError(text="x" * 300, part="minute", reason="too much", length=300)
+    line, carets = pointed(error).splitlines()
+    assert (line, carets) == ("x" * 100 + "…", "^" * 101)
