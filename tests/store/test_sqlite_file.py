@@ -183,7 +183,7 @@ async def test_timers_that_are_missing_are_restored_and_journaled(store: SqliteS
     entry = JournalEntry(time_us=5, kind=JournalKind.SCHEDULE_UPDATED, evidence={"detail": "missing"})
     assert await store.restore_timers(entry) == 5
     found = await store.timers()
-    assert (list(found.rows), list(found.next_us[2:])) == ([*range(1, 8)], [0] * 5)
+    assert (list(found.rows), list(found.next_us[2:])) == ([*range(1, 8)], [1] * 5)
     told = [(str(each.schedule), each.schedule_uid) for each in await store.journal(after=7, limit=9)]
     assert told == [(f"groups/default/schedules/job-{uid}", uid) for uid in range(3, 8)]
 

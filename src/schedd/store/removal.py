@@ -7,7 +7,7 @@ from typing import Any
 
 from schedd.core.errors import ConflictError, NotFoundError, ScheddError, StoredDataError
 from schedd.core.model.batch import Answer, UnreadableDeletion
-from schedd.store import codec, rows, timers
+from schedd.store import backfills, codec, rows, timers
 from schedd.store.requests import Requests
 from schedd.store.transaction import Transaction
 from schedd.store.writer import Operation
@@ -45,6 +45,7 @@ def _delete_one(transaction: Transaction, deletion: UnreadableDeletion) -> Answe
     _drop_unreadable_labels(transaction, row, found[0][0])
     transaction.connection.execute(timers.DELETE, (codec.encode([row]),))
     transaction.connection.execute(_DELETE_USES, (row,))
+    backfills.end_all(transaction, deletion.ended)
     for entry in deletion.entries:
         transaction.journal(entry, row)
     requests.add(deletion.request, (schedule.uid,), time_us=deletion.deleted_us)

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Sequence
 
 from schedd.core.errors import ScheddError
-from schedd.core.model.batch import NEVER_US, NewSchedule, ScheduleChange, Timers
+from schedd.core.model.batch import NEVER_US, NewSchedule, ScheduleChange, Timer, Timers
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.schedule import ScheduleName, ScheduleState
 from schedd.store.statements import Row, insertion, update
@@ -24,7 +24,7 @@ READ_NAMING = """
     ORDER BY t.row
 """
 _LOST = f"""
-    SELECT s.row, s.generation, 0, s.planned_from_us, s.uid, s.group_name, s.name FROM schedules AS s
+    SELECT s.row, s.generation, 1, s.planned_from_us, s.uid, s.group_name, s.name FROM schedules AS s
     WHERE s.state = 'ENABLED' AND NOT EXISTS (SELECT 1 FROM timers AS t WHERE t.row = s.row)
     ORDER BY s.row LIMIT {RESTORED_AT_ONCE}
 """
@@ -41,6 +41,14 @@ REPLACE = insertion(
 DELETE = "DELETE FROM timers WHERE row IN (SELECT value FROM json_each(?))"
 
 _SAVE = update("timers", "row", ("generation", "next_us"), condition="timers.generation = new.column2 AND timers.next_us <> new.column3")
+
+
+_DECIDED = update("timers", "row", ("generation", "next_us", "planned_from_us"), condition="timers.generation = new.column2")
+
+
+def decided(transaction: Transaction, found: Sequence[Timer]) -> None:
+    """Store how far schedules are decided, of those that are still of that generation."""
+    _DECIDED.run(transaction.connection, found)
 
 
 def has_timer(stored: NewSchedule | ScheduleChange) -> bool:
