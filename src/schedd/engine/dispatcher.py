@@ -18,6 +18,7 @@ from schedd.core.model.execution import AttemptResult, DeliveryRequest, Executio
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence
 from schedd.core.model.policy import Delivery, Overlap, Policies
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.rendering import Rendering
 from schedd.core.ports import Clock, Target
 from schedd.core.retry import RetryAt, after_attempt
 from schedd.engine.endings import Endings
@@ -69,6 +70,11 @@ class Dispatcher:
     def waiting(self) -> int:
         """How many executions are armed, or due and waiting for the global limit; those that something else holds do not count."""
         return len(self._armed) + self.gates.waiting - self.gates.aside
+
+    @property
+    def ahead(self) -> int:
+        """How many of them wait for their time: what is armed, and retries."""
+        return len(self._armed)
 
     @property
     def running(self) -> int:
@@ -214,7 +220,7 @@ class Dispatcher:
         self.gates.free(run, result)
         self._room.set()
         self._recorder.attempted(run, result, started_us=started_us, now_us=now_us)
-        self._conclude(run, request, result, now_us)
+        self._conclude(run, result, now_us)
         if cancelled and not run.cancelled_by:
             raise asyncio.CancelledError
         if self.gates.waiting:
@@ -250,7 +256,7 @@ class Dispatcher:
             self._keeper.quarantine(schedule.row, Reason.UNFORESEEN, text)
             return AttemptResult(outcome=Outcome.FAILED, reason=Reason.TARGET_ERROR, message=text)
 
-    def _conclude(self, run: Run, request: DeliveryRequest, result: AttemptResult, now_us: int) -> None:
+    def _conclude(self, run: Run, result: AttemptResult, now_us: int) -> None:
         """Decide what follows from an attempt's result."""
         if result.outcome is Outcome.CANCELLED:
             self._finish(run, Outcome.CANCELLED, result.reason, actor=run.cancelled_by)
@@ -270,8 +276,6 @@ class Dispatcher:
         if following.outcome is Outcome.SUCCEEDED:
             self._succeeded(run)
         self._finish(run, following.outcome, following.reason, evidence=result_evidence(result))
-        if following.outcome is Outcome.FAILED:
-            self._recorder.dead_letter(run, self._targets[type(request.target)].rendered(request))
 
     def _succeeded(self, run: Run) -> None:
         definition, nominal_us = run.definition, run.execution.nominal_us
@@ -311,6 +315,7 @@ class Dispatcher:
         if buffered is not None:
             self._next_buffered(run.row)
         if outcome is Outcome.FAILED:
+            self._recorder.dead_letter(run, self._rendered(run))
             log.warning(
                 "execution_failed",
                 schedule=str(run.execution.schedule),
@@ -319,6 +324,14 @@ class Dispatcher:
                 reason=reason,
                 outcome=outcome,
             )
+
+    def _rendered(self, run: Run) -> Rendering | None:
+        """What the last attempt has sent; None where that cannot be told."""
+        try:
+            return self._targets[type(run.definition.schedule.target)].rendered(self._request(run))
+        except Exception:  # As in `_deliver`: a target's unforeseen fault concerns its schedule alone.
+            log.exception("rendering_failed", schedule=str(run.execution.schedule), execution=run.id)
+            return None
 
 
 def _blocked_by(earlier: Sequence[Run]) -> Evidence:
