@@ -13,8 +13,8 @@ from datetime import timedelta
 import structlog
 
 from schedd.core.errors import StoredDataError, UnavailableError
-from schedd.core.model.batch import ArmBatch
-from schedd.core.model.execution import Cause, Execution
+from schedd.core.model.batch import NEVER_US, ArmBatch, Timer
+from schedd.core.model.execution import Cause, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
@@ -29,7 +29,7 @@ from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
 from schedd.engine.recorder import Recorder
-from schedd.engine.runs import Run
+from schedd.engine.runs import Run, Runs
 
 _REFUSED_WAIT = timedelta(seconds=1)
 _MICROSECOND = timedelta(microseconds=1)
@@ -41,12 +41,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How far ahead the planner arms, how often at most, how many schedules in one round, and how many runs may wait in memory."""
+    """How far ahead the planner arms, how often at most, how many schedules in one round, and how many runs may wait in memory.
+
+    `runs_in_memory` bounds those that are due, `runs_ahead` those that wait for their time: retries, and what is spread. Each has a bound
+    of its own: many retries do not keep what is on time from being armed.
+    """
 
     horizon: timedelta = timedelta(milliseconds=500)
     interval: timedelta = timedelta(milliseconds=100)
     schedules_at_once: int = 2000
     runs_in_memory: int = 20_000
+    runs_ahead: int = 200_000
 
 
 @dataclass(slots=True)
@@ -56,6 +61,7 @@ class _Round:
     runs: list[Run] = field(default_factory=list)
     entries: list[JournalEntry] = field(default_factory=list)
     following: list[tuple[Schedule, int]] = field(default_factory=list)
+    caught_up: list[tuple[Schedule, int | None]] = field(default_factory=list)
     ended: list[Definition] = field(default_factory=list)
 
 
@@ -70,6 +76,7 @@ class Planner:
         ids: Ids,
         timeline: Timeline,
         definitions: Definitions,
+        runs: Runs,
         dispatcher: Dispatcher,
         keeper: Keeper,
         endings: Endings,
@@ -83,6 +90,7 @@ class Planner:
         self._ids = ids
         self._timeline = timeline
         self._definitions = definitions
+        self._runs = runs
         self._dispatcher = dispatcher
         self._keeper = keeper
         self._endings = endings
@@ -96,6 +104,7 @@ class Planner:
         self._alarm = clock.alarm()
         self._in_hand: dict[int, int] = {}
         self._changed: set[int] = set()
+        self._took_back = False
         self.planned_through_us = 0
 
     def wake(self) -> None:
@@ -106,9 +115,20 @@ class Planner:
         """Arm nothing more."""
         self._stopped = True
 
-    def schedule_changed(self, row: int) -> None:
-        """What a round under way has decided about this schedule no longer counts."""
+    def schedule_changed(self, schedule: Schedule) -> None:
+        """A change has been committed: what a round under way has decided about this schedule no longer counts.
+
+        What a round has armed while the change was being committed is taken back, if its occurrence is decided anew.
+        """
+        row = schedule.row
         self._changed.add(row)
+        self._in_hand.pop(row, None)
+        for run in self._runs.of_schedule(row):
+            execution = run.execution
+            is_ahead = run.state is ExecutionState.ARMED and execution.cause is Cause.SCHEDULE
+            if is_ahead and execution.generation < schedule.generation and execution.nominal_us > schedule.planned_from_us:
+                self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, self._clock.now_us())
+                self._took_back = True
 
     def undecided_us(self, row: int) -> int:
         """The schedule's first occurrence that is not armed yet, whether in the timeline or in a round under way; or NEVER."""
@@ -133,6 +153,10 @@ class Planner:
         """Decide and arm what comes due within the horizon; how many executions were armed."""
         if self._stopped or self._full():
             return 0
+        if self._took_back:
+            # What was taken back has to be gone before its occurrence can be armed again.
+            self._took_back = False
+            await self._recorder.committed()
         through_us = now_us + self._horizon_us
         self._changed.clear()
         due = self._timeline.pop_through(through_us, self._pace.schedules_at_once)
@@ -152,17 +176,17 @@ class Planner:
                 executions=tuple(run.execution for run in decided.runs),
                 entries=(*decided.entries, *[run.entry(JournalKind.EXECUTION_ARMED, now_us) for run in decided.runs]),
                 planned_through_us=mark_us,
+                decided=tuple(_timer(schedule, next_us, through_us) for schedule, next_us in decided.caught_up),
             )
         )
         self.planned_through_us = mark_us
         self._in_hand = {}
-        if self._hand_over(decided, armed):
-            # What was taken back has to be gone before its occurrence can be armed again.
-            await self._recorder.committed()
+        self._hand_over(decided, armed)
         return len(armed)
 
     def _full(self) -> bool:
-        return self._dispatcher.waiting >= self._pace.runs_in_memory
+        ahead = self._dispatcher.ahead
+        return ahead >= self._pace.runs_ahead or self._dispatcher.waiting - ahead >= self._pace.runs_in_memory
 
     def _decide(
         self,
@@ -172,6 +196,8 @@ class Planner:
         nominal_us: int,
         now_us: int,
     ) -> None:
+        if row in self._changed:
+            return  # It has its own, newer place in the timeline.
         definition = definitions.get(row)
         if isinstance(definition, StoredDataError):
             self._keeper.quarantine(row, Reason.STORED_DATA, str(definition))
@@ -210,6 +236,9 @@ class Planner:
             decided.ended.append(definition)
         else:
             decided.following.append((schedule, next_us))
+        if nominal_us <= schedule.updated_us:
+            # The backlog that a change left lies behind the mark: the schedule's own timer tells how far it is decided.
+            decided.caught_up.append((schedule, next_us))
 
     def _limited(self, definition: Definition, planned: Plan) -> Plan:
         """The plan within what the schedule's limit of runs leaves.
@@ -243,18 +272,17 @@ class Planner:
                 log.error("arm_refused", reason=error.reason, detail=str(error), executions=len(batch.executions))
                 await self._clock.sleep(_REFUSED_WAIT)
 
-    def _hand_over(self, decided: _Round, armed: frozenset[int]) -> bool:
-        """Give what is durable to the dispatcher; whether some was taken back at once, because its schedule changed meanwhile.
+    def _hand_over(self, decided: _Round, armed: frozenset[int]) -> None:
+        """Give what is durable to the dispatcher; what is of a schedule that changed meanwhile is taken back at once.
 
         Such a schedule has its own, newer place in the timeline.
         """
-        disarmed = False
         for run in decided.runs:
             if run.id not in armed:
                 self._keeper.execution_finished(run.row)  # It was there already: nothing more will be heard of it.
             elif run.row in self._changed:
                 self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, self._clock.now_us())
-                disarmed = True
+                self._took_back = True
             else:
                 self._dispatcher.add(run)
         for schedule, next_us in decided.following:
@@ -263,7 +291,6 @@ class Planner:
         for definition in decided.ended:
             if definition.schedule.row not in self._changed:
                 self._follow(definition.schedule, self._occasions.earliest(definition.schedule.row, None))
-        return disarmed
 
     def _follow(self, schedule: Schedule, next_us: int | None) -> None:
         if next_us is None:
@@ -272,6 +299,13 @@ class Planner:
         self._timeline.set(schedule.row, next_us)
         if not self._occasions.knows(schedule.row):
             self._housekeeper.timer_moved(schedule.row, schedule.generation)
+
+
+def _timer(schedule: Schedule, next_us: int | None, through_us: int) -> Timer:
+    """The timer of a schedule that is decided up to its next nominal time, or, if that is later or there is none, up to `through_us`."""
+    if next_us is None:
+        return Timer(schedule.row, schedule.generation, NEVER_US, through_us)
+    return Timer(schedule.row, schedule.generation, next_us, min(through_us, next_us - 1))
 
 
 def armed_execution(definition: Definition, execution_id: int, nominal_us: int, now_us: int, *, cause: Cause = Cause.SCHEDULE) -> Execution:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import structlog
 
@@ -104,7 +105,9 @@ class Recovery:
             started_us = run.started_us if run.started_us is not None else now_us
             self._recorder.attempted(run, _INTERRUPTED, started_us=started_us, now_us=now_us)
             self._dispatcher.interrupted(run, _INTERRUPTED, now_us)
-        elif run.state is ExecutionState.ARMED and run.execution.generation != run.definition.schedule.generation:
+        elif run.definition.schedule.state is ScheduleState.DELETED:
+            self._recorder.finished(run, Outcome.CANCELLED, Reason.DELETED, now_us=now_us)
+        elif _is_decided_anew(run):
             self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, now_us)
             return
         else:
@@ -126,7 +129,7 @@ class Recovery:
     async def _fill_timeline(self, mark_us: int) -> None:
         timers = await self._store.timers()
         recent_us = mark_us - self._horizon_us
-        stale: list[tuple[int, int]] = []
+        stale: list[_Stale] = []
         rows, times_us = array("q"), array("q")
         for row, next_us, planned_from_us in zip(timers.rows, timers.next_us, timers.planned_from_us, strict=True):
             # The mark holds for all, but a schedule that changed when the mark was already ahead of it has its own.
@@ -136,25 +139,29 @@ class Recovery:
                 rows.append(row)
                 times_us.append(next_us)
             else:
-                stale.append((row, from_us))
+                stale.append(_Stale(row, from_us, next_us))
         self._timeline.load(rows, times_us)
         for start in range(0, len(stale), _READ_AT_ONCE):
             await self._recompute(stale[start : start + _READ_AT_ONCE])
 
-    async def _recompute(self, stale: Sequence[tuple[int, int]]) -> None:
+    async def _recompute(self, stale: Sequence[_Stale]) -> None:
         """Place schedules whose stored times are out of date: from their rules alone where that is enough, since few are used soon."""
-        whens = await self._store.whens([row for row, _ in stale])
+        whens = await self._store.whens([row for row, *_ in stale])
         wanting = [row for row, stored in whens.items() if isinstance(stored, StoredWhen) and self._wants_definition(row, stored)]
         definitions = await self._definitions.load(wanting)
         await self._enter_occasions([definition for definition in definitions.values() if isinstance(definition, Definition)])
-        for row, from_us in stale:
+        for row, from_us, stored_us in stale:
             found = definitions.get(row) or whens.get(row)
             if found is None:
                 continue
             try:
-                next_us = _next_us(found, from_us)
+                next_us = _next_us(found, from_us, stored_us)
             except (StoredDataError, ExpressionError) as error:
                 self._keeper.quarantine(row, Reason.STORED_DATA, str(error))
+                continue
+            except Exception as error:  # One schedule's unforeseen fault must not keep the daemon from starting.
+                log.exception("placing_failed", row=row)
+                self._keeper.quarantine(row, Reason.UNFORESEEN, f"planning failed: {type(error).__name__}: {error}")
                 continue
             if next_us is None:
                 self._keeper.no_more_occurrences(row)
@@ -191,12 +198,32 @@ class Recovery:
                 return
 
 
-def _next_us(found: Definition | StoredWhen | StoredDataError, from_us: int) -> int | None:
-    """The schedule's first occurrence after `from_us`. Raises: StoredDataError; ExpressionError."""
+def _is_decided_anew(run: Run) -> bool:
+    """Whether the run was armed ahead of its time, and then its schedule changed: its occurrence is that of the new definition."""
+    execution, schedule = run.execution, run.definition.schedule
+    is_ahead = run.state is ExecutionState.ARMED and execution.cause is Cause.SCHEDULE
+    return is_ahead and execution.generation != schedule.generation and execution.nominal_us > schedule.planned_from_us
+
+
+def _next_us(found: Definition | StoredWhen | StoredDataError, from_us: int, stored_us: int) -> int | None:
+    """The schedule's first occurrence after `from_us`.
+
+    One whose stored next time lay in the past when it was changed last has a backlog from then on, which was not decided to its end.
+    Raises: StoredDataError; ExpressionError.
+    """
     match found:
         case StoredDataError():
             raise found
         case Definition():
-            return found.rule.next_after(from_us)
+            return found.rule.next_after(min(from_us, stored_us - 1) if stored_us <= found.schedule.updated_us else from_us)
         case StoredWhen():
-            return compile_when(found.when, created_us=found.created_us, seed=found.uid).next_after(from_us)
+            rule = compile_when(found.when, created_us=found.created_us, seed=found.uid)
+            return rule.next_after(min(from_us, stored_us - 1) if stored_us <= found.updated_us else from_us)
+
+
+class _Stale(NamedTuple):
+    """A stored timer that is out of date: its schedule's occurrences after `from_us` are undecided."""
+
+    row: int
+    from_us: int
+    stored_us: int

@@ -20,6 +20,7 @@ from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
 from schedd.engine.planner import Planner
 from schedd.engine.runs import Run, Runs
+from schedd.engine.undertakings import Undertakings
 from schedd.engine.zonewatch import ZoneWatch
 
 
@@ -40,6 +41,7 @@ class Registry:
         keeper: Keeper,
         occasions: Occasions,
         zone_watch: ZoneWatch,
+        undertakings: Undertakings,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -52,11 +54,17 @@ class Registry:
         self._keeper = keeper
         self._occasions = occasions
         self._zone_watch = zone_watch
+        self._undertakings = undertakings
 
     async def create(
         self, drafts: Sequence[Schedule], entries: Sequence[JournalEntry], *, request: RequestMark | None = None
     ) -> tuple[Schedule, ...]:
         """Store valid new schedules, all or none, and start them. Raises: as `Store.create_schedules`; ExpressionError."""
+        return await self._undertakings.see_through(self._create(drafts, entries, request))
+
+    async def _create(
+        self, drafts: Sequence[Schedule], entries: Sequence[JournalEntry], request: RequestMark | None
+    ) -> tuple[Schedule, ...]:
         firsts = [first_nominal_us(draft, self._almanac.calendars) for draft in drafts]
         new = [NewSchedule(schedule=draft, next_us=_stored_us(draft, first)) for draft, first in zip(drafts, firsts, strict=True)]
         await self._zone_watch.in_use(drafts)
@@ -75,6 +83,11 @@ class Registry:
         What is armed is taken back and decided anew, also what is overdue if the rule stays the same; `skip_backlog`: from now on only.
         A request seen before changes nothing, and gives its schedule as it stands now. Raises: as `Store.change_schedule`.
         """
+        return await self._undertakings.see_through(self._change(before, after, entries, skip_backlog, request))
+
+    async def _change(
+        self, before: Schedule, after: Schedule, entries: Sequence[JournalEntry], skip_backlog: bool, request: RequestMark | None
+    ) -> Schedule:
         await self._zone_watch.in_use([after])
         now_us = self._clock.now_us()
         armed = self.armed(before.row)
@@ -150,7 +163,7 @@ class Registry:
 
     def _enter(self, schedule: Schedule, next_us: int | None) -> None:
         row = schedule.row
-        self._planner.schedule_changed(row)
+        self._planner.schedule_changed(schedule)
         self._keeper.schedule_changed(schedule)
         if schedule.state is ScheduleState.ENABLED:
             self._occasions.enter(schedule)
@@ -174,7 +187,7 @@ class Registry:
 
 def _stored_us(schedule: Schedule, next_us: int | None) -> int | None:
     """What is stored as the next nominal time: nothing where it depends on more than the clock, and is found anew at each start."""
-    return None if clockless(schedule.when) else next_us
+    return None if next_us is None or clockless(schedule.when) else next_us
 
 
 def first_nominal_us(schedule: Schedule, calendars: Calendars) -> int | None:

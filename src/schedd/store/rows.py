@@ -169,12 +169,12 @@ def _schedule(row: Any) -> Schedule:
 
 
 def stored_when_of(row: Row) -> tuple[int, StoredWhen]:
-    """The schedule's row and when it fires, from its row, uid, created_us and when_json. Raises: StoredDataError."""
+    """The schedule's row and when it fires, from its row, uid, created_us, updated_us and when_json. Raises: StoredDataError."""
     return _read("schedules", row, _stored_when)
 
 
 def _stored_when(row: Any) -> tuple[int, StoredWhen]:
-    return row[0], StoredWhen(row[1], row[2], codec.decode_when(row[3]))
+    return row[0], StoredWhen(row[1], row[2], row[3], codec.decode_when(row[4]))
 
 
 def stored_labels(row: int, text: str) -> Mapping[str, str]:

@@ -56,6 +56,15 @@ class ScheduleChange:
     request: RequestMark | None = None
 
 
+class Timer(NamedTuple):
+    """One schedule's next nominal time (NEVER_US: none) and its own mark: every nominal time up to it has been decided."""
+
+    row: int
+    generation: int
+    next_us: int
+    planned_from_us: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replanned:
     """A schedule whose occurrences after `planned_from_us` are decided anew; the first of them is at `next_us`, None if there is none."""
@@ -94,12 +103,14 @@ class ArmBatch:
 
     `entries` hold their arming and what else was decided (missed ranges, say). An execution whose (schedule, cause, nominal time) is there
     already is left out, with its entry.
-    `planned_through_us` None leaves the mark where it is. `request` marks a batch of one execution that somebody asked for.
+    `planned_through_us` None leaves the mark where it is. `decided` are the timers of schedules that the mark does not speak for.
+    `request` marks a batch of one execution that somebody asked for.
     """
 
     executions: tuple[Execution, ...]
     entries: tuple[JournalEntry, ...] = ()
     planned_through_us: int | None = None
+    decided: tuple[Timer, ...] = ()
     request: RequestMark | None = None
 
 
@@ -168,10 +179,11 @@ class Timers:
 
 
 class StoredWhen(NamedTuple):
-    """What of a stored schedule its rule is compiled from."""
+    """What of a stored schedule its rule is compiled from, and when it was changed last."""
 
     uid: int
     created_us: int
+    updated_us: int
     when: When
 
 
