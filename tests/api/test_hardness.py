@@ -1,0 +1,101 @@
+"""What hostile or unlucky callers get: never an INTERNAL error, never a gap."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sqlite3
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from schedd.api.pages import _mark
+from schedd.api.watch import EVENTS_A_MESSAGE, Feed
+from schedd.core.errors import ExpiredError, QuotaError
+from schedd.core.model.batch import Retention
+from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.service.journal import Journal
+from schedd.v1 import admin_service_pb2
+from schedd.v1 import schedule_service_pb2 as pb
+from tests.api.served import Api, full_name, http, refused, serving
+from tests.engine.rig import START_US, HandClock, running
+
+INVALID = grpc.StatusCode.INVALID_ARGUMENT
+
+
+def token(search: tuple[object, ...], *after: Any) -> str:
+    """A page token as the server would make it, with something else in it."""
+    return base64.urlsafe_b64encode(json.dumps([_mark(search), *after]).encode()).decode()
+
+
+CALLS: dict[str, Callable[[Api], Any]] = {
+    "null in a token": lambda api: api.schedules.ListSchedules(
+        pb.ListSchedulesRequest(page_token=token(("", "", "", False), None, None, 1))
+    ),
+    "list in a token": lambda api: api.schedules.ListSchedules(pb.ListSchedulesRequest(page_token=token(("", "", "", False), [], {}, 1))),
+    "float in a token": lambda api: api.schedules.ListSchedules(
+        pb.ListSchedulesRequest(page_token=token(("", "", "", False), 1.5, "a", 1))
+    ),
+    "number as a token": lambda api: api.schedules.ListSchedules(pb.ListSchedulesRequest(page_token=base64.b64encode(b"7").decode())),
+    "text as a sequence": lambda api: api.admin.ListJournal(admin_service_pb2.ListJournalRequest(page_token=token(("", "", ()), "abc"))),
+    "huge sequence": lambda api: api.admin.ListJournal(admin_service_pb2.ListJournalRequest(page_token=token(("", "", ()), 2**70))),
+    "year one": lambda api: api.schedules.ListSchedules(pb.ListSchedulesRequest(filter='create_time > "0001-01-01T00:00:00+14:00"')),
+    "endless etag": lambda api: api.schedules.PauseSchedule(pb.PauseScheduleRequest(name=full_name("job"), etag="9" * 5000)),
+    "huge etag": lambda api: api.schedules.PauseSchedule(pb.PauseScheduleRequest(name=full_name("job"), etag="9" * 30)),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+async def test_nonsense_is_refused_by_the_name_of_its_field(tmp_path: Path, call: Callable[[Api], Any]) -> None:
+    async with serving(tmp_path) as api:
+        await api.create()
+        refusal = await refused(call(api))
+        assert refusal.code in (INVALID, grpc.StatusCode.ABORTED), refusal
+
+
+async def test_call_that_passes_its_deadline_in_the_commit_takes_effect(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with serving(tmp_path, clock=clock) as api:
+        await api.create("first")
+        other = sqlite3.connect(tmp_path / "schedd.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        request = pb.CreateScheduleRequest(schedule=http("job", "rate(1 minute)"), request_id="once")
+        with pytest.raises(grpc.aio.AioRpcError) as late:
+            await api.schedules.CreateSchedule(request, timeout=0.3)
+        assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        other.close()
+        again = await api.schedules.CreateSchedule(request)
+        assert again.name == full_name("job")
+        await api.rig.run_until(61)
+        assert api.rig.target.nominal_s() == [60]
+
+
+async def test_watcher_is_told_of_a_gap_that_retention_makes_while_it_catches_up(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        note = JournalEntry(time_us=START_US, kind=JournalKind.DAEMON_STARTED)
+        await rig.store.append([note] * 5 * EVENTS_A_MESSAGE)
+        feed = Feed(Journal(store=rig.store, engine=rig.engine))
+        messages = feed.messages(after=1, matches=lambda _: True)
+        for _ in range(2):
+            await anext(messages)
+        rig.clock.move(3_600_000_000)
+        await rig.store.append([note._replace(time_us=rig.clock.now_us())])
+        while await rig.store.prune(Retention(journal=timedelta(minutes=1)), now_us=rig.clock.now_us()):
+            pass
+        with pytest.raises(ExpiredError):
+            await anext(messages)
+
+
+async def test_watchers_have_a_bound(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        feed = Feed(Journal(store=rig.store, engine=rig.engine), watchers=1)
+        first = feed.messages(after=None, matches=lambda _: True)
+        await anext(first)
+        with pytest.raises(QuotaError):
+            await anext(feed.messages(after=None, matches=lambda _: True))
+        await first.aclose()
+        await anext(feed.messages(after=None, matches=lambda _: True))
