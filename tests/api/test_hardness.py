@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -32,19 +33,32 @@ def token(search: tuple[object, ...], *after: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps([_mark(search), *after]).encode()).decode()
 
 
+ANY = ("", "", "", False)
+
+
+def listing(page_token: str) -> Callable[[Api], Any]:
+    return lambda api: api.schedules.ListSchedules(pb.ListSchedulesRequest(page_token=page_token))
+
+
+def listing_of(text: str) -> Callable[[Api], Any]:
+    return lambda api: api.schedules.ListSchedules(pb.ListSchedulesRequest(filter=text))
+
+
 CALLS: dict[str, Callable[[Api], Any]] = {
     "null in a token": lambda api: api.schedules.ListSchedules(
         pb.ListSchedulesRequest(page_token=token(("", "", "", False), None, None, 1))
     ),
-    "list in a token": lambda api: api.schedules.ListSchedules(pb.ListSchedulesRequest(page_token=token(("", "", "", False), [], {}, 1))),
+    "list in a token": listing(token(ANY, [], {}, 1)),
     "float in a token": lambda api: api.schedules.ListSchedules(
         pb.ListSchedulesRequest(page_token=token(("", "", "", False), 1.5, "a", 1))
     ),
-    "number as a token": lambda api: api.schedules.ListSchedules(pb.ListSchedulesRequest(page_token=base64.b64encode(b"7").decode())),
+    "number as a token": listing(base64.b64encode(b"7").decode()),
     "text as a sequence": lambda api: api.admin.ListJournal(admin_service_pb2.ListJournalRequest(page_token=token(("", "", ()), "abc"))),
     "huge sequence": lambda api: api.admin.ListJournal(admin_service_pb2.ListJournalRequest(page_token=token(("", "", ()), 2**70))),
     "year one": lambda api: api.schedules.ListSchedules(pb.ListSchedulesRequest(filter='create_time > "0001-01-01T00:00:00+14:00"')),
     "endless etag": lambda api: api.schedules.PauseSchedule(pb.PauseScheduleRequest(name=full_name("job"), etag="9" * 5000)),
+    "endless name": lambda api: api.schedules.PauseSchedule(pb.PauseScheduleRequest(name=full_name("ü" * 50_000))),
+    "endless filter": listing_of("ü" * 50_000),
     "huge etag": lambda api: api.schedules.PauseSchedule(pb.PauseScheduleRequest(name=full_name("job"), etag="9" * 30)),
 }
 
@@ -54,7 +68,8 @@ async def test_nonsense_is_refused_by_the_name_of_its_field(tmp_path: Path, call
     async with serving(tmp_path) as api:
         await api.create()
         refusal = await refused(call(api))
-        assert refusal.code in (INVALID, grpc.StatusCode.ABORTED), refusal
+        assert refusal.code in (INVALID, grpc.StatusCode.ABORTED, grpc.StatusCode.NOT_FOUND), refusal
+        assert refusal.info.domain == "schedd"
 
 
 async def test_call_that_passes_its_deadline_in_the_commit_takes_effect(tmp_path: Path) -> None:
@@ -97,5 +112,25 @@ async def test_watchers_have_a_bound(tmp_path: Path) -> None:
         await anext(first)
         with pytest.raises(QuotaError):
             await anext(feed.messages(after=None, matches=lambda _: True))
+        assert isinstance(first, AsyncGenerator)
         await first.aclose()
         await anext(feed.messages(after=None, matches=lambda _: True))
+
+
+async def test_socket_is_for_its_owner_alone_until_the_daemon_opens_it(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        async with serving(tmp_path):
+            assert (tmp_path / "s").stat().st_mode & 0o777 == 0o600
+            assert os.umask(0) == 0
+    finally:
+        os.umask(before)
+
+
+async def test_many_faults_fit_into_one_answer(tmp_path: Path) -> None:
+    wrong = [pb.CreateScheduleRequest(schedule=http(f"job{n}", "61 * * * *", time_zone="Europe/Nowhere")) for n in range(500)]
+    async with serving(tmp_path) as api:
+        refusal = await refused(api.schedules.BatchCreateSchedules(pb.BatchCreateSchedulesRequest(requests=wrong)))
+        assert refusal.code is INVALID
+        assert "requests[0].schedule.time_zone" in refusal.fields
+        assert refusal.request.field_violations[-1].reason == "MORE"

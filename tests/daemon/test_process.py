@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -111,6 +112,17 @@ def test_daemon_reloads_on_hangup_and_keeps_the_old_configuration_when_the_new_i
     assert daemon.end(signal.SIGTERM) == 0
     assert other.exists()
     assert not (tmp_path / "s.sock").exists()
+
+
+def test_daemon_whose_store_refuses_to_write_survives_a_reload(running: Callable[[], Running], tmp_path: Path) -> None:
+    daemon = running()
+    other = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    daemon.process.send_signal(signal.SIGHUP)
+    assert daemon.log_until("reload_not_journaled")["reason"] == "STORE_REFUSES_WRITES"
+    other.close()
+    daemon.log_until("reloaded")
+    assert daemon.end(signal.SIGTERM) == 0
 
 
 def test_run_with_tcp_in_the_open_is_refused_and_told_what_would_be_right(file: Path) -> None:
