@@ -115,13 +115,19 @@ class Dispatcher:
         """Dispatch until cancelled; attempts under way are then cancelled too, and recorded as interrupted."""
         try:
             async with asyncio.TaskGroup() as self._attempts:
-                while True:
-                    now_us = self._clock.now_us()
-                    self.run_once(now_us)
-                    self._alarm.set(self._next_us(now_us))
-                    await self._alarm.wait()
+                try:
+                    await self._dispatch()
+                finally:
+                    self._draining = True  # An attempt that ends meanwhile starts no other, which nobody would cancel.
         finally:
             self._alarm.close()
+
+    async def _dispatch(self) -> None:
+        while True:
+            now_us = self._clock.now_us()
+            self.run_once(now_us)
+            self._alarm.set(self._next_us(now_us))
+            await self._alarm.wait()
 
     async def drain(self) -> None:
         """Start nothing more, and return when no attempt is under way."""
