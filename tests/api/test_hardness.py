@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 import pytest
 
+from schedd.api.executions import FULL_MOST
 from schedd.api.pages import _mark
 from schedd.api.watch import EVENTS_A_MESSAGE, Feed
 from schedd.core.errors import ExpiredError, QuotaError
@@ -22,6 +23,8 @@ from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.service.journal import Journal
 from schedd.v1 import admin_service_pb2
 from schedd.v1 import schedule_service_pb2 as pb
+from schedd.v1.execution_pb2 import ExecutionView
+from schedd.v1.execution_service_pb2 import ListExecutionsRequest
 from tests.api.served import Api, full_name, http, refused, serving
 from tests.engine.rig import START_US, HandClock, running
 
@@ -134,3 +137,29 @@ async def test_many_faults_fit_into_one_answer(tmp_path: Path) -> None:
         assert refusal.code is INVALID
         assert "requests[0].schedule.time_zone" in refusal.fields
         assert refusal.request.field_violations[-1].reason == "MORE"
+
+
+async def test_creation_repeated_after_its_schedule_was_purged_is_not_found(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        request = pb.CreateScheduleRequest(schedule=http("job"), request_id="once")
+        await api.schedules.CreateSchedule(request)
+        await api.schedules.DeleteSchedule(pb.DeleteScheduleRequest(name=full_name("job")))
+        api.rig.clock.move(60_000_000)
+        while await api.rig.store.prune(Retention(deleted=timedelta(seconds=1)), now_us=api.rig.clock.now_us()):
+            pass
+        assert (await refused(api.schedules.CreateSchedule(request))).code is grpc.StatusCode.NOT_FOUND
+
+
+async def test_page_of_executions_with_their_attempts_is_short(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        await api.create("job", "rate(1 minute)")
+        name = full_name("job")
+        for _ in range(FULL_MOST + 1):
+            await api.schedules.TriggerSchedule(pb.TriggerScheduleRequest(name=name))
+            api.rig.clock.move(1)
+        await api.rig.settle()
+        request = ListExecutionsRequest(page_size=1000, view=ExecutionView.EXECUTION_VIEW_FULL)
+        page = await api.executions.ListExecutions(request)
+        assert len(page.executions) == FULL_MOST
+        request.page_token = page.next_page_token
+        assert len((await api.executions.ListExecutions(request)).executions) == 1

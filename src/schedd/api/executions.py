@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +30,9 @@ from schedd.v1 import execution_service_pb2 as pb
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
+FULL_MOST = 100
+"""The most executions that one page holds with their attempts: the outputs of those are large."""
+
 _HEARTBEAT_MIN = timedelta(seconds=1)
 _HEARTBEAT_MAX = timedelta(minutes=10)
 _LATER = "comes with a later release: "
@@ -52,8 +56,11 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         where = filters.parse_filter(request.filter, filters.EXECUTIONS) + below_schedule(request.parent)
         order = filters.parse_order(request.order_by or "nominal_time desc", ("nominal_time", "due_time", "execution"))
         page = page_request(request.page_size, request.page_token, *search)
+        is_full = request.view == execution_pb2.EXECUTION_VIEW_FULL
+        if is_full:
+            page = replace(page, size=min(page.size, FULL_MOST))
         found = await self._executions.find(where, order, page)
-        if request.view == execution_pb2.EXECUTION_VIEW_FULL:
+        if is_full:
             attempts = await self._executions.attempts(found.items)
             messages = [execution(one, made) for one, made in zip(found.items, attempts, strict=True)]
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from schedd.core.errors import NotFoundError
 from schedd.core.model.batch import NewSchedule, RequestMark, ScheduleChange
 from schedd.core.model.execution import Cause, ExecutionState
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
@@ -69,6 +70,8 @@ class Registry:
         new = [NewSchedule(schedule=draft, next_us=_stored_us(draft, first)) for draft, first in zip(drafts, firsts, strict=True)]
         await self._zone_watch.in_use(drafts)
         stored = await self._store.create_schedules(new, entries, request=request)
+        if len(stored) < len(drafts):  # A repetition, and some of what its first call stored is purged.
+            raise NotFoundError("schedule", ", ".join(sorted({str(draft.name) for draft in drafts} - {str(each.name) for each in stored})))
         for draft, schedule, next_us in zip(drafts, stored, firsts, strict=True):
             if schedule.uid == draft.uid:  # Not so when the request was a repetition, and this its first answer.
                 self._take_effect(schedule, next_us)
