@@ -163,3 +163,15 @@ async def test_page_of_executions_with_their_attempts_is_short(tmp_path: Path) -
         assert len(page.executions) == FULL_MOST
         request.page_token = page.next_page_token
         assert len((await api.executions.ListExecutions(request)).executions) == 1
+
+
+async def test_dry_run_of_a_creation_is_refused_for_a_name_that_is_taken(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        await api.create("job")
+        request = pb.CreateScheduleRequest(schedule=http("job"), validate_only=True)
+        assert (await refused(api.schedules.CreateSchedule(request))).code is grpc.StatusCode.ALREADY_EXISTS
+        twice = [pb.CreateScheduleRequest(schedule=http("new")) for _ in range(2)]
+        batch = pb.BatchCreateSchedulesRequest(requests=twice, validate_only=True)
+        assert (await refused(api.schedules.BatchCreateSchedules(batch))).code is grpc.StatusCode.ALREADY_EXISTS
+        batch = pb.BatchCreateSchedulesRequest(requests=twice[:1], validate_only=True)
+        assert len((await api.schedules.BatchCreateSchedules(batch)).schedules) == 1

@@ -301,3 +301,31 @@ async def test_clock_step_forward_is_journaled_and_what_was_due_is_found(tmp_pat
         assert rig.target.nominal_s() == [60]
         [stepped] = await rig.journal(K.CLOCK_STEPPED)
         assert stepped.evidence["step_us"] == 35 * SECOND
+
+
+async def test_occurrences_that_a_pause_held_back_are_told_of_when_the_rule_changes_meanwhile(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        job = await rig.create("rate(1 minute)")
+        await rig.schedules.pause(job.name, ANN)
+        await rig.run_until(150)
+        await rig.schedules.update(job.name, lambda stored: replace(stored, when=When(triggers=(Expression(text="rate(1 hour)"),))), ANN)
+        (entry,) = await rig.journal(K.OCCURRENCES_SKIPPED)
+        assert (entry.reason, entry.outcome) == (Reason.PAUSED, Outcome.SKIPPED)
+        assert (entry.evidence["first_us"], entry.evidence["last_us"]) == (START_US + 60 * SECOND, START_US + 120 * SECOND)
+        await rig.run_until(200)
+        await rig.schedules.resume(job.name, ANN)
+        assert len(await rig.journal(K.OCCURRENCES_SKIPPED)) == 1
+
+
+async def test_occurrences_that_a_quarantine_held_back_are_told_of_when_it_ends(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        rig.target.answers = [RuntimeError("unforeseen")]
+        job = await rig.create("rate(1 minute)", policies=Policies(retry=Retry(max_attempts=1)))
+        await rig.run_until(190)
+        assert (await rig.store.schedule(job.name)).state is ScheduleState.DISABLED
+        await rig.schedules.resume(job.name, ANN, backlog=Backlog.CATCH_UP)
+        (entry,) = await rig.journal(K.OCCURRENCES_SKIPPED)
+        assert (entry.reason, entry.outcome) == (Reason.DISABLED, Outcome.SKIPPED)
+        assert (entry.evidence["first_us"], entry.evidence["last_us"]) == (START_US + 120 * SECOND, START_US + 180 * SECOND)
+        await rig.run_until(245)
+        assert rig.target.nominal_s() == [60, 240]
