@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from schedd.client import SyncClient
+from schedd.v1 import schedule_pb2
 
 SCHEDD = str(Path(sys.executable).parent / "schedd")
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
@@ -27,8 +31,8 @@ def file(tmp_path: Path) -> Path:
 class Running:
     """A daemon whose log can be waited for."""
 
-    def __init__(self, file: Path) -> None:
-        self.process = subprocess.Popen([SCHEDD, "run", "--config", str(file)], stderr=subprocess.PIPE, env=ENVIRONMENT, text=True)
+    def __init__(self, file: Path, environment: dict[str, str]) -> None:
+        self.process = subprocess.Popen([SCHEDD, "run", "--config", str(file)], stderr=subprocess.PIPE, env=environment, text=True)
 
     def log_until(self, event: str) -> dict[str, object]:
         """The next line of this event; fails when the log ends before it."""
@@ -48,12 +52,12 @@ class Running:
 
 
 @pytest.fixture
-def running(file: Path) -> Iterator[Callable[[], Running]]:
+def running(file: Path) -> Iterator[Callable[..., Running]]:
     """Starts daemons; ends those that still run."""
     made: list[Running] = []
 
-    def start() -> Running:
-        made.append(Running(file))
+    def start(environment: dict[str, str] = ENVIRONMENT) -> Running:
+        made.append(Running(file, environment))
         made[-1].log_until("ready")
         return made[-1]
 
@@ -112,6 +116,28 @@ def test_daemon_reloads_on_hangup_and_keeps_the_old_configuration_when_the_new_i
     assert daemon.end(signal.SIGTERM) == 0
     assert other.exists()
     assert not (tmp_path / "s.sock").exists()
+
+
+def test_daemon_that_drains_goes_on_to_ping_systemd(running: Callable[..., Running], tmp_path: Path) -> None:
+    began, enough = tmp_path / "began", tmp_path / "enough"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(20)
+        daemon = running({**ENVIRONMENT, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"})
+        long = schedule_pb2.Schedule(name="groups/default/schedules/long")
+        long.triggers.add(expression="@yearly")
+        long.target.process.argv.extend(["/bin/sh", "-c", f"touch {began}; while [ ! -e {enough} ]; do sleep 0.05; done"])
+        with SyncClient(str(tmp_path / "s.sock")) as client:
+            client.create_schedule(long)
+            client.trigger_schedule(long.name)
+        while not began.exists():
+            systemd.recv(1000)  # A ping comes every 50 ms.
+        daemon.process.send_signal(signal.SIGTERM)
+        while not systemd.recv(1000).startswith(b"STOPPING=1"):
+            pass
+        assert [systemd.recv(1000) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+        enough.touch()
+        assert daemon.process.wait(20) == 0
 
 
 def test_daemon_whose_store_refuses_to_write_survives_a_reload(running: Callable[[], Running], tmp_path: Path) -> None:

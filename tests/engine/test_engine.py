@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from schedd.core.model.execution import Cause, ExecutionState
+from schedd.core.model.execution import Cause, DeliveryRequest, ExecutionState
 from schedd.core.model.journal import JournalKind
 from schedd.core.model.policy import AfterLastRun, CatchUp, CatchUpMode, Delivery, Overlap, Policies, Retry
 from schedd.core.model.query import Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import ScheduleState
 from schedd.core.model.when import Expression, When
 from schedd.service.asking import Asking
@@ -329,3 +330,20 @@ async def test_occurrences_that_a_quarantine_held_back_are_told_of_when_it_ends(
         assert (entry.evidence["first_us"], entry.evidence["last_us"]) == (START_US + 120 * SECOND, START_US + 180 * SECOND)
         await rig.run_until(245)
         assert rig.target.nominal_s() == [60, 240]
+
+
+class Unrenderable(HandTarget):
+    """Cannot tell what it sends."""
+
+    def rendered(self, request: DeliveryRequest) -> Rendering | None:
+        raise RuntimeError("unforeseen")
+
+
+async def test_failure_whose_request_cannot_be_told_is_a_dead_letter_without_it(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with running(tmp_path / "db", clock=clock, target=Unrenderable(clock, answers=[BROKEN])) as rig:
+        await rig.create("rate(1 minute)", policies=Policies(retry=Retry(max_attempts=1)))
+        await rig.run_until(121)
+        assert await finished(rig) == [(60, Outcome.FAILED, Reason.HTTP_STATUS), (120, Outcome.SUCCEEDED, Reason.COMPLETED)]
+        (letter,) = (await rig.store.find_dead_letters((), descending=False, page=PageRequest(size=10))).items
+        assert letter.request is None

@@ -109,11 +109,11 @@ class Daemon:
             _set_socket_mode(self._config.listen)
             log.info("ready", socket=self._config.listen.socket, database=self._config.storage.path, tcp_port=server.tcp_port or None)
             self._notifier.ready(f"{len(engine.timeline)} schedules planned")
-            helpers = [tasks.create_task(self._watch_reloads(store, engine)), tasks.create_task(self._feed_watchdog())]
+            reloads, watchdog = tasks.create_task(self._watch_reloads(store, engine)), tasks.create_task(self._feed_watchdog())
             await self._ending.wait()
-            for helper in helpers:
-                helper.cancel()
+            reloads.cancel()
             await self._stop(engine, server, agents)
+            watchdog.cancel()  # Until here: a drain may take longer than systemd waits for a ping.
         _remove_socket(socket)
 
     async def _stop(self, engine: Engine, server: ApiServer, agents: asyncio.Task[None]) -> None:
