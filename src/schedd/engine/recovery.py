@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import structlog
 
 from schedd.core.errors import ExpressionError, StoredDataError
-from schedd.core.model.batch import NEVER_US, StoredWhen
+from schedd.core.model.batch import NEVER_US, UNDECIDED_US, StoredWhen
 from schedd.core.model.execution import AttemptResult, Cause, ExecutionState
+from schedd.core.model.policy import CatchUpMode
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
@@ -22,6 +22,7 @@ from schedd.core.ports import Clock, Store
 from schedd.core.timeline import Timeline
 from schedd.core.triggers import clockless, compile_when
 from schedd.engine.almanac import Almanac
+from schedd.engine.backfiller import Backfiller
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
@@ -55,6 +56,7 @@ class Recovery:
         keeper: Keeper,
         occasions: Occasions,
         zone_watch: ZoneWatch,
+        backfiller: Backfiller,
         pace: Pace,
     ) -> None:
         self._store = store
@@ -69,6 +71,7 @@ class Recovery:
         self._keeper = keeper
         self._occasions = occasions
         self._zone_watch = zone_watch
+        self._backfiller = backfiller
         self._ended_now: set[int] = set()
         self._horizon_us = int(pace.horizon.total_seconds() * 1e6)
 
@@ -79,6 +82,7 @@ class Recovery:
         await self._almanac.load()
         self._occasions.start(mark_us)
         self._dispatcher.gates.load(await self._store.shared_limits())
+        self._backfiller.adopt(await self._store.running_backfills())
         await self._take_up_unfinished()
         await self._zone_watch.run_once(mark_us, mark_us - self._horizon_us)
         await self._fill_timeline(mark_us)
@@ -92,7 +96,9 @@ class Recovery:
         for execution in unfinished:
             definition = definitions.get(execution.schedule_row)
             if isinstance(definition, Definition):
-                self._take_up(Run(execution, definition))
+                run = Run(execution, definition, self._backfiller.overlap_of(execution))
+                self._backfiller.took_up(run)
+                self._take_up(run)
             else:
                 detail = str(definition) if definition is not None else "its schedule is gone"
                 self._recorder.abandoned(execution, Reason.STORED_DATA, self._clock.now_us(), detail)
@@ -107,7 +113,7 @@ class Recovery:
             self._dispatcher.interrupted(run, _INTERRUPTED, now_us)
         elif run.definition.schedule.state is ScheduleState.DELETED:
             self._recorder.finished(run, Outcome.CANCELLED, Reason.DELETED, now_us=now_us)
-        elif _is_decided_anew(run):
+        elif self._is_out_of_date(run):
             self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, now_us)
             return
         else:
@@ -115,12 +121,25 @@ class Recovery:
         if not self._runs.holds(run):
             self._ended_now.add(run.row)
 
+    def _is_out_of_date(self, run: Run) -> bool:
+        """Whether it was armed ahead of its time by the rule of an earlier definition, and its occurrence is that of the new one.
+
+        What was late already depends on none; what was due when the schedule changed is not decided again.
+        """
+        execution, schedule = run.execution, run.definition.schedule
+        is_ahead = run.state is ExecutionState.ARMED and execution.cause is Cause.SCHEDULE and not run.background
+        return is_ahead and execution.generation != schedule.generation and execution.nominal_us > schedule.planned_from_us
+
     def _wait_or_miss(self, run: Run, now_us: int) -> None:
-        """What was armed and not started is a misfire if the daemon was away too long, and goes by the catch-up policy."""
-        if run.state is ExecutionState.ARMED and run.execution.cause is Cause.SCHEDULE:
-            policy = run.definition.schedule.policies.catch_up
-            execution = run.execution
-            reason = misfire_reason(run.definition.rule, policy, nominal_us=execution.nominal_us, due_us=execution.due_us, now_us=now_us)
+        """What was armed and not started is a misfire if the daemon was away too long, and goes by the catch-up policy.
+
+        What was taken up late already is away from then on; where the policy runs all misfires it goes on, as the rest of its range does.
+        """
+        execution, policy = run.execution, run.definition.schedule.policies.catch_up
+        taken_up = run.background and policy.mode is CatchUpMode.ALL
+        if run.state is ExecutionState.ARMED and execution.cause is Cause.SCHEDULE and not taken_up:
+            since_us = max(execution.due_us, execution.armed_us)
+            reason = misfire_reason(run.definition.rule, policy, nominal_us=execution.nominal_us, due_us=since_us, now_us=now_us)
             if reason is not None:
                 self._recorder.finished(run, Outcome.MISSED, reason, now_us=now_us)
                 return
@@ -129,33 +148,35 @@ class Recovery:
     async def _fill_timeline(self, mark_us: int) -> None:
         timers = await self._store.timers()
         recent_us = mark_us - self._horizon_us
-        stale: list[_Stale] = []
+        stale: list[tuple[int, int]] = []
         rows, times_us = array("q"), array("q")
         for row, next_us, planned_from_us in zip(timers.rows, timers.next_us, timers.planned_from_us, strict=True):
             # The mark holds for all, but a schedule that changed when the mark was already ahead of it has its own.
-            from_us = planned_from_us if planned_from_us > recent_us else mark_us
+            from_us = planned_from_us if planned_from_us > recent_us or next_us == UNDECIDED_US else mark_us
+            if next_us == UNDECIDED_US:
+                self._planner.stands_behind(row)
             # What a schedule's calendars come to may have changed meanwhile: public holidays do, with a newer edition of them.
             if next_us > from_us and next_us != NEVER_US and not self._almanac.uses_any(row):
                 rows.append(row)
                 times_us.append(next_us)
             else:
-                stale.append(_Stale(row, from_us, next_us))
+                stale.append((row, from_us))
         self._timeline.load(rows, times_us)
         for start in range(0, len(stale), _READ_AT_ONCE):
             await self._recompute(stale[start : start + _READ_AT_ONCE])
 
-    async def _recompute(self, stale: Sequence[_Stale]) -> None:
+    async def _recompute(self, stale: Sequence[tuple[int, int]]) -> None:
         """Place schedules whose stored times are out of date: from their rules alone where that is enough, since few are used soon."""
-        whens = await self._store.whens([row for row, *_ in stale])
+        whens = await self._store.whens([row for row, _ in stale])
         wanting = [row for row, stored in whens.items() if isinstance(stored, StoredWhen) and self._wants_definition(row, stored)]
         definitions = await self._definitions.load(wanting)
         await self._enter_occasions([definition for definition in definitions.values() if isinstance(definition, Definition)])
-        for row, from_us, stored_us in stale:
+        for row, from_us in stale:
             found = definitions.get(row) or whens.get(row)
             if found is None:
                 continue
             try:
-                next_us = _next_us(found, from_us, stored_us)
+                next_us = _next_us(found, from_us)
             except (StoredDataError, ExpressionError) as error:
                 self._keeper.quarantine(row, Reason.STORED_DATA, str(error))
                 continue
@@ -198,32 +219,12 @@ class Recovery:
                 return
 
 
-def _is_decided_anew(run: Run) -> bool:
-    """Whether the run was armed ahead of its time, and then its schedule changed: its occurrence is that of the new definition."""
-    execution, schedule = run.execution, run.definition.schedule
-    is_ahead = run.state is ExecutionState.ARMED and execution.cause is Cause.SCHEDULE
-    return is_ahead and execution.generation != schedule.generation and execution.nominal_us > schedule.planned_from_us
-
-
-def _next_us(found: Definition | StoredWhen | StoredDataError, from_us: int, stored_us: int) -> int | None:
-    """The schedule's first occurrence after `from_us`.
-
-    One whose stored next time lay in the past when it was changed last has a backlog from then on, which was not decided to its end.
-    Raises: StoredDataError; ExpressionError.
-    """
+def _next_us(found: Definition | StoredWhen | StoredDataError, from_us: int) -> int | None:
+    """The schedule's first occurrence after `from_us`. Raises: StoredDataError; ExpressionError."""
     match found:
         case StoredDataError():
             raise found
         case Definition():
-            return found.rule.next_after(min(from_us, stored_us - 1) if stored_us <= found.schedule.updated_us else from_us)
+            return found.rule.next_after(from_us)
         case StoredWhen():
-            rule = compile_when(found.when, created_us=found.created_us, seed=found.uid)
-            return rule.next_after(min(from_us, stored_us - 1) if stored_us <= found.updated_us else from_us)
-
-
-class _Stale(NamedTuple):
-    """A stored timer that is out of date: its schedule's occurrences after `from_us` are undecided."""
-
-    row: int
-    from_us: int
-    stored_us: int
+            return compile_when(found.when, created_us=found.created_us, seed=found.uid).next_after(from_us)

@@ -18,10 +18,7 @@ _SOURCE = "FROM schedules AS s"
 _BY_NAME = f"SELECT {_COLUMNS} {_SOURCE} WHERE s.group_name = ? AND s.name = ? ORDER BY s.tombstone <> 0, s.deleted_us DESC LIMIT 1"
 _BY_ROW = f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN schedules AS s ON s.row = wanted.value"
 _BY_UID = f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN schedules AS s ON s.uid = wanted.value ORDER BY wanted.key"
-_WHENS = """
-    SELECT s.row, s.uid, s.created_us, s.updated_us, s.when_json
-    FROM json_each(?) AS wanted CROSS JOIN schedules AS s ON s.row = wanted.value
-"""
+_WHENS = "SELECT s.row, s.uid, s.created_us, s.when_json FROM json_each(?) AS wanted CROSS JOIN schedules AS s ON s.row = wanted.value"
 _LAST_RUNS = f"""
     SELECT {", ".join("e." + column for column in rows.EXECUTION_COLUMNS)}, s.group_name, s.name, e.attempts_before, e.redelivered_us, (
         SELECT nominal_us FROM executions WHERE schedule_uid = s.uid AND outcome = 'SUCCEEDED' ORDER BY nominal_us DESC LIMIT 1
