@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,7 +105,8 @@ class ApiServer:
         self._calendars = CalendarServicer(use_cases.calendars)
         self._with_reflection = with_reflection
         self._servers = [self._server(())]
-        self._servers[0].add_insecure_port(f"unix:{socket}")
+        with _nobody_else():
+            self._servers[0].add_insecure_port(f"unix:{socket}")
         self.tcp_port = 0
         if tcp is not None:
             self._add_tcp(tcp)
@@ -150,6 +153,16 @@ class ApiServer:
         if self._with_reflection:
             reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         return server
+
+
+@contextmanager
+def _nobody_else() -> Iterator[None]:
+    """What is made meanwhile is for its owner alone: whoever starts the daemon opens its socket to others, once it is ready."""
+    before = os.umask(0o177)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 class _EncodedWatch:
