@@ -18,6 +18,7 @@ from schedd.api.calendars import CalendarServicer
 from schedd.api.executions import ExecutionServicer
 from schedd.api.interceptors import ErrorInterceptor, TokenInterceptor
 from schedd.api.schedules import ScheduleServicer
+from schedd.api.turns import Turns
 from schedd.api.watch import RING, Feed
 from schedd.core.ports import Clock
 from schedd.service.admin import Admin
@@ -104,6 +105,7 @@ class ApiServer:
         )
         self._calendars = CalendarServicer(use_cases.calendars)
         self._with_reflection = with_reflection
+        self._turns = Turns()
         self._servers = [self._server(())]
         with _nobody_else():
             self._servers[0].add_insecure_port(f"unix:{socket}")
@@ -142,7 +144,7 @@ class ApiServer:
 
     def _server(self, first: Sequence[grpc.aio.ServerInterceptor]) -> grpc.aio.Server:
         # Limits and audit go between the two.
-        server = grpc.aio.server(interceptors=[*first, ErrorInterceptor()], options=_OPTIONS)
+        server = grpc.aio.server(interceptors=[*first, ErrorInterceptor(self._turns)], options=_OPTIONS)
         schedules, executions, admin = self._servicers
         encoded: Any = _EncodedWatch(server)
         schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server(schedules, server)

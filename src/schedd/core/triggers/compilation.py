@@ -117,7 +117,7 @@ def rule_of(trigger: Trigger, setting: Setting) -> Rule:
     known = _known(trigger)
     match known:
         case Cron():
-            fields = parse_cron(known.text, known.day_match, setting.seed)
+            fields = _cron_fields(known.text, known.day_match, setting.seed if uses_seed(known.text) else 0)
             return _field_rule(fields, setting, run_after_gap=True)
         case EventBridgeCron():
             return _field_rule(parse_eventbridge_cron(known.text), setting, run_after_gap=False)
@@ -140,6 +140,10 @@ def rule_of(trigger: Trigger, setting: Setting) -> Rule:
             return NEVER
         case _:
             assert_never(known)
+
+
+_cron_fields = lru_cache(maxsize=4096)(parse_cron)
+"""Many schedules share a text, also where their rules differ by what stands around it; and it is read once more to be checked."""
 
 
 @lru_cache(maxsize=65_536)
