@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
+import structlog
+
 from schedd.core.errors import ExpressionError, StoredDataError
 from schedd.core.model.batch import StoredWhen
 from schedd.core.model.reason import Reason
@@ -15,6 +17,8 @@ from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.keeper import Keeper
 
 _READ_AT_ONCE = 500
+
+log = structlog.get_logger(__name__)
 
 _NOT_PLACED: Collection[int] = frozenset()
 
@@ -63,6 +67,10 @@ class Placing:
                 next_us = _next_us(found, from_us)
             except (StoredDataError, ExpressionError) as error:
                 self._keeper.quarantine(row, Reason.STORED_DATA, str(error))
+                continue
+            except Exception as error:  # One schedule's unforeseen fault must not keep the daemon from starting.
+                log.exception("placing_failed", row=row)
+                self._keeper.quarantine(row, Reason.UNFORESEEN, f"planning failed: {type(error).__name__}: {error}")
                 continue
             self._put(row, next_us)
 

@@ -14,7 +14,8 @@ import structlog
 
 from schedd.core.clockjumps import TOLERANCE_US, Jump, JumpKind
 from schedd.core.model.batch import NEVER_US, UNDECIDED_US
-from schedd.core.model.execution import AttemptResult, ExecutionState
+from schedd.core.model.execution import AttemptResult, Cause, ExecutionState
+from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
@@ -157,6 +158,8 @@ class Recovery:
             started_us = min(run.started_us, now_us) if run.started_us is not None else now_us
             self._recorder.attempted(run, _INTERRUPTED, started_us=started_us, now_us=now_us)
             self._dispatcher.interrupted(run, _INTERRUPTED, now_us)
+        elif run.definition.schedule.state is ScheduleState.DELETED:
+            self._recorder.finished(run, Outcome.CANCELLED, Reason.DELETED, now_us=now_us)
         elif self._is_out_of_date(run):
             self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, now_us)
             return
@@ -166,8 +169,13 @@ class Recovery:
             self._ended_now.add(run.row)
 
     def _is_out_of_date(self, run: Run) -> bool:
-        """Whether it was armed ahead of its time under an earlier definition; what was late already depends on none."""
-        return run.state is ExecutionState.ARMED and run.execution.generation != run.definition.schedule.generation and not run.background
+        """Whether it was armed ahead of its time by the rule of an earlier definition, and its occurrence is that of the new one.
+
+        What was late already depends on none; what was due when the schedule changed is not decided again.
+        """
+        execution, schedule = run.execution, run.definition.schedule
+        is_ahead = run.state is ExecutionState.ARMED and execution.cause is Cause.SCHEDULE and not run.background
+        return is_ahead and execution.generation != schedule.generation and execution.nominal_us > schedule.planned_from_us
 
     def _wait_or_miss(self, run: Run, now_us: int) -> None:
         """What was armed and not started is a misfire if the daemon was away too long."""
@@ -178,6 +186,7 @@ class Recovery:
             self._dispatcher.add(run)
 
     async def _fill_timeline(self, mark_us: int) -> None:
+        await self._restore_timers()
         timers = await self._store.timers()
         recent_us = mark_us - self._horizon_us
         stale: list[tuple[int, int]] = []
@@ -186,7 +195,7 @@ class Recovery:
             # The mark holds for all, but a schedule that changed when the mark was already ahead of it has its own.
             from_us = planned_from_us if planned_from_us > recent_us or next_us == UNDECIDED_US else mark_us
             if next_us == UNDECIDED_US:
-                self._planner.schedule_changed(row, behind=True)
+                self._planner.stands_behind(row)
             # What a schedule's calendars come to may have changed meanwhile: public holidays do, with a newer edition of them.
             if next_us > from_us and next_us != NEVER_US and not self._almanac.uses_any(row):
                 rows.append(row)
@@ -195,6 +204,16 @@ class Recovery:
                 stale.append((row, from_us))
         self._timeline.load(rows, times_us)
         await self._placing.run_once(stale, entering=self._enter_occasions)
+
+    async def _restore_timers(self) -> None:
+        """An enabled schedule that somebody has taken the timer from would never fire again, and nobody would know."""
+        text = "its timer was missing from the store, and is found anew"
+        entry = JournalEntry(
+            time_us=self._clock.now_us(), kind=JournalKind.SCHEDULE_UPDATED, reason=Reason.STORED_DATA, evidence={"detail": text}
+        )
+        restored = await self._store.restore_timers(entry)
+        if restored:
+            log.error("timers_restored", count=restored)
 
     async def _enter_occasions(self, definitions: Sequence[Definition]) -> None:
         """What is no clock's: every schedule that has some is among those recomputed, for none of its times is stored."""
