@@ -122,7 +122,7 @@ class Engine:
             occasions=self.occasions,
             pace=settings.pace,
         )
-        self.zone_watch = ZoneWatch(store=store, clock=clock, definitions=self.definitions, keeper=self.keeper)
+        self.zone_watch = ZoneWatch(store=store, clock=clock, almanac=self.almanac, definitions=self.definitions, keeper=self.keeper)
         self.registry = Registry(
             store=store,
             clock=clock,
@@ -137,7 +137,13 @@ class Engine:
             zone_watch=self.zone_watch,
         )
         self.calendars = CalendarRegistry(
-            store=store, clock=clock, almanac=self.almanac, registry=self.registry, runs=self.runs, dispatcher=self.dispatcher
+            store=store,
+            clock=clock,
+            almanac=self.almanac,
+            registry=self.registry,
+            runs=self.runs,
+            dispatcher=self.dispatcher,
+            zone_watch=self.zone_watch,
         )
         self.keeper.connect(self.registry.change, self.planner.wake, self.recorder.committed)
         self._clock_watch = ClockWatch(clock, self.planner, self.recorder)

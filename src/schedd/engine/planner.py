@@ -16,9 +16,10 @@ from schedd.core.errors import StoredDataError, UnavailableError
 from schedd.core.model.batch import ArmBatch
 from schedd.core.model.execution import Cause, Execution
 from schedd.core.model.journal import JournalEntry, JournalKind
-from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
-from schedd.core.planning import LeftOut, Plan, left_out, plan
+from schedd.core.omissions import Omissions
+from schedd.core.planning import Plan, left_out, plan
 from schedd.core.ports import Clock, Ids, Store
 from schedd.core.timeline import NEVER, Timeline
 from schedd.core.triggers import due_us
@@ -28,6 +29,7 @@ from schedd.engine.endings import Endings
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
+from schedd.engine.ranges import missed_entry, omitted_entries
 from schedd.engine.recorder import Recorder
 from schedd.engine.runs import Run
 
@@ -205,6 +207,8 @@ class Planner:
             planned = self._limited(definition, planned)
         decided.runs += [Run(armed_execution(definition, self._ids.new_id(), fire_us, now_us), definition) for fire_us in planned.fires]
         decided.entries += [missed_entry(schedule, range_, now_us) for range_ in planned.left_out]
+        if definition.omissions is not None:
+            decided.entries += self._omitted(definition.omissions, schedule, planned, now_us)
         next_us = self._occasions.decided(schedule.row, planned.fires, planned.next_us)
         if next_us is None:
             decided.ended.append(definition)
@@ -226,6 +230,14 @@ class Planner:
             self._keeper.limit_reached(definition.schedule.row)
             over, next_us = (), None
         return replace(planned, fires=fires, left_out=planned.left_out + over, next_us=next_us)
+
+    def _omitted(self, omissions: Omissions, schedule: Schedule, planned: Plan, now_us: int) -> list[JournalEntry]:
+        """What the schedule leaves out around the occurrences that a plan decides."""
+        decided_us = [*planned.fires, *(at_us for range_ in planned.left_out for at_us in (range_.first_us, range_.last_us))]
+        if not decided_us:
+            return []
+        ranges = omissions.decided(min(decided_us), max(decided_us), from_us=schedule.planned_from_us)
+        return omitted_entries(schedule, ranges, self._definitions.calendars, now_us)
 
     def _mark(self, through_us: int, following: Iterable[int]) -> int:
         """Everything up to here is decided: not what the timeline still holds, nor what this round has left for the next."""
@@ -290,30 +302,4 @@ def armed_execution(definition: Definition, execution_id: int, nominal_us: int, 
         nominal_us=nominal_us,
         due_us=due,
         armed_us=now_us,
-    )
-
-
-def missed_entry(
-    schedule: Schedule,
-    range_: LeftOut,
-    now_us: int,
-    *,
-    kind: JournalKind = JournalKind.OCCURRENCES_MISSED,
-    outcome: Outcome = Outcome.MISSED,
-) -> JournalEntry:
-    """The journal's one row for a range of occurrences that are not run."""
-    return JournalEntry(
-        time_us=now_us,
-        kind=kind,
-        schedule=schedule.name,
-        schedule_row=schedule.row,
-        schedule_uid=schedule.uid,
-        outcome=outcome,
-        reason=range_.reason,
-        evidence={
-            "first_us": range_.first_us,
-            "last_us": range_.last_us,
-            "count": range_.count,
-            "counted": range_.counted,
-        },
     )
