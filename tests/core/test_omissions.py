@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -136,7 +137,7 @@ def test_each_omission_is_told_with_one_decision(kept: tuple[int, ...], omitted:
     omissions = _omissions(kept, omitted)
     told: list[int] = []
     edges = sorted({0, *(cut for cut in cuts if cut < len(kept)), len(kept)})
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in pairwise(edges):
         ranges = omissions.decided(kept[first], kept[end - 1], from_us=from_us)
         told += [at_us for range_ in ranges for at_us in omitted if range_.first_us <= at_us <= range_.last_us]
         assert all(range_.count == len([at for at in omitted if range_.first_us <= at <= range_.last_us]) for range_ in ranges)
