@@ -379,3 +379,20 @@ def test_preview_tells_effects_by_the_zone_that_the_expression_names() -> None:
         ((Effect.SECOND_OF_REPEATED,), 3600),
         ((), 3600),
     ]
+
+
+def test_rate_counts_from_the_start_of_its_schedule_which_is_its_first_time() -> None:
+    created_us, start_us = (
+        micros(datetime.fromisoformat("2026-01-01T00:03:27+00:00")),
+        micros(datetime.fromisoformat("2026-02-01T10:00:00+00:00")),
+    )
+    for text, first in (("rate(5 minutes)", "2026-02-01T10:00:00+00:00"), ("@every 5m", "2026-02-01T10:03:27+00:00")):
+        rule = compile_when(When(triggers=(Expression(text=text),), start_us=start_us), created_us=created_us, seed=0)
+        assert rule.next_after(created_us) == micros(datetime.fromisoformat(first))
+    at_once = compile_when(When(triggers=(Expression(text="rate(5 minutes)"),)), created_us=created_us, seed=0)
+    assert at_once.next_after(created_us) == micros(datetime.fromisoformat("2026-01-01T00:08:27+00:00"))
+
+
+def test_rate_longer_than_any_interval_is_refused() -> None:
+    with pytest.raises(ExpressionError, match="1000 years"):
+        compile_when(When(triggers=(Expression(text="rate(999999999 days)"),)), created_us=0, seed=0)

@@ -35,7 +35,7 @@ from schedd.core.triggers.eventbridge import parse_eventbridge_cron
 from schedd.core.triggers.fields import FieldRule, Fields
 from schedd.core.triggers.interval import LONGEST, SHORTEST, IntervalRule
 from schedd.core.triggers.oncalendar import parse_oncalendar
-from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, Recognised, recognise
+from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, Rate, Recognised, recognise
 from schedd.core.triggers.recurrence import WholeDays, compile_recurrence, excluded_dates
 from schedd.core.triggers.rule import NEVER, Bounded, ExcludedInstants, Excluding, Exclusion, Instants, Omitted, Rule, Union
 from schedd.core.triggers.shift import Shifted
@@ -149,7 +149,7 @@ def rule_of(trigger: Trigger, setting: Setting) -> Rule:
             return _field_rule(fields, setting, run_after_gap=True)
         case EventBridgeCron():
             return _field_rule(parse_eventbridge_cron(known.text), setting, run_after_gap=False)
-        case Interval():
+        case Interval() | Rate():
             return _interval_rule(known, setting)
         case Once():
             return _once(known)
@@ -233,7 +233,7 @@ def _limited(rule: Rule, when: When, exclusions: tuple[Exclusion, ...]) -> Rule:
 
 
 def _depends_on_creation(trigger: Known) -> bool:
-    return isinstance(trigger, Recurrence) or (isinstance(trigger, Interval) and trigger.anchor_us is None)
+    return isinstance(trigger, Recurrence | Rate) or (isinstance(trigger, Interval) and trigger.anchor_us is None)
 
 
 def _known(trigger: Trigger) -> Known:
@@ -277,9 +277,10 @@ def _calendar_rule(trigger: OnCalendar, setting: Setting) -> FieldRule:
     )
 
 
-def _interval_rule(interval: Interval, setting: Setting) -> IntervalRule:
-    if not SHORTEST <= interval.every <= LONGEST:
-        text = str(interval.every)
+def _interval_rule(interval: Interval | Rate, setting: Setting) -> IntervalRule:
+    every = interval.every
+    if not SHORTEST <= every <= LONGEST:
+        text = str(every)
         raise ExpressionError(
             text=text,
             part="every",
@@ -287,9 +288,9 @@ def _interval_rule(interval: Interval, setting: Setting) -> IntervalRule:
             length=len(text),
             suggestion="an interval such as 90 seconds or 1 hour",
         )
-    if interval.anchor_us is not None:
-        return IntervalRule(interval.every // _MICROSECOND, interval.anchor_us)
-    return IntervalRule(interval.every // _MICROSECOND, setting.created_us)
+    if isinstance(interval, Rate):
+        return IntervalRule(every // _MICROSECOND, setting.begin_us)
+    return IntervalRule(every // _MICROSECOND, setting.created_us if interval.anchor_us is None else interval.anchor_us)
 
 
 def _once(once: Once) -> Rule:
