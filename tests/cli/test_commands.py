@@ -296,3 +296,14 @@ def test_reader_that_goes_away_is_no_noise() -> None:
     assert made.stderr.read() == ""
     made.stderr.close()
     assert made.wait(20) == ExitCode.PIPE
+
+
+@pytest.mark.parametrize("arguments", [["explain", "0", "9", "*", "*", "*"], ["next", "0", "9", "*"]])
+def test_expression_without_quotes_is_told_to_have_them(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cron", *arguments]) == 2
+    assert "stands in quotes, such as '0 9 * * MON-FRI'" in capsys.readouterr().err
+
+
+def test_other_extra_arguments_are_told_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["calendar", "get", "one", "two"]) == 2
+    assert "quotes" not in capsys.readouterr().err
