@@ -396,3 +396,27 @@ def test_rate_counts_from_the_start_of_its_schedule_which_is_its_first_time() ->
 def test_rate_longer_than_any_interval_is_refused() -> None:
     with pytest.raises(ExpressionError, match="1000 years"):
         compile_when(When(triggers=(Expression(text="rate(999999999 days)"),)), created_us=0, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("exclusion", "left"),
+    [
+        ("4-59/6 * * * * *", [0, 2, 6, 8]),
+        ("0 * * * * *", []),
+        ("* * * * * *", []),
+        ("* * 1 1 *", []),
+        ("*:*:0/0.5", []),
+        ("*:*:4/6", [0, 2, 6, 8]),
+        ("* 0-59 0-11 1 1 *", []),
+    ],
+)
+def test_exclusion_leaves_out_whole_days_only_where_it_names_no_seconds_of_its_own(exclusion: str, left: list[int]) -> None:
+    spec = replace(when("*/2 * * 1 1 *"), exclusions=(Expression(text=exclusion),))
+    first_us = micros(datetime(2026, 1, 1, tzinfo=UTC))
+    compiled = compile_when(spec, created_us=0, seed=0)
+    found = []
+    at_us = compiled.next_after(first_us - 1)
+    while at_us is not None and at_us < first_us + 10_000_000:
+        found.append((at_us - first_us) // 1_000_000)
+        at_us = compiled.next_after(at_us)
+    assert found == left
