@@ -161,3 +161,22 @@ async def test_delay_after_completion_tells_what_the_clock_leaves_out_once(tmp_p
         await rig.schedules.create(Schedule(name=NAME, when=when, target=HttpTarget(url="http://localhost/")), ASKING)
         await rig.run_until(5.5 * HOUR)
         assert await told(rig) == [(Reason.EXCLUDED, [1, 2], 2)]
+
+
+async def test_start_that_a_calendar_leaves_out_is_told_at_the_start(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with running(tmp_path / "s.db", clock=clock) as rig:
+        await rig.calendars.create(Calendar(name="days", entries=(MORNING,)), ASKING)
+        when = When(triggers=(Expression(text="@reboot"), Expression(text="0 * * * *")), exclude_calendars=("days",))
+        await rig.schedules.create(Schedule(name=NAME, when=when, target=HttpTarget(url="http://localhost/")), ASKING)
+        await visit(rig, 1.5)
+    async with running(tmp_path / "s.db", clock=clock) as rig:
+        await rig.settle()
+        assert await told(rig) == [(Reason.EXCLUDED, [1.5, 1.5], 1)]
+        assert [entry.evidence["calendar"] for entry in await rig.journal(JournalKind.OCCURRENCES_SKIPPED)] == ["calendars/days"]
+        await visit(rig, 3.5)
+    async with running(tmp_path / "s.db", clock=clock) as rig:
+        await rig.settle()
+        assert await told(rig) == [(Reason.EXCLUDED, [1.5, 1.5], 1), (Reason.EXCLUDED, [1, 2], 2)]
+        await visit(rig, 3.6)
+        assert [round(second / HOUR, 1) for second in rig.target.nominal_s()] == [3.5]
