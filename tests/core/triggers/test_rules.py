@@ -420,3 +420,18 @@ def test_exclusion_leaves_out_whole_days_only_where_it_names_no_seconds_of_its_o
         found.append((at_us - first_us) // 1_000_000)
         at_us = compiled.next_after(at_us)
     assert found == left
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [("0 0 0 1 1 * 2020", "; the last one was at 2020-01-01T00:00:00Z"), ("at(2020-05-01T09:00:00)", "2020-05-01T09:00:00Z")],
+)
+def test_rule_that_is_past_is_refused_with_its_last_time(text: str, last: str) -> None:
+    [violation] = check_when(when(text), now_us=NOW)
+    assert violation.reason == "NEVER_FIRES"
+    assert violation.description.endswith(last)
+
+
+def test_rule_that_its_bounds_leave_nothing_is_refused_without_a_last_time() -> None:
+    [violation] = check_when(replace(when("0 0 0 1 1 * 2030"), end_us=NOW + 1), now_us=NOW)
+    assert violation.description.endswith("so this would never fire")
