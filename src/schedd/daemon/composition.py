@@ -46,6 +46,7 @@ from schedd.engine.ids import TimeIds
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.planner import Pace
 from schedd.service.admin import Admin
+from schedd.service.backfills import Backfills
 from schedd.service.batches import Batches
 from schedd.service.calendars import CalendarUseCases
 from schedd.service.deadletters import DeadLetters
@@ -149,6 +150,7 @@ class Daemon:
         schedules = Schedules(store=store, engine=engine, clock=self._clock, ids=engine.ids)
         return UseCases(
             schedules=schedules,
+            backfills=Backfills(store=store, engine=engine, clock=self._clock, ids=engine.ids),
             batches=Batches(store=store, schedules=schedules, clock=self._clock),
             executions=Executions(store=store, engine=engine),
             letters=DeadLetters(store=store, engine=engine, clock=self._clock),

@@ -1,4 +1,4 @@
-"""The journal's rows for ranges of occurrences that are not run."""
+"""The journal's rows for what exclusions and calendars keep from running."""
 
 from __future__ import annotations
 
@@ -12,32 +12,7 @@ from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.omissions import omissions_of
 from schedd.core.planning import LeftOut
 from schedd.core.triggers import Calendars, leaving_out
-
-
-def missed_entry(
-    schedule: Schedule,
-    range_: LeftOut,
-    now_us: int,
-    *,
-    kind: JournalKind = JournalKind.OCCURRENCES_MISSED,
-    outcome: Outcome = Outcome.MISSED,
-) -> JournalEntry:
-    """The journal's one row for a range of occurrences that are not run."""
-    return JournalEntry(
-        time_us=now_us,
-        kind=kind,
-        schedule=schedule.name,
-        schedule_row=schedule.row,
-        schedule_uid=schedule.uid,
-        outcome=outcome,
-        reason=range_.reason,
-        evidence={
-            "first_us": range_.first_us,
-            "last_us": range_.last_us,
-            "count": range_.count,
-            "counted": range_.counted,
-        },
-    )
+from schedd.engine.arming import missed_entry
 
 
 def omitted_entries(schedule: Schedule, ranges: Iterable[LeftOut], calendars: Calendars, now_us: int) -> list[JournalEntry]:
