@@ -180,3 +180,16 @@ async def test_start_that_a_calendar_leaves_out_is_told_at_the_start(tmp_path: P
         assert await told(rig) == [(Reason.EXCLUDED, [1.5, 1.5], 1), (Reason.EXCLUDED, [1, 2], 2)]
         await visit(rig, 3.6)
         assert [round(second / HOUR, 1) for second in rig.target.nominal_s()] == [3.5]
+
+
+async def test_backlog_that_is_worked_off_tells_what_lies_in_it_once(tmp_path: Path) -> None:
+    clock = HandClock()
+    policies = Policies(catch_up=CatchUp(mode=CatchUpMode.ALL, window=timedelta(days=1), max_runs=1000))
+    async with running(tmp_path / "s.db", clock=clock) as rig:
+        await create(rig, "* * * * *", MORNING, policies=policies)
+    clock.move(6 * HOUR * SECOND)
+    async with running(tmp_path / "s.db", clock=clock) as rig:
+        await rig.run_until(6.1 * HOUR)
+        assert await told(rig) == [(Reason.EXCLUDED, [1, 3 - 1 / 60], 50)]
+        ran = {second / 60 for second in rig.target.nominal_s()}
+        assert ran == {*range(1, 60), *range(180, 367)}
