@@ -558,3 +558,10 @@ def test_rule_of_seconds_ends_where_hundreds_of_periods_hold_nothing() -> None:
     drifting = rule("DTSTART:20260101T090030\nRRULE:FREQ=SECONDLY;INTERVAL=86399;BYHOUR=9;BYMINUTE=0")
     assert fires(drifting, "2026-01-31T08:59:59Z", 2) == ["2026-01-31T09:00:00Z", "never"]
     assert back(drifting, "2030-01-01T00:00:00Z", 1) == ["never"]
+
+
+def test_exclusion_of_every_date_for_good_leaves_nothing() -> None:
+    every_date = Recurrence(text="DTSTART;VALUE=DATE:19000101\nRRULE:FREQ=DAILY")
+    nothing = compile_when(When(triggers=(Expression(text="0 9 * * *"),), exclusions=(every_date,)), created_us=0, seed=0)
+    assert nothing.next_after(NOW) is None
+    assert nothing.prev_before(NOW) is None
