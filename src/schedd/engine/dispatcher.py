@@ -14,7 +14,7 @@ import structlog
 
 from schedd.core.admission import BUFFER_CAP, Beside, Verdict, admit
 from schedd.core.breaker import BreakerPolicy
-from schedd.core.model.execution import AttemptResult, Cause, DeliveryRequest, ExecutionState
+from schedd.core.model.execution import AttemptResult, Cause, DeliveryRequest, ExecutionState, id_text
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence
 from schedd.core.model.policy import Delivery, Overlap
 from schedd.core.model.reason import Outcome, Reason
@@ -91,12 +91,16 @@ class Dispatcher:
         self._runs.add(run)
         self._push(run)
 
-    def cancel(self, run: Run, actor: str, reason: Reason = Reason.CANCELLED, *, by_force: bool = False) -> None:
-        """End an execution: at once if it waits, else as soon as its target has let go of it; `by_force`: without any grace."""
+    def cancel(self, run: Run, actor: str, reason: Reason = Reason.CANCELLED, *, by_force: bool = False, note: str = "") -> None:
+        """End an execution: at once if it waits, else as soon as its target has let go of it; `by_force`: without any grace.
+
+        `note` is why, in the words of whoever asks.
+        """
         run.cancelled_by = actor
         run.cancel_reason = reason
+        run.cancel_note = note
         if run.task is None:
-            self._finish(run, Outcome.CANCELLED, reason, actor=actor)
+            self._finish(run, Outcome.CANCELLED, reason, actor=actor, evidence=_noted(run))
         elif run.state is ExecutionState.RUNNING:
             if by_force:
                 self._targets[type(run.definition.schedule.target)].force(run.id)
@@ -110,7 +114,7 @@ class Dispatcher:
         run.task = None
         run.attempt -= 1
         self.gates.free(run, _cut_off(run))
-        self._finish(run, Outcome.CANCELLED, run.cancel_reason, actor=run.cancelled_by)
+        self._finish(run, Outcome.CANCELLED, run.cancel_reason, actor=run.cancelled_by, evidence=_noted(run))
         self._room.set()
         self._alarm.ring()
 
@@ -278,7 +282,7 @@ class Dispatcher:
         try:
             return await self._targets[type(schedule.target)].deliver(request)
         except Exception as error:  # A target returns values; what it raises was not foreseen, and quarantines its schedule.
-            log.exception("delivery_failed", schedule=str(schedule.name), execution=run.id)
+            log.exception("delivery_failed", schedule=str(schedule.name), execution=id_text(run.id))
             text = f"delivery failed: {type(error).__name__}: {error}"
             self._keeper.quarantine(schedule.row, Reason.UNFORESEEN, text)
             return AttemptResult(outcome=Outcome.FAILED, reason=Reason.TARGET_ERROR, message=text)
@@ -286,7 +290,7 @@ class Dispatcher:
     def _conclude(self, run: Run, request: DeliveryRequest, result: AttemptResult, now_us: int) -> None:
         """Decide what follows from an attempt's result."""
         if result.outcome is Outcome.CANCELLED:
-            self._finish(run, Outcome.CANCELLED, result.reason, actor=run.cancelled_by)
+            self._finish(run, Outcome.CANCELLED, result.reason, actor=run.cancelled_by, evidence=_noted(run))
             return
         if result.reason is Reason.INTERRUPTED:
             self.interrupted(run, result, now_us)
@@ -348,7 +352,7 @@ class Dispatcher:
             log.warning(
                 "execution_failed",
                 schedule=str(run.execution.schedule),
-                execution=run.id,
+                execution=id_text(run.id),
                 attempt=run.attempt,
                 reason=reason,
                 outcome=outcome,
@@ -369,7 +373,12 @@ def _blocked_by(earlier: Sequence[Run]) -> Evidence:
     return {"blocking_execution": earlier[0].id}
 
 
+def _noted(run: Run) -> Evidence:
+    return {"detail": run.cancel_note} if run.cancel_note else NO_EVIDENCE
+
+
 def _cut_off(run: Run) -> AttemptResult:
     if run.cancelled_by:
-        return AttemptResult(outcome=Outcome.CANCELLED, reason=run.cancel_reason, message=f"cancelled by {run.cancelled_by}")
+        why = f": {run.cancel_note}" if run.cancel_note else ""
+        return AttemptResult(outcome=Outcome.CANCELLED, reason=run.cancel_reason, message=f"cancelled by {run.cancelled_by}{why}")
     return AttemptResult(outcome=Outcome.UNKNOWN, reason=Reason.INTERRUPTED, message="the daemon ended meanwhile")

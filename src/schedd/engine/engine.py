@@ -30,6 +30,7 @@ from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.endings import Endings
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.hub import Hub
+from schedd.engine.inspector import Inspector
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.occasions import Occasions
@@ -163,8 +164,9 @@ class Engine:
             dispatcher=self.dispatcher,
             zone_watch=self.zone_watch,
         )
-        self.keeper.connect(self.registry.change, self.planner.wake, self.recorder.committed)
+        self.keeper.connect(self.registry.change, self.registry.quarantine, self.planner.wake, self.recorder.committed)
         self._clock_watch = ClockWatch(clock, self.planner, self.recorder)
+        self._inspector = Inspector(store, clock, self.keeper)
         self._pace = settings.pace
 
     async def recover(self) -> None:
@@ -203,6 +205,7 @@ class Engine:
                 self.calendars,
             ):
                 agents.create_task(agent.run(), name=type(agent).__name__)
+            agents.create_task(self._inspector.run(), name="Inspector")
 
     async def drain(self, patience: timedelta) -> None:
         """Arm and start nothing more; return when no attempt is under way, or when `patience` has run out."""
@@ -248,15 +251,15 @@ class Engine:
         now_us = self._clock.now_us()
         return Run(armed_execution(definition, self.ids.new_id(), now_us, now_us, cause=Cause.MANUAL), definition)
 
-    async def cancel(self, execution_id: int, *, actor: str) -> bool:
-        """End an unfinished execution; returns when its end is durable. False: it was finished already."""
+    async def cancel(self, execution_id: int, *, actor: str, note: str = "") -> bool:
+        """End an unfinished execution; returns when its end is durable. False: it was finished already. `note` says why."""
         run = self.runs.get(execution_id)
         if run is None:
             await self.recorder.committed()
             return False
         if run.finished is None:
             run.finished = asyncio.get_running_loop().create_future()
-        self.dispatcher.cancel(run, actor)
+        self.dispatcher.cancel(run, actor, note=note)
         await asyncio.shield(run.finished)
         return True
 

@@ -110,11 +110,17 @@ class Gatekeeper:
 
     def schedule_changed(self, schedule: Schedule) -> None:
         """A schedule's change has been committed: its key's limit follows."""
-        concurrency = schedule.policies.concurrency if schedule.state is not ScheduleState.DELETED else None
-        before = self._shared.key_of(schedule.row)
+        self._share(schedule.row, schedule.policies.concurrency if schedule.state is not ScheduleState.DELETED else None)
+
+    def leave(self, row: int) -> None:
+        """A schedule is gone: what it said about its key's limit, too."""
+        self._share(row, None)
+
+    def _share(self, row: int, concurrency: Concurrency | None) -> None:
+        before = self._shared.key_of(row)
         if concurrency is None and before is None:
             return
-        self._shared.put(schedule.row, concurrency)
+        self._shared.put(row, concurrency)
         for key in {before, concurrency.key if concurrency else None}:
             gate = self._slots.known(Limit.KEY, key) if key is not None else None
             limit = self._shared.limit(gate.name) if gate is not None else None

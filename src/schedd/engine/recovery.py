@@ -13,6 +13,7 @@ import structlog
 from schedd.core.errors import ExpressionError, StoredDataError
 from schedd.core.model.batch import NEVER_US, UNDECIDED_US, StoredWhen
 from schedd.core.model.execution import AttemptResult, Cause, ExecutionState
+from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.policy import CatchUpMode
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
@@ -140,6 +141,7 @@ class Recovery:
         self._dispatcher.add(run)
 
     async def _fill_timeline(self, mark_us: int) -> None:
+        await self._restore_timers()
         timers = await self._store.timers()
         recent_us = mark_us - self._horizon_us
         stale: list[tuple[int, int]] = []
@@ -158,6 +160,16 @@ class Recovery:
         self._timeline.load(rows, times_us)
         for start in range(0, len(stale), _READ_AT_ONCE):
             await self._recompute(stale[start : start + _READ_AT_ONCE])
+
+    async def _restore_timers(self) -> None:
+        """An enabled schedule that somebody has taken the timer from would never fire again, and nobody would know."""
+        text = "its timer was missing from the store, and is found anew"
+        entry = JournalEntry(
+            time_us=self._clock.now_us(), kind=JournalKind.SCHEDULE_UPDATED, reason=Reason.STORED_DATA, evidence={"detail": text}
+        )
+        restored = await self._store.restore_timers(entry)
+        if restored:
+            log.error("timers_restored", count=restored)
 
     async def _recompute(self, stale: Sequence[tuple[int, int]]) -> None:
         """Place schedules whose stored times are out of date: from their rules alone where that is enough, since few are used soon."""

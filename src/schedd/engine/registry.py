@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from schedd.core.model.batch import UNDECIDED_US, NewSchedule, RequestMark, ScheduleChange
+from schedd.core.model.batch import UNDECIDED_US, NewSchedule, RequestMark, ScheduleChange, UnreadableDeletion
 from schedd.core.model.execution import Cause, ExecutionState
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.model.unreadable import StoredSchedule, UnreadableSchedule
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import NEVER, Timeline
 from schedd.core.triggers import Calendars, clockless, compile_when
@@ -72,7 +73,12 @@ class Registry:
         return stored
 
     async def change(
-        self, before: Schedule, after: Schedule, *entries: JournalEntry, skip_backlog: bool = False, request: RequestMark | None = None
+        self,
+        before: StoredSchedule,
+        after: Schedule,
+        *entries: JournalEntry,
+        skip_backlog: bool = False,
+        request: RequestMark | None = None,
     ) -> Schedule:
         """Commit the next standing of a schedule, given as it was read and as it is to be, and let it take effect.
 
@@ -92,7 +98,7 @@ class Registry:
         return stored
 
     def _following(
-        self, before: Schedule, after: Schedule, entries: Sequence[JournalEntry], *, skip_backlog: bool
+        self, before: StoredSchedule, after: Schedule, entries: Sequence[JournalEntry], *, skip_backlog: bool
     ) -> tuple[ScheduleChange, list[Run]]:
         """The change that makes `after` the next standing, and the armed runs that it takes back."""
         now_us = self._clock.now_us()
@@ -114,6 +120,23 @@ class Registry:
             disarmed=tuple(run.id for run in armed),
         )
         return change, armed
+
+    async def quarantine(self, row: int, entry: JournalEntry, seen: int | None) -> None:
+        """Take a schedule that cannot be read out of service; what of it is armed or runs may end."""
+        await self._store.quarantine(row, entry, seen=seen)
+        self._leave(row)
+
+    async def delete_unreadable(self, before: UnreadableSchedule, entry: JournalEntry, *, request: RequestMark | None = None) -> None:
+        """Delete a schedule that cannot be read, as it was read; what of it waits is cancelled. Raises: as `Store.delete_unreadable`."""
+        async with self._backfiller.ending_with(before, replace(before, state=ScheduleState.DELETED)) as ends:
+            await self._store.delete_unreadable(
+                UnreadableDeletion(schedule=before, deleted_us=self._clock.now_us(), entries=(entry,), ended=ends, request=request)
+            )
+            self._backfiller.forget(ends)
+        self._leave(before.row)
+        self._almanac.leave(before.row)
+        self._dispatcher.gates.leave(before.row)
+        self._cancel_waiting(before.row)
 
     async def _commit(self, change: ScheduleChange, armed: Sequence[Run]) -> Schedule:
         """Commit a change, and give the schedule as it stands; what is armed is held back meanwhile, and let go if it stays."""
@@ -141,8 +164,10 @@ class Registry:
         first_us = self._planner.undecided_us(row)
         return now_us if first_us == NEVER else min(now_us, first_us - 1)
 
-    def omitted(self, schedule: Schedule, calendars: Calendars, *, through_us: int, now_us: int) -> list[JournalEntry]:
+    def omitted(self, schedule: Schedule | UnreadableSchedule, calendars: Calendars, *, through_us: int, now_us: int) -> list[JournalEntry]:
         """What is to be journaled of what a schedule has left out, as its planning begins anew after `through_us`."""
+        if not isinstance(schedule, Schedule):
+            return []
         undecided_us = self._planner.undecided_us(schedule.row)
         return pending_entries(schedule, calendars, undecided_us=undecided_us, through_us=through_us, now_us=now_us)
 
@@ -155,7 +180,7 @@ class Registry:
         runs = self._runs.of_schedule(row)
         return [run for run in runs if run.state is ExecutionState.ARMED and run.execution.cause is Cause.SCHEDULE and not run.background]
 
-    def _planned_from_us(self, before: Schedule, after: Schedule, armed: Sequence[Run], now_us: int) -> int:
+    def _planned_from_us(self, before: StoredSchedule, after: Schedule, armed: Sequence[Run], now_us: int) -> int:
         """Up to where the schedule's occurrences stay decided."""
         if before.when != after.when or before.state not in (ScheduleState.ENABLED, ScheduleState.PAUSED):
             return now_us
@@ -194,9 +219,20 @@ class Registry:
         if schedule.state is ScheduleState.ENABLED:
             self._keeper.no_more_occurrences(row)
         if schedule.state is ScheduleState.DELETED:
-            for run in self._runs.of_schedule(row):
-                if run.task is None:
-                    self._dispatcher.cancel(run, DAEMON, Reason.DELETED)
+            self._cancel_waiting(row)
+
+    def _leave(self, row: int) -> None:
+        """Nothing of this schedule comes due any more."""
+        self._planner.schedule_changed(row, behind=False)
+        self._keeper.forget(row)
+        self._occasions.leave(row)
+        self._definitions.forget(row)
+        self._timeline.remove(row)
+
+    def _cancel_waiting(self, row: int) -> None:
+        for run in self._runs.of_schedule(row):
+            if run.task is None:
+                self._dispatcher.cancel(run, DAEMON, Reason.DELETED)
 
 
 def _stored_us(schedule: Schedule, next_us: int | None) -> int | None:
