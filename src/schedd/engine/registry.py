@@ -185,8 +185,10 @@ class Registry:
         first_us = self._planner.undecided_us(row)
         return now_us if first_us == NEVER else min(now_us, first_us - 1)
 
-    def omitted(self, schedule: Schedule, calendars: Calendars, *, through_us: int, now_us: int) -> list[JournalEntry]:
+    def omitted(self, schedule: Schedule | UnreadableSchedule, calendars: Calendars, *, through_us: int, now_us: int) -> list[JournalEntry]:
         """What is to be journaled of what a schedule has left out, as its planning begins anew after `through_us`."""
+        if not isinstance(schedule, Schedule):
+            return []
         undecided_us = self._planner.undecided_us(schedule.row)
         return pending_entries(schedule, calendars, undecided_us=undecided_us, through_us=through_us, now_us=now_us)
 
