@@ -164,7 +164,7 @@ class Engine:
             backfiller=self.backfiller,
             pace=settings.pace,
         )
-        self.zone_watch = ZoneWatch(store=store, clock=clock, definitions=self.definitions, keeper=self.keeper)
+        self.zone_watch = ZoneWatch(store=store, clock=clock, almanac=self.almanac, definitions=self.definitions, keeper=self.keeper)
         self.registry = Registry(
             store=store,
             clock=clock,
@@ -188,6 +188,7 @@ class Engine:
             runs=self.runs,
             dispatcher=self.dispatcher,
             undertakings=self._undertakings,
+            zone_watch=self.zone_watch,
         )
         self.keeper.connect(self.registry.change, self.registry.quarantine, self.planner.wake, self.recorder.committed)
         self.revival.connect(self.registry.change)

@@ -24,6 +24,7 @@ from schedd.core.model.execution import Cause, ExecutionState
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.omissions import Omissions
 from schedd.core.planning import Backlog, Plan, left_out, plan
 from schedd.core.ports import Clock, Ids, Store
 from schedd.core.timeline import NEVER, Timeline
@@ -36,6 +37,7 @@ from schedd.engine.endings import Endings
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
+from schedd.engine.ranges import omitted_entries
 from schedd.engine.realignment import Realignment
 from schedd.engine.recorder import Recorder
 from schedd.engine.runs import Run, Runs
@@ -327,6 +329,8 @@ class Planner:
         for range_ in planned.left_out:
             jumped = self._clock_watch.evidence(range_.first_us, range_.last_us)
             decided.entries.append(missed_entry(schedule, range_, now_us, jumped=jumped))
+        if definition.omissions is not None:
+            decided.entries += self._omitted(definition.omissions, schedule, planned, now_us)
         next_us = self._occasions.decided(schedule.row, planned.fires, planned.next_us)
         if next_us is None:
             decided.ended.append(definition)
@@ -348,6 +352,16 @@ class Planner:
             self._keeper.limit_reached(definition.schedule.row)
             over, next_us = (), None
         return replace(planned, fires=fires, left_out=planned.left_out + over, next_us=next_us)
+
+    def _omitted(self, omissions: Omissions, schedule: Schedule, planned: Plan, now_us: int) -> list[JournalEntry]:
+        """What the schedule leaves out around the occurrences that a plan decides."""
+        decided_us = [*planned.fires, *(at_us for range_ in planned.left_out for at_us in (range_.first_us, range_.last_us))]
+        if planned.backlog is not None:
+            decided_us += [planned.backlog.first_us, planned.backlog.before_us - 1]
+        if not decided_us:
+            return []
+        ranges = omissions.decided(min(decided_us), max(decided_us), from_us=schedule.planned_from_us)
+        return omitted_entries(schedule, ranges, self._definitions.calendars, now_us)
 
     def _mark(self, through_us: int, following: Iterable[int]) -> int:
         """Everything up to here is decided: not what the timeline still holds, nor what this round has left for the next."""

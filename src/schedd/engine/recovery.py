@@ -19,6 +19,7 @@ from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.planning import LeftOut
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import Timeline
 from schedd.core.triggers import clockless
@@ -32,6 +33,7 @@ from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
 from schedd.engine.placing import Placing
 from schedd.engine.planner import Pace, Planner
+from schedd.engine.ranges import omitted_entries
 from schedd.engine.realignment import Realignment, set_back_to
 from schedd.engine.recorder import Recorder
 from schedd.engine.revival import Revival
@@ -224,6 +226,14 @@ class Recovery:
             row = definition.schedule.row
             if kinds[row]:
                 self._occasions.enter(definition.schedule, completed_us=now_us if row in self._ended_now else finished.get(row))
+                self._tell_omitted_start(definition.schedule, now_us)
+
+    def _tell_omitted_start(self, schedule: Schedule, now_us: int) -> None:
+        at_us = self._occasions.omitted_start_us(schedule)
+        if at_us is not None:
+            omitted = LeftOut(first_us=at_us, last_us=at_us, count=1, counted=True, reason=Reason.EXCLUDED)
+            for entry in omitted_entries(schedule, [omitted], self._almanac.calendars, now_us):
+                self._recorder.note(entry)
 
     async def _watch_pauses(self) -> None:
         paused = (Comparison(field="state", operator=Operator.EQUAL, value=ScheduleState.PAUSED),)

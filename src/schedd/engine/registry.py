@@ -23,6 +23,7 @@ from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
 from schedd.engine.planner import Planner
+from schedd.engine.ranges import pending_entries
 from schedd.engine.runs import Run, Runs
 from schedd.engine.undertakings import Undertakings
 from schedd.engine.zonewatch import ZoneWatch
@@ -128,10 +129,13 @@ class Registry:
         next_us = first_nominal_us(following, self._almanac.calendars)
         behind = following.planned_from_us < now_us and next_us is not None and self._planner.may_have_passed(next_us, now_us)
         takebacks = [run.entry(JournalKind.EXECUTION_DISARMED, now_us)._replace(reason=Reason.SCHEDULE_CHANGED) for run in armed]
+        omitted: list[JournalEntry] = []
+        if isinstance(before, Schedule):
+            omitted = self.omitted(before, self._almanac.calendars, through_us=following.planned_from_us, now_us=now_us)
         change = ScheduleChange(
             schedule=following,
             next_us=UNDECIDED_US if behind else _stored_us(following, next_us),
-            entries=(*entries, *takebacks),
+            entries=(*omitted, *entries, *takebacks),
             disarmed=tuple(run.id for run in armed),
         )
         return change, armed
@@ -181,6 +185,13 @@ class Registry:
         """Up to where the occurrences of an enabled schedule are decided, at most to `now_us`."""
         first_us = self._planner.undecided_us(row)
         return now_us if first_us == NEVER else min(now_us, first_us - 1)
+
+    def omitted(self, schedule: Schedule | UnreadableSchedule, calendars: Calendars, *, through_us: int, now_us: int) -> list[JournalEntry]:
+        """What is to be journaled of what a schedule has left out, as its planning begins anew after `through_us`."""
+        if not isinstance(schedule, Schedule):
+            return []
+        undecided_us = self._planner.undecided_us(schedule.row)
+        return pending_entries(schedule, calendars, undecided_us=undecided_us, through_us=through_us, now_us=now_us)
 
     def is_behind(self, row: int) -> bool:
         """Whether a schedule's own mark lies before the daemon's, and is stored so."""
