@@ -209,7 +209,7 @@ async def running(
     clock = clock or HandClock()
     target = target or HandTarget(clock)
     store = await SqliteStore.open(path)
-    ids = TimeIds(clock)
+    ids = TimeIds(clock, last=(await store.status()).newest_id)
     engine = Engine(
         store=store, clock=clock, ids=ids, targets={HttpTarget: target}, settings=settings or EngineSettings(), holidays=holidays
     )
