@@ -53,7 +53,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as exc:
         raise _cannot_open(path, str(exc)) from exc
     try:
-        _prepare(connection, path)
+        prepare(connection, path)
     except sqlite3.Error as exc:
         connection.close()
         raise _cannot_open(path, str(exc)) from exc
@@ -77,7 +77,8 @@ def _cannot_open(path: Path, cause: str) -> UnavailableError:
     return UnavailableError(reason="STORE_CANNOT_OPEN", description=f"cannot open the database {path}: {cause}")
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring a database to this version's schema, or make it so; `path` is its name in messages. Raises: UnavailableError; sqlite3.Error."""
     known = migrations()
     _check_owner(connection, path, newest=known[-1].version)
     for pragma in _PRAGMAS:

@@ -11,10 +11,10 @@ from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
 from schedd.core.model.execution import id_text
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.store import codec, executions, rows, search
+from schedd.store.committer import Operation
 from schedd.store.reader import Reader
 from schedd.store.requests import Requests
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 _REDELIVER = """
     UPDATE executions SET state = 'WAITING_RETRY', outcome = NULL, finished_us = NULL, next_attempt_us = ?2,

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from schedd.core.errors import ScheddError
 from schedd.core.model.batch import NEVER_US, NewSchedule, ScheduleChange, Timers
 from schedd.core.model.schedule import ScheduleState
+from schedd.store.committer import Operation
 from schedd.store.statements import Row, insertion, update
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 READ = "SELECT row, generation, next_us, planned_from_us FROM timers WHERE row > ? ORDER BY row LIMIT ?"
 READ_NAMING = """
