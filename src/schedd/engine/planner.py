@@ -96,6 +96,7 @@ class Planner:
         self._alarm = clock.alarm()
         self._in_hand: dict[int, int] = {}
         self._changed: set[int] = set()
+        self._unsettled = False
         self.planned_through_us = 0
 
     def wake(self) -> None:
@@ -106,9 +107,15 @@ class Planner:
         """Arm nothing more."""
         self._stopped = True
 
-    def schedule_changed(self, row: int) -> None:
-        """What a round under way has decided about this schedule no longer counts."""
+    def schedule_changed(self, row: int, outdated: Iterable[Run] = ()) -> None:
+        """What a round under way has decided about this schedule no longer counts.
+
+        `outdated` was armed while the change was on its way to the store, and is taken back before anything else is decided.
+        """
         self._changed.add(row)
+        for run in outdated:
+            self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, self._clock.now_us())
+            self._unsettled = True
 
     def undecided_us(self, row: int) -> int:
         """The schedule's first occurrence that is not armed yet, whether in the timeline or in a round under way; or NEVER."""
@@ -133,6 +140,9 @@ class Planner:
         """Decide and arm what comes due within the horizon; how many executions were armed."""
         if self._stopped or self._full():
             return 0
+        if self._unsettled:
+            self._unsettled = False
+            await self._recorder.committed()  # As after a round.
         through_us = now_us + self._horizon_us
         self._changed.clear()
         due = self._timeline.pop_through(through_us, self._pace.schedules_at_once)

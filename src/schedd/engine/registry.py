@@ -150,7 +150,9 @@ class Registry:
 
     def _enter(self, schedule: Schedule, next_us: int | None) -> None:
         row = schedule.row
-        self._planner.schedule_changed(row)
+        # A round of the planner's may have armed by the definition of before while the commit was under way.
+        outdated = [run for run in self.armed(row) if run.execution.generation != schedule.generation]
+        self._planner.schedule_changed(row, outdated)
         self._keeper.schedule_changed(schedule)
         if schedule.state is ScheduleState.ENABLED:
             self._occasions.enter(schedule)
