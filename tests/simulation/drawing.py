@@ -185,7 +185,12 @@ def _settings(drawing: _Drawing) -> EngineSettings:
     chance = drawing.chance
     breaker = BreakerPolicy(min_calls=chance.randint(3, 8), open_time=timedelta(seconds=chance.randint(5, 60)), probes=1)
     return EngineSettings(
-        limits=AttemptLimits(running=chance.choice((2, 3, 256)), per_host=chance.choice((1, 2, 64)), http_timeout=timedelta(seconds=40)),
+        limits=AttemptLimits(
+            running=chance.choice((2, 3, 256)),
+            per_host=chance.choice((1, 2, 64)),
+            http_timeout=timedelta(seconds=40),
+            timeout_cap=timedelta(minutes=10),
+        ),
         breaker=breaker if drawing.happens(0.5) else None,
         definitions_kept=chance.choice((1, 20_000)),
     )

@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from schedd.core.errors import UnavailableError
 from schedd.core.model.execution import AttemptResult, DeliveryRequest
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.reason import Outcome, Reason
@@ -38,6 +39,7 @@ class Life:
         self.world = world
         self.number = number
         self.alive = True
+        self.began = False
         self.serves = False
         self._fate = fate
         self._gone = asyncio.Event()
@@ -53,11 +55,19 @@ class Life:
         gone = self.world.loop.create_task(self._gone.wait())
         await asyncio.wait((main, gone), return_when=asyncio.FIRST_COMPLETED)
         if self.alive and (error := main.exception()) is not None:
-            self.world.faults.append(f"life {self.number}: the daemon ended by itself: {_told(error)}")
-            self.crash()
+            self._end_by(error)
         for task in (main, gone, *self._calls):
             task.cancel()
         await asyncio.gather(main, gone, *self._calls, return_exceptions=True)
+
+    def _end_by(self, error: BaseException) -> None:
+        """A daemon may give up where it starts and stops while the disk is full; nothing else ends it."""
+        text = f"life {self.number}: the daemon ended by itself: {_told(error)}"
+        if isinstance(error, UnavailableError) and not self.serves:
+            self.world.note(text)
+        else:
+            self.world.faults.append(text)
+        self.crash()
 
     def crash(self) -> None:
         """From now on this life changes nothing."""
@@ -86,6 +96,7 @@ class Life:
         await asyncio.sleep(self._fate.after_us / SECOND)
         if self._fate.end is not End.STOP:
             self.crash()
+            await self.world.loop.create_future()
 
     async def _main(self, story: Callable[[Life], Awaitable[None]]) -> None:
         world = self.world
@@ -105,14 +116,14 @@ class Life:
         self.schedules = Schedules(store=self.store, engine=self.engine, clock=world.clock, ids=ids)
         async with asyncio.TaskGroup() as tasks:
             agents = tasks.create_task(self.engine.run())
-            self.serves = True
+            self.began = self.serves = True
             await story(self)
             world.note(f"life {self.number} stops in order")
             await self.engine.drain(_DRAIN)
             agents.cancel()
             await asyncio.wait([agents])
-            await self.engine.close()
         self.serves = False
+        await self.engine.close()
         if self._calls:
             await asyncio.wait(self._calls, timeout=_CALLS_GRACE_S)
         await self.store.aclose()

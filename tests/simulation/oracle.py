@@ -24,6 +24,7 @@ from tests.simulation.drawing import KEYS, Deed
 from tests.simulation.world import Delivery, Ledger, World
 
 _MICROSECOND = timedelta(microseconds=1)
+_NEVER_US = 2**63 - 1
 _RANGES = (JournalKind.OCCURRENCES_MISSED, JournalKind.OCCURRENCES_SKIPPED)
 _MISFIRES = (Reason.MISFIRE, Reason.CATCH_UP_WINDOW, Reason.CATCH_UP_SUPERSEDED, Reason.CATCH_UP_MAX_RUNS)
 
@@ -109,7 +110,7 @@ def _occurrences_are_accounted_for(case: Case) -> Iterator[str]:
             if schedule.state is not ScheduleState.ENABLED:
                 continue
             following = generations[number + 1 :]
-            until_us = min([case.world.horizon_us, *(each.updated_us for each in following[:1])])
+            until_us = min([case.world.horizon_us, _last_run_us(case, schedule), *(each.updated_us for each in following[:1])])
             for nominal_us in _occurrences(schedule, schedule.updated_us, until_us):
                 if nominal_us in fired or any(first <= nominal_us <= last for first, last in ranges):
                     continue
@@ -124,6 +125,13 @@ def _occurrences(schedule: Schedule, after_us: int, through_us: int) -> Iterator
     while at_us is not None and at_us <= through_us:
         yield at_us
         at_us = rule.next_after(at_us)
+
+
+def _last_run_us(case: Case, schedule: Schedule) -> int:
+    """The nominal time of the last run that `max_runs` allows; if it has not been yet, a time that never comes."""
+    limit = schedule.policies.max_runs
+    ran = sorted(each.nominal_us for each in case.ledger.executions if _is_planned(each, schedule.uid) and each.started_us is not None)
+    return ran[limit - 1] if limit and len(ran) >= limit else _NEVER_US
 
 
 def _rule(schedule: Schedule) -> Rule:
@@ -225,8 +233,8 @@ def _unexplained(case: Case, execution_id: int, earlier: Delivery, later: Delive
     restarted = later.life != earlier.life
     if earlier.result is not None and earlier.result.outcome is Outcome.SUCCEEDED and not restarted:
         return f"attempt {number} followed a success"
-    policies = case.schedule_of(case.executions[execution_id]).policies
-    if earlier.cut and restarted and policies.delivery is DeliveryPolicy.AT_MOST_ONCE:
+    always = all(each.policies.delivery is DeliveryPolicy.AT_MOST_ONCE for each in _generations(case, earlier))
+    if earlier.cut and restarted and always:
         return f"attempt {number} followed one that was cut off, under AT_MOST_ONCE"
     if number <= earlier.request.attempt and not restarted:
         return f"attempt {number} followed attempt {earlier.request.attempt}"

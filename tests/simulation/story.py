@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,7 +16,7 @@ from schedd.service.asking import Asking
 from schedd.service.schedules import Backlog
 from schedd.simulation.clock import VirtualClock
 from schedd.simulation.loop import VirtualLoop
-from tests.simulation.drawing import MINUTE, SECOND, Action, Deed, Plan, Trouble
+from tests.simulation.drawing import MINUTE, SECOND, Action, Deed, Fate, Plan, Trouble
 from tests.simulation.life import Life, tell_steps
 from tests.simulation.world import Ledger, Told, World
 
@@ -25,6 +26,7 @@ _CALM_US = 2 * MINUTE
 _SETTLING_S = 70.0
 _LOOK_EVERY_S = 5.0
 _LOOKS = 6000
+_RESTART_S = 0.1
 _EVERY_NAME = Order(field="name")
 
 
@@ -34,6 +36,7 @@ class Story:
     def __init__(self, world: World) -> None:
         self._world = world
         self._life: Life | None = None
+        self._lives = 0
 
     async def tell(self) -> None:
         """From the first start to the last stop."""
@@ -42,18 +45,23 @@ class Story:
         async with asyncio.TaskGroup() as around:
             clients = around.create_task(self._act())
             nature = around.create_task(self._move_clock())
-            for number, fate in enumerate(world.plan.fates):
-                await self._live(Life(world, number, fate))
+            for fate in world.plan.fates:
+                await self._live(fate, Life.fate)
                 await asyncio.sleep(fate.down_us / SECOND)
-            self._life = Life(world, len(world.plan.fates), None)
-            await self._life.live(self._last)
+            await self._live(None, self._last)
             clients.cancel()
             nature.cancel()
 
-    async def _live(self, life: Life) -> None:
-        self._life = life
-        await life.live(Life.fate)
-        self._life = None
+    async def _live(self, fate: Fate | None, story: Callable[[Life], Awaitable[None]]) -> None:
+        """Start a daemon; one that does not come up is started again, as systemd does."""
+        began = False
+        while not began:
+            self._life = Life(self._world, self._lives, fate)
+            self._lives += 1
+            await self._life.live(story)
+            began = self._life.began or fate is not None
+            self._life = None
+            await asyncio.sleep(_RESTART_S)
 
     def _step(self) -> None:
         if self._life is not None:

@@ -35,7 +35,8 @@ def _definition(schedule: Schedule) -> str:
 def _delivered(delivery: Delivery) -> str:
     request = delivery.request
     came = "cut off" if delivery.cut else delivery.result.reason if delivery.result else "no result"
-    return f"{request.schedule.schedule} {instant_text(request.nominal_us)} attempt {request.attempt} of {id_text(request.execution_id)}: {came}"
+    name, nominal = request.schedule.schedule, instant_text(request.nominal_us)
+    return f"{name} {nominal} attempt {request.attempt} of {id_text(request.execution_id)}: {came}"
 
 
 def _journaled(entry: JournalEntry) -> str:
