@@ -167,8 +167,8 @@ def draw(seed: int) -> Plan:
     """The plan of that seed."""
     chance = random.Random(seed)
     start_us = chance.choice((_NEW_YEAR_US, _GAP_US - 4 * MINUTE, _FOLD_US - 4 * MINUTE)) + chance.randrange(2 * MINUTE)
-    drawing = _Drawing(chance=chance, start_us=start_us, end_us=chance.randint(4, 12) * MINUTE)
-    drawing.names = [ScheduleName(group="default", schedule=f"s{number}") for number in range(chance.randint(1, 4))]
+    drawing = _Drawing(chance=chance, start_us=start_us, end_us=chance.randint(5, 25) * MINUTE)
+    drawing.names = [ScheduleName(group="default", schedule=f"s{number}") for number in range(chance.randint(1, 5))]
     return Plan(
         seed=seed,
         start_us=start_us,
@@ -176,8 +176,8 @@ def draw(seed: int) -> Plan:
         settings=_settings(drawing),
         conducts={name: _conduct(drawing) for name in drawing.names},
         actions=_actions(drawing),
-        fates=tuple(_fate(drawing) for _ in range(chance.choice((0, 1, 1, 2, 3)))),
-        spells=tuple(_spell(drawing) for _ in range(chance.choice((0, 0, 1, 1, 2)))),
+        fates=tuple(_fate(drawing) for _ in range(chance.choice((0, 1, 1, 2, 4)))),
+        spells=tuple(_spell(drawing) for _ in range(chance.choice((0, 0, 1, 2, 3)))),
     )
 
 
@@ -198,11 +198,11 @@ def _settings(drawing: _Drawing) -> EngineSettings:
 
 def _actions(drawing: _Drawing) -> tuple[Action, ...]:
     chance = drawing.chance
-    actions = [_action(drawing, Deed.CREATE, name, chance.choice((0, chance.randrange(drawing.end_us // 2)))) for name in drawing.names]
+    actions = [_action(drawing, Deed.CREATE, name, chance.choice((0, chance.randrange(drawing.end_us // 3)))) for name in drawing.names]
     deeds = [deed for deed in Deed for _ in range(1 if deed in (Deed.CREATE, Deed.DELETE) else 2)]
     actions += [
         _action(drawing, chance.choice(deeds), chance.choice(drawing.names), chance.randrange(drawing.end_us))
-        for _ in range(chance.randint(0, 8))
+        for _ in range(chance.randint(0, 14))
     ]
     return tuple(sorted(actions, key=lambda action: action.at_us))
 
@@ -225,7 +225,7 @@ def _when(drawing: _Drawing) -> When:
         mode = chance.choice((SpreadMode.STABLE, SpreadMode.RANDOM))
         when = replace(when, spread=Spread(mode=mode, window=timedelta(seconds=chance.randint(1, 30))))
     if drawing.happens(0.1):
-        when = replace(when, exclusions=(Expression(text="*/3 * * * *"),))
+        when = replace(when, exclusions=(Expression(text="*/5 * * * *"),))
     if drawing.happens(0.1):
         when = replace(when, end_us=drawing.start_us + drawing.end_us // 2 + chance.randrange(drawing.end_us))
     return when
@@ -272,7 +272,7 @@ def _policies(drawing: _Drawing) -> Policies:
         buffer_limit=chance.randint(1, 3),
         concurrency=Concurrency(key=key, limit=KEYS[key], when_full=chance.choice(list(Hold))) if key else None,
         pause_after_failures=chance.choice((0, 0, 0, 0, 2)),
-        max_runs=chance.choice((0, 0, 0, 0, 1, 4)),
+        max_runs=chance.choice((0, 0, 0, 0, 0, 0, 0, 4)),
         circuit_open=chance.choice(list(Hold)),
     )
 

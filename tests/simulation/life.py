@@ -141,10 +141,9 @@ class Life:
         if self._meets(End.CRASH_BEFORE_COMMIT, self._commits):
             self.crash()
             return
-        spoiled = self.world.spoil_disk()
+        self.world.spoil_disk()
         carry_out()
-        if spoiled:
-            self.world.mend_disk()
+        self.world.mend_disk()
         if self._meets(End.CRASH_AFTER_COMMIT, self._commits):
             self.crash()
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schedd.core.model.execution import Attempt, AttemptResult, DeliveryRequest, Execution
 from schedd.core.model.journal import JournalEntry
@@ -25,6 +26,27 @@ _GENERATIONS = """
 """Keeps every definition that was ever committed, in the transaction that commits it and without a word of the engine's."""
 
 _PAGE = 10_000
+
+
+class Disk(sqlite3.Connection):
+    """A connection whose disk may be full after some more statements; whatever it is asked then, a COMMIT or a ROLLBACK too, fails."""
+
+    statements_left: int | None = None
+
+    def execute(self, *statement: Any) -> sqlite3.Cursor:
+        self._use()
+        return super().execute(*statement)
+
+    def executemany(self, *statement: Any) -> sqlite3.Cursor:
+        self._use()
+        return super().executemany(*statement)
+
+    def _use(self) -> None:
+        if self.statements_left is None:
+            return
+        if not self.statements_left:
+            raise sqlite3.OperationalError("database or disk is full")
+        self.statements_left -= 1
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -76,7 +98,7 @@ class World:
     plan: Plan
     loop: VirtualLoop
     clock: VirtualClock
-    database: MemoryDatabase = field(default_factory=MemoryDatabase)
+    database: MemoryDatabase = field(default_factory=lambda: MemoryDatabase(Disk))
     deliveries: list[Delivery] = field(default_factory=list)
     heard: list[Heard] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
@@ -125,19 +147,22 @@ class World:
             return self._chance.uniform(0.1, 8)
         return self._chance.uniform(0.0005, 0.008)
 
-    def spoil_disk(self) -> bool:
-        """If the disk is full now, have SQLite fail at some step of what it does next."""
-        if not self.spell(Trouble.DISK_FULL):
-            return False
-        self.database.connection.set_progress_handler(lambda: 1, self._chance.choice((1, 100, 1000)))
-        return True
+    def spoil_disk(self) -> None:
+        """If the disk is full now, have the next transaction fail at one of its statements, or have it just enough room."""
+        if self.spell(Trouble.DISK_FULL):
+            self._disk.statements_left = self._chance.randrange(12)
 
     def mend_disk(self) -> None:
-        """Let SQLite work again, and undo what it could not."""
+        """Let the disk work again, and undo what it could not: readers would see it, for they have no connection of their own here."""
+        self._disk.statements_left = None
+        if self._disk.in_transaction:
+            self._disk.execute("ROLLBACK")
+
+    @property
+    def _disk(self) -> Disk:
         connection = self.database.connection
-        connection.set_progress_handler(None, 0)
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        assert isinstance(connection, Disk)
+        return connection
 
     async def ledger(self) -> Ledger:
         """What is durable now."""

@@ -19,11 +19,13 @@ _NOWHERE = Path(":memory:")
 class MemoryDatabase:
     """A database that lives as long as this object: stores on it come and go, as daemons do on a file, one at a time.
 
-    `connection` is the only one there is. Whoever looks at it directly does so between two turns of the loop.
+    `connection` is the only one there is, of the class `made_as`. Whoever looks at it directly does so between two turns of the loop.
     """
 
-    def __init__(self) -> None:
-        self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, cached_statements=1024)
+    def __init__(self, made_as: type[sqlite3.Connection] = sqlite3.Connection) -> None:
+        self.connection = sqlite3.connect(
+            ":memory:", isolation_level=None, check_same_thread=False, cached_statements=1024, factory=made_as
+        )
         _template().backup(self.connection)
 
     def store(self, *, writes: Turn | None = None, reads: Turn | None = None) -> SqliteStore:
