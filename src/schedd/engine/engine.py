@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from schedd.core.breaker import BreakerPolicy, CircuitStanding
 from schedd.core.errors import PreconditionError, UnavailableError
+from schedd.core.model.backfill import Backfill
 from schedd.core.model.batch import ArmBatch, RequestMark, Retention
 from schedd.core.model.deadletter import Redelivery
 from schedd.core.model.execution import Cause, Execution, ExecutionState
@@ -19,6 +20,9 @@ from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Target
 from schedd.core.timeline import NEVER, Timeline
 from schedd.engine.almanac import Almanac, NoHolidays
+from schedd.engine.arming import armed_execution
+from schedd.engine.backfiller import Backfiller
+from schedd.engine.backfilljournal import started_entry
 from schedd.engine.calendars import CalendarRegistry
 from schedd.engine.clockwatch import ClockWatch
 from schedd.engine.definitions import Definition, Definitions
@@ -29,7 +33,7 @@ from schedd.engine.hub import Hub
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.occasions import Occasions
-from schedd.engine.planner import Pace, Planner, armed_execution
+from schedd.engine.planner import Pace, Planner
 from schedd.engine.recorder import Recorder
 from schedd.engine.recovery import Recovery
 from schedd.engine.registry import Registry
@@ -107,6 +111,18 @@ class Engine:
             breaker=settings.breaker,
             draw=draw if draw is not None else random.Random(),
         )
+        self.backfiller = Backfiller(
+            store=store,
+            clock=clock,
+            ids=ids,
+            definitions=self.definitions,
+            dispatcher=self.dispatcher,
+            runs=self.runs,
+            recorder=self.recorder,
+            keeper=self.keeper,
+            waiting_at_once=settings.pace.late_in_memory,
+        )
+        self.dispatcher.connect(self.backfiller.wake)
         self.housekeeper = Housekeeper(store, clock, self.timeline, settings.retention)
         self.planner = Planner(
             store=store,
@@ -120,6 +136,7 @@ class Engine:
             recorder=self.recorder,
             housekeeper=self.housekeeper,
             occasions=self.occasions,
+            backfiller=self.backfiller,
             pace=settings.pace,
         )
         self.zone_watch = ZoneWatch(store=store, clock=clock, definitions=self.definitions, keeper=self.keeper)
@@ -135,6 +152,7 @@ class Engine:
             keeper=self.keeper,
             occasions=self.occasions,
             zone_watch=self.zone_watch,
+            backfiller=self.backfiller,
         )
         self.calendars = CalendarRegistry(
             store=store, clock=clock, almanac=self.almanac, registry=self.registry, runs=self.runs, dispatcher=self.dispatcher
@@ -158,6 +176,7 @@ class Engine:
             keeper=self.keeper,
             occasions=self.occasions,
             zone_watch=self.zone_watch,
+            backfiller=self.backfiller,
             pace=self._pace,
         )
         self.endings.load(await self._store.run_counts())
@@ -167,13 +186,23 @@ class Engine:
     async def run(self) -> None:
         """Run every agent until cancelled. An agent that fails ends them all: the daemon ends, and starts again from what is durable."""
         async with asyncio.TaskGroup() as agents:
-            for agent in (self.recorder, self.keeper, self.dispatcher, self.planner, self.housekeeper, self._clock_watch, self.calendars):
+            for agent in (
+                self.recorder,
+                self.keeper,
+                self.dispatcher,
+                self.planner,
+                self.backfiller,
+                self.housekeeper,
+                self._clock_watch,
+                self.calendars,
+            ):
                 agents.create_task(agent.run(), name=type(agent).__name__)
 
     async def drain(self, patience: timedelta) -> None:
         """Arm and start nothing more; return when no attempt is under way, or when `patience` has run out."""
         self._draining = True
         self.planner.stop()
+        self.backfiller.stop()
         try:
             async with asyncio.timeout(patience.total_seconds()):
                 await self.dispatcher.drain()
@@ -225,6 +254,17 @@ class Engine:
         await asyncio.shield(run.finished)
         return True
 
+    async def backfill(self, backfill: Backfill, *, request: RequestMark | None = None) -> Backfill:
+        """Have a range of past occurrences worked off; it is durable when this returns.
+
+        A request seen before gives its first answer's backfill as it stands now. Raises: UnavailableError; ConflictError.
+        """
+        self.must_be_open()
+        stored = await self._store.create_backfill(backfill, started_entry(backfill), request=request)
+        if stored is backfill:
+            self.backfiller.adopt([backfill])
+        return stored
+
     async def redeliver(self, execution: Execution, *, actor: str, request: RequestMark | None = None) -> None:
         """Take up a finished execution again: its next attempt is due now, and durable when this returns.
 
@@ -260,7 +300,7 @@ class Engine:
 
     def next_nominal_us(self, row: int) -> int | None:
         """The schedule's next nominal time that is not armed yet, or that of what is armed already; None: there is none."""
-        armed = [run.execution.nominal_us for run in self.runs.of_schedule(row) if run.state == "ARMED"]
+        armed = [run.execution.nominal_us for run in self.runs.of_schedule(row) if run.state == "ARMED" and not run.background]
         first_us = self.planner.undecided_us(row)
         times = armed + ([first_us] if first_us != NEVER else [])
         return min(times) if times else None

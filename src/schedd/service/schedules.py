@@ -26,8 +26,8 @@ from schedd.core.planning import left_out
 from schedd.core.ports import Clock, Ids, Store
 from schedd.core.schedule_rules import check_change, check_pause, check_schedules
 from schedd.core.triggers import Calendars, Instant, check_when, compile_when, preview
+from schedd.engine.arming import missed_entry
 from schedd.engine.engine import Engine
-from schedd.engine.planner import missed_entry
 from schedd.service.asking import Asking
 
 BATCH_MAX = 1000

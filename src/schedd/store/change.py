@@ -10,7 +10,7 @@ from schedd.core.errors import AlreadyExistsError, ConflictError, NotFoundError,
 from schedd.core.model.batch import Answer, ScheduleChange
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
-from schedd.store import calendars, codec, rows, timers
+from schedd.store import backfills, calendars, codec, rows, timers
 from schedd.store.committer import Operation
 from schedd.store.creation import INSERT_LABELS, taken_names
 from schedd.store.executions import delete_executions
@@ -134,6 +134,7 @@ def _apply(transaction: Transaction, pending: _Pending, change: ScheduleChange) 
     pending.disarmed += change.disarmed
     for entry in change.entries:
         transaction.journal(entry, schedule.row)
+    backfills.end_all(transaction, change.ended)
     pending.requests.add(change.request, (schedule.uid,), time_us=schedule.updated_us)
 
 
