@@ -64,6 +64,7 @@ class Deed(StrEnum):
     TRIGGER = "trigger"
     CANCEL = "cancel"
     REDELIVER = "redeliver"
+    BACKFILL = "backfill"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +256,7 @@ def _policies(drawing: _Drawing) -> Policies:
         catch_up=CatchUp(
             mode=chance.choice(list(CatchUpMode)),
             window=drawing.seconds(30, 3600) if drawing.happens(0.5) else None,
-            max_runs=chance.choice((1, 3, 100)),
+            max_runs=chance.choice((1, 3, 10)),
             grace=timedelta(seconds=chance.choice((0, 1, 30, 60))),
         ),
         retry=Retry(

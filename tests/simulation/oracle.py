@@ -51,7 +51,7 @@ class Case:
         for entry in self.ledger.journal:
             if entry.execution is not None:
                 self.entries[entry.execution.id].append(entry)
-            elif entry.kind in _RANGES:
+            elif entry.kind in _RANGES and "backfill" not in entry.evidence:  # What a backfill leaves out is not the schedule's.
                 self.ranges[entry.schedule_uid].append(entry)
         self.committed = {entry.sequence: heard.moment for heard in self.world.heard for entry in heard.entries}
         for delivery in self.world.deliveries:
@@ -285,12 +285,13 @@ def _key(case: Case, delivery: Delivery) -> str | None:
 
 
 def _alone(case: Case, delivery: Delivery) -> str | None:
-    """A schedule whose executions never overlap; a redelivery does not ask for the others."""
+    """A schedule whose executions never overlap; a redelivery does not ask for the others, and a backfill has a policy of its own."""
     generations = _generations(case, delivery)
     allowed = any(each.policies.overlap is Overlap.ALLOW_ALL for each in generations)
     again = any(
         case.executions[each].schedule_uid == delivery.request.schedule_uid for each in case.world.redelivered if each in case.executions
     )
+    allowed = allowed or generations[0].name in case.world.backfilled
     return None if allowed or again else str(delivery.request.schedule_uid)
 
 

@@ -13,6 +13,7 @@ from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.service.asking import Asking
+from schedd.service.backfills import BackfillDraft
 from schedd.service.schedules import Backlog
 from schedd.simulation.clock import VirtualClock
 from schedd.simulation.loop import VirtualLoop
@@ -97,6 +98,10 @@ class Story:
             if schedule.state is ScheduleState.PAUSED:
                 await client.resume(schedule, Backlog.CATCH_UP if schedule.uid % 2 else Backlog.SKIP)
         await asyncio.sleep(_SETTLING_S)
+        for _ in range(_LOOKS):
+            if not world.backlogs:
+                break
+            await asyncio.sleep(_LOOK_EVERY_S)
         world.horizon_us = world.clock.now_us() - int(_SETTLING_S * SECOND)
         for schedule in await _all(life):
             if schedule.state is ScheduleState.ENABLED:
@@ -107,7 +112,13 @@ class Story:
             await asyncio.sleep(_LOOK_EVERY_S)
         await life.engine.recorder.committed()
         gates = life.engine.dispatcher.gates
-        if held := {"unfinished": len(life.engine.runs), "running": gates.running, "waiting": gates.waiting, "aside": gates.aside}:
+        if held := {
+            "unfinished backlogs": world.backlogs,
+            "unfinished": len(life.engine.runs),
+            "running": gates.running,
+            "waiting": gates.waiting,
+            "aside": gates.aside,
+        }:
             world.faults += [f"{count} {what} at the end" for what, count in held.items() if count]
 
 
@@ -142,29 +153,42 @@ class _Client:
         self._world.told.append(Told(deed, schedule.name, schedule))
 
     async def _call(self, action: Action) -> Told | None:
+        match action.deed:
+            case Deed.TRIGGER:
+                return Told(action.deed, action.name, execution_id=(await self._life.schedules.trigger(action.name, CLIENT)).id)
+            case Deed.CANCEL | Deed.REDELIVER:
+                return await self._with_execution(action)
+            case Deed.BACKFILL:
+                return await self._backfill(action)
+            case _:
+                return Told(action.deed, action.name, await self._change(action))
+
+    async def _change(self, action: Action) -> Schedule | None:
         schedules, name, draft = self._life.schedules, action.name, action.draft
         match action.deed:
             case Deed.CREATE:
-                return Told(action.deed, name, await schedules.create(draft, CLIENT))
+                return await schedules.create(draft, CLIENT)
             case Deed.UPDATE:
-                changed = await schedules.update(name, lambda before: replace(before, policies=draft.policies), CLIENT)
-                return Told(action.deed, name, changed)
+                return await schedules.update(name, lambda before: replace(before, policies=draft.policies), CLIENT)
             case Deed.RETIME:
-                return Told(action.deed, name, await schedules.update(name, lambda before: replace(before, when=draft.when), CLIENT))
+                return await schedules.update(name, lambda before: replace(before, when=draft.when), CLIENT)
             case Deed.PAUSE:
                 until_us = self._world.clock.now_us() + int(action.pick * 5 * MINUTE) + 1 if action.pick < 0.7 else None
-                return Told(action.deed, name, await schedules.pause(name, CLIENT, until_us=until_us))
+                return await schedules.pause(name, CLIENT, until_us=until_us)
             case Deed.RESUME:
-                backlog = Backlog.SKIP if action.pick < 0.5 else Backlog.CATCH_UP
-                return Told(action.deed, name, await schedules.resume(name, CLIENT, backlog=backlog))
+                return await schedules.resume(name, CLIENT, backlog=Backlog.SKIP if action.pick < 0.5 else Backlog.CATCH_UP)
             case Deed.DELETE:
-                return Told(action.deed, name, await schedules.delete(name, CLIENT))
-            case Deed.UNDELETE:
-                return Told(action.deed, name, await schedules.undelete(name, CLIENT))
-            case Deed.TRIGGER:
-                return Told(action.deed, name, execution_id=(await schedules.trigger(name, CLIENT)).id)
-            case Deed.CANCEL | Deed.REDELIVER:
-                return await self._with_execution(action)
+                return await schedules.delete(name, CLIENT)
+            case _:
+                return await schedules.undelete(name, CLIENT)
+
+    async def _backfill(self, action: Action) -> Told:
+        self._world.backfilled.add(action.name)
+        now_us = self._world.clock.now_us()
+        start_us = now_us - 1 - int(action.pick * 5 * MINUTE)
+        wanted = BackfillDraft(start_us=start_us, end_us=now_us, overlap=action.draft.policies.overlap, rate_per_second=1.0)
+        await self._life.backfills.start(action.name, wanted, CLIENT)
+        return Told(action.deed, action.name)
 
     async def _with_execution(self, action: Action) -> Told | None:
         execution = await self._pick(action)

@@ -106,6 +106,8 @@ class World:
     """What happened from outside, for whoever reads a failing seed."""
     redelivered: set[int] = field(default_factory=set)
     """The executions whose redelivery somebody has asked for, told or not."""
+    backfilled: set[ScheduleName] = field(default_factory=set)
+    """The schedules for which somebody has asked for a backfill: it has an overlap policy of its own."""
     faults: list[str] = field(default_factory=list)
     """What no oracle has to look for: a daemon that ended by itself, what it had not let go of at its end."""
     horizon_us: int = 0
@@ -163,6 +165,12 @@ class World:
         connection = self.database.connection
         assert isinstance(connection, Disk)
         return connection
+
+    @property
+    def backlogs(self) -> int:
+        """How many backfills and catch-ups are unfinished."""
+        (count,) = self.database.connection.execute("SELECT count(*) FROM backfills WHERE state = 'RUNNING'").fetchone()
+        return int(count)
 
     async def ledger(self) -> Ledger:
         """What is durable now."""
