@@ -163,7 +163,7 @@ class _Client:
             case _:
                 return Told(action.deed, action.name, await self._change(action))
 
-    async def _change(self, action: Action) -> Schedule | None:
+    async def _change(self, action: Action) -> Schedule:
         schedules, name, draft = self._life.schedules, action.name, action.draft
         match action.deed:
             case Deed.CREATE:
@@ -178,7 +178,9 @@ class _Client:
             case Deed.RESUME:
                 return await schedules.resume(name, CLIENT, backlog=Backlog.SKIP if action.pick < 0.5 else Backlog.CATCH_UP)
             case Deed.DELETE:
-                return await schedules.delete(name, CLIENT)
+                deleted = await schedules.delete(name, CLIENT)
+                assert isinstance(deleted, Schedule), "the rows of a simulation can be read"
+                return deleted
             case _:
                 return await schedules.undelete(name, CLIENT)
 

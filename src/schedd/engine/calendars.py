@@ -21,6 +21,7 @@ from schedd.engine.almanac import Almanac
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.registry import Registry
 from schedd.engine.runs import Run, Runs
+from schedd.engine.undertakings import Undertakings
 
 log = structlog.get_logger(__name__)
 
@@ -36,18 +37,32 @@ class _Effects:
 class CalendarRegistry:
     """Commits changes of calendars, one at a time; after the commit every schedule that uses the calendar follows."""
 
-    def __init__(self, *, store: Store, clock: Clock, almanac: Almanac, registry: Registry, runs: Runs, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        almanac: Almanac,
+        registry: Registry,
+        runs: Runs,
+        dispatcher: Dispatcher,
+        undertakings: Undertakings,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._almanac = almanac
         self._registry = registry
         self._runs = runs
         self._dispatcher = dispatcher
+        self._undertakings = undertakings
         self._alarm = clock.alarm()
         self._one_at_a_time = asyncio.Lock()
 
     async def create(self, calendar: Calendar, entry: JournalEntry, *, request: RequestMark | None = None) -> Calendar:
         """Store a valid new calendar. Raises: as `Store.create_calendar`; ExpressionError."""
+        return await self._undertakings.see_through(self._create(calendar, entry, request))
+
+    async def _create(self, calendar: Calendar, entry: JournalEntry, request: RequestMark | None) -> Calendar:
         async with self._one_at_a_time:
             days = self._almanac.read(calendar)
             stored = await self._store.create_calendar(calendar, entry, request=request)
@@ -60,6 +75,9 @@ class CalendarRegistry:
 
         Raises: as `Store.change_calendar`; ExpressionError.
         """
+        return await self._undertakings.see_through(self._change(after, entry, seen, request))
+
+    async def _change(self, after: Calendar, entry: JournalEntry, seen: int, request: RequestMark | None) -> Calendar:
         async with self._one_at_a_time:
             now_us = self._clock.now_us()
             days = self._almanac.read(after)
@@ -84,6 +102,9 @@ class CalendarRegistry:
 
     async def delete(self, name: str, entry: JournalEntry, *, seen: int | None) -> None:
         """Remove a calendar. Raises: as `Store.delete_calendar`."""
+        await self._undertakings.see_through(self._delete(name, entry, seen))
+
+    async def _delete(self, name: str, entry: JournalEntry, seen: int | None) -> None:
         async with self._one_at_a_time:
             await self._store.delete_calendar(name, entry, seen=seen)
             self._almanac.remove(name)

@@ -20,6 +20,7 @@ from schedd.core.admission import LATE_US
 from schedd.core.errors import StoredDataError, UnavailableError
 from schedd.core.model.backfill import Backfill
 from schedd.core.model.batch import NEVER_US, ArmBatch, Timer
+from schedd.core.model.execution import Cause, ExecutionState
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
@@ -35,7 +36,7 @@ from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
 from schedd.engine.recorder import Recorder
-from schedd.engine.runs import Run
+from schedd.engine.runs import Run, Runs
 
 _REFUSED_WAIT = timedelta(seconds=1)
 _MICROSECOND = timedelta(microseconds=1)
@@ -50,6 +51,8 @@ log = structlog.get_logger(__name__)
 class Pace:
     """How far ahead the planner arms, how often at most, how many schedules in one round, and how many runs may wait in memory.
 
+    `runs_in_memory` bounds those that are due, `runs_ahead` those that wait for their time: retries, and what is spread. Each has a bound
+    of its own: many retries do not keep what is on time from being armed.
     Of overdue schedules a round takes at most `late_at_once`, fewer where that takes longer than `late_time`; while as many as
     `late_in_memory` executions wait for a slot of the background, or for one host, what catches up waits in the store.
     """
@@ -58,6 +61,7 @@ class Pace:
     interval: timedelta = timedelta(milliseconds=100)
     schedules_at_once: int = 2000
     runs_in_memory: int = 20_000
+    runs_ahead: int = 200_000
     late_at_once: int = 500
     late_time: timedelta = timedelta(milliseconds=100)
     late_in_memory: int = 1000
@@ -85,6 +89,7 @@ class Planner:
         ids: Ids,
         timeline: Timeline,
         definitions: Definitions,
+        runs: Runs,
         dispatcher: Dispatcher,
         keeper: Keeper,
         endings: Endings,
@@ -99,6 +104,7 @@ class Planner:
         self._ids = ids
         self._timeline = timeline
         self._definitions = definitions
+        self._runs = runs
         self._dispatcher = dispatcher
         self._keeper = keeper
         self._endings = endings
@@ -114,7 +120,7 @@ class Planner:
         self._in_hand: dict[int, int] = {}
         self._late_at_once = pace.late_at_once
         self._changed: set[int] = set()
-        self._unsettled = False
+        self._took_back = False
         self._behind: set[int] = set()
         self.planned_through_us = 0
 
@@ -126,19 +132,30 @@ class Planner:
         """Arm nothing more."""
         self._stopped = True
 
-    def schedule_changed(self, row: int, *, behind: bool, outdated: Iterable[Run] = ()) -> None:
-        """What a round under way has decided about this schedule no longer counts. `behind`: it is stored as UNDECIDED_US.
+    def schedule_changed(self, schedule: Schedule, *, behind: bool) -> None:
+        """A change has been committed: what a round under way has decided about this schedule no longer counts.
 
-        `outdated` was armed while the change was on its way to the store, and is taken back before anything else is decided.
+        What a round has armed while the change was being committed is taken back, if its occurrence is decided anew. `behind`: the schedule
+        is stored as UNDECIDED_US.
         """
-        self._changed.add(row)
-        for run in outdated:
-            self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, self._clock.now_us())
-            self._unsettled = True
+        row = schedule.row
+        self.schedule_left(row)
         if behind:
             self._behind.add(row)
-        else:
-            self._behind.discard(row)
+        for run in self._runs.of_schedule(row):
+            if _is_ahead(run) and run.execution.generation < schedule.generation and run.execution.nominal_us > schedule.planned_from_us:
+                self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, self._clock.now_us())
+                self._took_back = True
+
+    def schedule_left(self, row: int) -> None:
+        """Nothing of this schedule is to be decided any more."""
+        self._changed.add(row)
+        self._in_hand.pop(row, None)
+        self._behind.discard(row)
+
+    def stands_behind(self, row: int) -> None:
+        """The schedule was found stored as UNDECIDED_US."""
+        self._behind.add(row)
 
     def may_have_passed(self, nominal_us: int, now_us: int) -> bool:
         """Whether the daemon's mark, that of a round under way included, may be there already."""
@@ -171,9 +188,10 @@ class Planner:
         """Decide and arm what comes due within the horizon; how many executions were armed."""
         if self._stopped or self._full():
             return 0
-        if self._unsettled:
-            self._unsettled = False
-            await self._recorder.committed()  # As after a round.
+        if self._took_back:
+            # What was taken back has to be gone before its occurrence can be armed again.
+            self._took_back = False
+            await self._recorder.committed()
         through_us = now_us + self._horizon_us
         self._changed.clear()
         self._timeline.set_aside(now_us - LATE_US, _SET_ASIDE_AT_ONCE)
@@ -206,13 +224,12 @@ class Planner:
         self.planned_through_us = mark_us
         self._behind.difference_update(self._in_hand.keys() - self._changed)
         self._in_hand = {}
-        if self._hand_over(decided, armed):
-            # What was taken back has to be gone before its occurrence can be armed again.
-            await self._recorder.committed()
+        self._hand_over(decided, armed)
         return len(armed)
 
     def _full(self) -> bool:
-        return self._dispatcher.waiting >= self._pace.runs_in_memory
+        ahead = self._dispatcher.ahead
+        return ahead >= self._pace.runs_ahead or self._dispatcher.waiting - ahead >= self._pace.runs_in_memory
 
     def _room_for_late(self, decided: _Round, definition: Definition) -> bool:
         """Whether one more late execution is armed now: never so many that they fill the memory up for what is on time."""
@@ -237,6 +254,8 @@ class Planner:
         nominal_us: int,
         now_us: int,
     ) -> None:
+        if row in self._changed:
+            return  # It has its own, newer place in the timeline.
         definition = definitions.get(row)
         if isinstance(definition, StoredDataError):
             self._keeper.quarantine(row, Reason.STORED_DATA, str(definition))
@@ -319,18 +338,17 @@ class Planner:
                 log.error("arm_refused", reason=error.reason, detail=str(error), executions=len(batch.executions))
                 await self._clock.sleep(_REFUSED_WAIT)
 
-    def _hand_over(self, decided: _Round, armed: frozenset[int]) -> bool:
-        """Give what is durable to the dispatcher; whether some was taken back at once, because its schedule changed meanwhile.
+    def _hand_over(self, decided: _Round, armed: frozenset[int]) -> None:
+        """Give what is durable to the dispatcher; what is of a schedule that changed meanwhile is taken back at once.
 
         Such a schedule has its own, newer place in the timeline.
         """
-        disarmed = False
         for run in decided.runs:
             if run.id not in armed:
                 self._keeper.execution_finished(run.row)  # It was there already: nothing more will be heard of it.
             elif run.row in self._changed:
                 self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, self._clock.now_us())
-                disarmed = True
+                self._took_back = True
             else:
                 self._dispatcher.add(run)
         for backlog, definition in decided.backlogs:
@@ -341,7 +359,6 @@ class Planner:
         for definition in decided.ended:
             if definition.schedule.row not in self._changed:
                 self._follow(definition.schedule, self._occasions.earliest(definition.schedule.row, None))
-        return disarmed
 
     def _own_marks(self, decided: _Round, through_us: int, *, held_back: bool) -> tuple[Timer, ...]:
         """The marks of schedules that are decided further than the daemon's mark, which is `held_back`, or that were behind it."""
@@ -369,3 +386,8 @@ class Planner:
         self._timeline.set(schedule.row, next_us)
         if not self._occasions.knows(schedule.row):
             self._housekeeper.timer_moved(schedule.row, schedule.generation)
+
+
+def _is_ahead(run: Run) -> bool:
+    """Whether a run was armed ahead of its time by its schedule's rule, and waits for it."""
+    return run.state is ExecutionState.ARMED and run.execution.cause is Cause.SCHEDULE and not run.background

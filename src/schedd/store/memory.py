@@ -47,5 +47,5 @@ class MemoryDatabase:
 def _template() -> sqlite3.Connection:
     """An empty database of this version's schema. Copying it is a hundred times faster than migrating."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    database.prepare(connection, _NOWHERE)
+    database.bring_up(connection)
     return connection

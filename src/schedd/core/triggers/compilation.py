@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Final, assert_never
 
+from schedd.core.durations import format_duration
 from schedd.core.errors import ExpressionError
 from schedd.core.model.when import (
     AfterCompletion,
@@ -116,7 +117,7 @@ def rule_of(trigger: Trigger, setting: Setting) -> Rule:
     known = _known(trigger)
     match known:
         case Cron():
-            fields = parse_cron(known.text, known.day_match, setting.seed)
+            fields = _cron_fields(known.text, known.day_match, setting.seed if uses_seed(known.text) else 0)
             return _field_rule(fields, setting, run_after_gap=True)
         case EventBridgeCron():
             return _field_rule(parse_eventbridge_cron(known.text), setting, run_after_gap=False)
@@ -139,6 +140,10 @@ def rule_of(trigger: Trigger, setting: Setting) -> Rule:
             return NEVER
         case _:
             assert_never(known)
+
+
+_cron_fields = lru_cache(maxsize=4096)(parse_cron)
+"""Many schedules share a text, also where their rules differ by what stands around it; and it is read once more to be checked."""
 
 
 @lru_cache(maxsize=65_536)
@@ -229,13 +234,11 @@ def _calendar_rule(trigger: OnCalendar, setting: Setting) -> FieldRule:
 
 def _interval_rule(interval: Interval, setting: Setting) -> IntervalRule:
     if not SHORTEST <= interval.every <= LONGEST:
-        text = str(interval.every)
         raise ExpressionError(
-            text=text,
+            text="",
             part="every",
-            reason=f"`{text}` is not between 1 ms and 1000 years",
-            length=len(text),
-            suggestion="an interval such as 90 seconds or 1 hour",
+            reason=f"{format_duration(interval.every)} is not allowed; {format_duration(SHORTEST)} to {format_duration(LONGEST)} is",
+            suggestion="such as 90s or 1h",
         )
     if interval.anchor_us is not None:
         return IntervalRule(interval.every // _MICROSECOND, interval.anchor_us)
