@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 from schedd.core.errors import UnavailableError
 from schedd.core.model.execution import AttemptResult, DeliveryRequest
@@ -48,6 +49,8 @@ class Life:
         self._commits = 0
         self._last_read = 0.0
         self._calls: list[asyncio.Task[None]] = []
+        self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
+        """All that were made in this life."""
 
     async def live(self, story: Callable[[Life], Awaitable[None]]) -> None:
         """Start, serve while `story` goes on, and stop in order; or crash on the way."""
@@ -57,9 +60,10 @@ class Life:
         await asyncio.wait((main, gone), return_when=asyncio.FIRST_COMPLETED)
         if self.alive and (error := main.exception()) is not None:
             self._end_by(error)
-        for task in (main, gone, *self._calls):
+        left = [task for task in self.tasks if not task.done()]
+        for task in left:
             task.cancel()
-        await asyncio.gather(main, gone, *self._calls, return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)
 
     def _end_by(self, error: BaseException) -> None:
         """A daemon may give up where it starts and stops while the disk is full; nothing else ends it."""
@@ -240,13 +244,15 @@ class Stepped(Coroutine[Any, Any, Any]):
         return self._coroutine.__await__()
 
 
-def tell_steps(loop: asyncio.AbstractEventLoop, before: Callable[[], None]) -> None:
-    """Call `before` at each step of each task that the loop makes from now on."""
+def tell_steps(loop: asyncio.AbstractEventLoop, before: Callable[[], None], made: Callable[[asyncio.Task[Any]], None]) -> None:
+    """Tell of each task that the loop makes from now on, and before each of its steps."""
     make = loop.get_task_factory()
     assert make is not None, "a virtual loop has one"
 
     def stepped(loop: asyncio.AbstractEventLoop, coroutine: Any, **settings: Any) -> Any:
-        return make(loop, Stepped(coroutine, before), **settings)
+        task: Any = make(loop, Stepped(coroutine, before), **settings)
+        made(task)
+        return task
 
     loop.set_task_factory(partial(stepped))
 

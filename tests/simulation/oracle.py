@@ -314,12 +314,14 @@ def _skips_were_blocked(case: Case) -> Iterator[str]:
     for execution in case.ledger.executions:
         if (execution.outcome, execution.reason) != (Outcome.SKIPPED, Reason.OVERLAP):
             continue
-        end = case.entries[execution.id][-1]
-        blocking = case.executions.get(int(end.evidence.get("blocking_execution", 0)))
+        skip = case.entries[execution.id][-1]
+        blocking = case.executions.get(int(skip.evidence.get("blocking_execution", 0)))
         name = f"execution {id_text(execution.id)} of {execution.schedule} at {execution.nominal_us}"
         if blocking is None or blocking.schedule_uid != execution.schedule_uid:
             yield f"{name} was skipped for an execution that is not there"
-        elif blocking.finished_us is not None and blocking.finished_us < end.time_us and blocking.id not in case.world.redelivered:
+            continue
+        ends = [entry.sequence for entry in case.entries[blocking.id] if entry.kind is JournalKind.EXECUTION_FINISHED]
+        if ends and ends[-1] < skip.sequence:
             yield f"{name} was skipped for one that had ended"
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from schedd.core.errors import ScheddError
 from schedd.core.model.execution import Execution, ExecutionState
@@ -42,7 +43,7 @@ class Story:
     async def tell(self) -> None:
         """From the first start to the last stop."""
         world = self._world
-        tell_steps(world.loop, self._step)
+        tell_steps(world.loop, self._step, self._made)
         async with asyncio.TaskGroup() as around:
             clients = around.create_task(self._act())
             nature = around.create_task(self._move_clock())
@@ -67,6 +68,10 @@ class Story:
     def _step(self) -> None:
         if self._life is not None:
             self._life.step()
+
+    def _made(self, task: asyncio.Task[Any]) -> None:
+        if self._life is not None:
+            self._life.tasks.add(task)
 
     async def _act(self) -> None:
         for action in self._world.plan.actions:
