@@ -61,7 +61,7 @@ class Story:
             self._life = Life(self._world, self._lives, fate)
             self._lives += 1
             await self._life.live(story)
-            began = self._life.began or fate is not None
+            began = self._life.began or fate is not None or bool(self._world.faults)
             self._life = None
             await asyncio.sleep(_RESTART_S)
 
