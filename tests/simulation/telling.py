@@ -13,7 +13,7 @@ from tests.simulation.world import Delivery, Ledger, World
 def tale(world: World, ledger: Ledger, wrong: Sequence[str]) -> str:
     """The whole of it as text."""
     lines = [
-        f"seed {world.plan.seed} breaks a guarantee; again: pytest tests/simulation --seed {world.plan.seed}",
+        f"seed {world.plan.seed}; again: pytest tests/simulation --seed {world.plan.seed}",
         *(f"  {text}" for text in wrong),
         f"settings: {world.plan.settings}",
         *(_definition(schedule) for generations in ledger.generations.values() for schedule in generations),

@@ -59,7 +59,7 @@ def history(seed: int) -> str:
     return tale(*live_through(draw(seed)), ())
 
 
-@pytest.mark.parametrize("seed", [12, 85])
+@pytest.mark.parametrize("seed", [14, 531])
 def test_seed_is_the_same_history_whatever_the_hashes_are(seed: int) -> None:
     histories = {
         subprocess.run(
