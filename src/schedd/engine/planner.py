@@ -24,17 +24,21 @@ from schedd.core.model.execution import Cause, ExecutionState
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.omissions import Omissions
 from schedd.core.planning import Backlog, Plan, left_out, plan
 from schedd.core.ports import Clock, Ids, Store
 from schedd.core.timeline import NEVER, Timeline
 from schedd.engine.arming import armed_entry, armed_execution, backlog_of, missed_entry
 from schedd.engine.backfiller import Backfiller
+from schedd.engine.clockwatch import NO_STEPS, ClockWatch
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.endings import Endings
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
+from schedd.engine.ranges import omitted_entries
+from schedd.engine.realignment import Realignment
 from schedd.engine.recorder import Recorder
 from schedd.engine.runs import Run, Runs
 
@@ -96,6 +100,8 @@ class Planner:
         recorder: Recorder,
         housekeeper: Housekeeper,
         occasions: Occasions,
+        clock_watch: ClockWatch,
+        realignment: Realignment,
         backfiller: Backfiller,
         pace: Pace,
     ) -> None:
@@ -111,6 +117,8 @@ class Planner:
         self._recorder = recorder
         self._housekeeper = housekeeper
         self._occasions = occasions
+        self._clock_watch = clock_watch
+        self._realignment = realignment
         self._backfiller = backfiller
         self._stopped = False
         self._horizon_us = pace.horizon // _MICROSECOND
@@ -165,6 +173,10 @@ class Planner:
         """Whether the schedule is stored as UNDECIDED_US: its own mark lies before the daemon's."""
         return row in self._behind
 
+    def is_ahead(self, row: int) -> None:
+        """What was committed just now of this schedule goes by the time before the clock was set back: have it set back too."""
+        self._clock_watch.is_ahead(row)
+
     def undecided_us(self, row: int) -> int:
         """The schedule's first occurrence that is not armed yet, whether in the timeline or in a round under way; or NEVER."""
         return self._in_hand.get(row, self._timeline.next_of(row))
@@ -186,6 +198,7 @@ class Planner:
 
     async def run_once(self, now_us: int) -> int:
         """Decide and arm what comes due within the horizon; how many executions were armed."""
+        now_us = await self._follow_clock(now_us)
         if self._stopped or self._full():
             return 0
         if self._took_back:
@@ -226,6 +239,20 @@ class Planner:
         self._in_hand = {}
         self._hand_over(decided, armed)
         return len(armed)
+
+    async def _follow_clock(self, now_us: int) -> int:
+        """Have the plan follow the steps of the clock since the last round; the time after that."""
+        self._clock_watch.run_once(now_us)
+        steps = self._clock_watch.take_steps()
+        if steps is NO_STEPS:
+            return now_us
+        if steps.is_back:
+            self._changed.clear()
+            self.planned_through_us = await self._realignment.back(self.planned_through_us, steps, self._changed)
+        else:
+            self._realignment.ahead(steps.by_us)
+            await self._recorder.committed()  # The journal tells of the jump first, and then of what it made late.
+        return self._clock.now_us()
 
     def _full(self) -> bool:
         ahead = self._dispatcher.ahead
@@ -299,7 +326,11 @@ class Planner:
                 decided.backlogs.append((backlog_of(schedule, alone, self._ids.new_id(), now_us), definition))
             else:
                 decided.runs.append(run)
-        decided.entries += [missed_entry(schedule, range_, now_us) for range_ in planned.left_out]
+        for range_ in planned.left_out:
+            jumped = self._clock_watch.evidence(range_.first_us, range_.last_us)
+            decided.entries.append(missed_entry(schedule, range_, now_us, jumped=jumped))
+        if definition.omissions is not None:
+            decided.entries += self._omitted(definition.omissions, schedule, planned, now_us)
         next_us = self._occasions.decided(schedule.row, planned.fires, planned.next_us)
         if next_us is None:
             decided.ended.append(definition)
@@ -321,6 +352,16 @@ class Planner:
             self._keeper.limit_reached(definition.schedule.row)
             over, next_us = (), None
         return replace(planned, fires=fires, left_out=planned.left_out + over, next_us=next_us)
+
+    def _omitted(self, omissions: Omissions, schedule: Schedule, planned: Plan, now_us: int) -> list[JournalEntry]:
+        """What the schedule leaves out around the occurrences that a plan decides."""
+        decided_us = [*planned.fires, *(at_us for range_ in planned.left_out for at_us in (range_.first_us, range_.last_us))]
+        if planned.backlog is not None:
+            decided_us += [planned.backlog.first_us, planned.backlog.before_us - 1]
+        if not decided_us:
+            return []
+        ranges = omissions.decided(min(decided_us), max(decided_us), from_us=schedule.planned_from_us)
+        return omitted_entries(schedule, ranges, self._definitions.calendars, now_us)
 
     def _mark(self, through_us: int, following: Iterable[int]) -> int:
         """Everything up to here is decided: not what the timeline still holds, nor what this round has left for the next."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from schedd.core.clockjumps import TOLERANCE_US
 from schedd.core.errors import NotFoundError
 from schedd.core.model.batch import UNDECIDED_US, NewSchedule, RequestMark, ScheduleChange, UnreadableDeletion
 from schedd.core.model.execution import Cause, ExecutionState
@@ -22,6 +23,7 @@ from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
 from schedd.engine.planner import Planner
+from schedd.engine.ranges import pending_entries
 from schedd.engine.runs import Run, Runs
 from schedd.engine.undertakings import Undertakings
 from schedd.engine.zonewatch import ZoneWatch
@@ -127,10 +129,13 @@ class Registry:
         next_us = first_nominal_us(following, self._almanac.calendars)
         behind = following.planned_from_us < now_us and next_us is not None and self._planner.may_have_passed(next_us, now_us)
         takebacks = [run.entry(JournalKind.EXECUTION_DISARMED, now_us)._replace(reason=Reason.SCHEDULE_CHANGED) for run in armed]
+        omitted: list[JournalEntry] = []
+        if isinstance(before, Schedule):
+            omitted = self.omitted(before, self._almanac.calendars, through_us=following.planned_from_us, now_us=now_us)
         change = ScheduleChange(
             schedule=following,
             next_us=UNDECIDED_US if behind else _stored_us(following, next_us),
-            entries=(*entries, *takebacks),
+            entries=(*omitted, *entries, *takebacks),
             disarmed=tuple(run.id for run in armed),
         )
         return change, armed
@@ -181,6 +186,13 @@ class Registry:
         first_us = self._planner.undecided_us(row)
         return now_us if first_us == NEVER else min(now_us, first_us - 1)
 
+    def omitted(self, schedule: Schedule | UnreadableSchedule, calendars: Calendars, *, through_us: int, now_us: int) -> list[JournalEntry]:
+        """What is to be journaled of what a schedule has left out, as its planning begins anew after `through_us`."""
+        if not isinstance(schedule, Schedule):
+            return []
+        undecided_us = self._planner.undecided_us(schedule.row)
+        return pending_entries(schedule, calendars, undecided_us=undecided_us, through_us=through_us, now_us=now_us)
+
     def is_behind(self, row: int) -> bool:
         """Whether a schedule's own mark lies before the daemon's, and is stored so."""
         return self._planner.is_behind(row)
@@ -203,6 +215,8 @@ class Registry:
         return min([now_us, *(nominal_us - 1 for nominal_us in undecided)])
 
     def _take_effect(self, schedule: Schedule, next_us: int | None, *, behind: bool = False) -> None:
+        if max(schedule.planned_from_us, schedule.created_us) > self._clock.now_us() + TOLERANCE_US:
+            self._planner.is_ahead(schedule.row)
         self._almanac.schedule_changed(schedule)
         if self._almanac.uses_any(schedule.row):
             # One of its calendars may have changed while the commit was under way.
