@@ -15,6 +15,7 @@ class VirtualClock:
     def __init__(self, loop: VirtualLoop, start_us: int) -> None:
         self._loop = loop
         self._offset_us = start_us
+        self._asleep_us = 0
         self._alarms: list[VirtualAlarm] = []
 
     def now_us(self) -> int:
@@ -24,6 +25,10 @@ class VirtualClock:
     def monotonic_us(self) -> int:
         """Microseconds since the loop was made."""
         return self._loop.now_us
+
+    def boot_us(self) -> int:
+        """The same with the time for which the host was suspended."""
+        return self._loop.now_us + self._asleep_us
 
     def alarm(self) -> Alarm:
         """An alarm on the wall clock."""
@@ -37,13 +42,17 @@ class VirtualClock:
 
     def step(self, by_us: int) -> None:
         """Set the wall clock, as an administrator or a time server does; that wakes who waits for an alarm, as it does with a timerfd."""
-        self.suspend(by_us)
+        self._move(by_us)
         for alarm in self._alarms:
             alarm.ring()
 
     def suspend(self, for_us: int) -> None:
         """Let the host sleep: the wall clock goes on, the monotonic one does not, and what has come due meanwhile is due now."""
-        self._offset_us += for_us
+        self._asleep_us += for_us
+        self._move(for_us)
+
+    def _move(self, by_us: int) -> None:
+        self._offset_us += by_us
         for alarm in self._alarms:
             alarm.look()
 
