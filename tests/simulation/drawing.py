@@ -105,6 +105,7 @@ class Trouble(StrEnum):
     """Transactions fail, some of them half way."""
     DISK_SLOW = "the disk is slow"
     STEP = "the clock is set forward"
+    STEP_BACK = "the clock is set back"
     SUSPEND = "the host is suspended"
 
 
@@ -306,5 +307,7 @@ def _fate(drawing: _Drawing) -> Fate:
 def _spell(drawing: _Drawing) -> Spell:
     chance = drawing.chance
     trouble = chance.choice(list(Trouble))
-    longest_s = {Trouble.DISK_FULL: 90, Trouble.DISK_SLOW: 60, Trouble.STEP: 900, Trouble.SUSPEND: 4 * 3600}[trouble]
+    longest_s = {Trouble.DISK_FULL: 90, Trouble.DISK_SLOW: 60, Trouble.STEP: 900, Trouble.STEP_BACK: 900, Trouble.SUSPEND: 4 * 3600}[
+        trouble
+    ]
     return Spell(trouble=trouble, at_us=chance.randrange(drawing.end_us), for_us=int(chance.random() ** 2 * longest_s * SECOND) + 1)

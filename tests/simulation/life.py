@@ -178,7 +178,13 @@ class Endpoint:
         world = self._life.world
         if not self._life.alive:
             await world.loop.create_future()
-        delivery = Delivery(life=self._life.number, begin=world.moment(), wall_us=world.clock.now_us(), request=request)
+        delivery = Delivery(
+            life=self._life.number,
+            begin=world.moment(),
+            wall_us=world.clock.now_us(),
+            reached_us=world.look_at_clock(),
+            request=request,
+        )
         world.deliveries.append(delivery)
         try:
             delivery.result = await self._answer(request)

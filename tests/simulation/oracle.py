@@ -51,7 +51,7 @@ class Case:
         for entry in self.ledger.journal:
             if entry.execution is not None:
                 self.entries[entry.execution.id].append(entry)
-            elif entry.kind in _RANGES and "backfill" not in entry.evidence:  # What a backfill leaves out is not the schedule's.
+            elif entry.kind in _RANGES and _is_of_the_rule(entry):
                 self.ranges[entry.schedule_uid].append(entry)
         self.committed = {entry.sequence: heard.moment for heard in self.world.heard for entry in heard.entries}
         for delivery in self.world.deliveries:
@@ -64,9 +64,14 @@ class Case:
                 return self.committed[entry.sequence]
         return None
 
-    def schedule_of(self, execution: Execution) -> Schedule:
-        """The definition that an execution was armed under."""
-        return next(each for each in self.ledger.generations[execution.schedule_uid] if each.generation == execution.generation)
+    def schedules_of(self, execution: Execution) -> list[Schedule]:
+        """The definition that an execution was armed under; when the clock was set back, it was rewritten."""
+        return [each for each in self.ledger.generations[execution.schedule_uid] if each.generation == execution.generation]
+
+
+def _is_of_the_rule(entry: JournalEntry) -> bool:
+    """Whether it is a range of what the rule yields: not one of a backfill, nor what exclusions leave out here and there."""
+    return "backfill" not in entry.evidence and entry.reason is not Reason.EXCLUDED
 
 
 def violations(world: World, ledger: Ledger) -> list[str]:
@@ -169,14 +174,17 @@ def _nothing_is_invented(case: Case) -> Iterator[str]:
     for execution in case.ledger.executions:
         if execution.cause is not Cause.SCHEDULE:
             continue
-        schedule = case.schedule_of(execution)
-        if clockless(schedule.when):
+        schedules = case.schedules_of(execution)
+        if clockless(schedules[0].when):
             continue
-        if _rule(schedule).next_after(execution.nominal_us - 1) != execution.nominal_us:
-            yield f"execution {id_text(execution.id)} of {schedule.name} at {execution.nominal_us} is no occurrence"
+        name = f"execution {id_text(execution.id)} of {execution.schedule} at {execution.nominal_us}"
+        if all(_rule(schedule).next_after(execution.nominal_us - 1) != execution.nominal_us for schedule in schedules):
+            yield f"{name} is no occurrence"
+        if case.world.set_back:  # Its instant may have come again.
+            continue
         for entry in case.ranges[execution.schedule_uid]:
             if int(entry.evidence["first_us"]) <= execution.nominal_us <= int(entry.evidence["last_us"]):
-                yield f"execution {id_text(execution.id)} of {schedule.name} was given up too, in {entry.sequence}"
+                yield f"{name} was given up too, in {entry.sequence}"
 
 
 def _executions_end_with_a_reason(case: Case) -> Iterator[str]:
@@ -242,10 +250,13 @@ def _unexplained(case: Case, execution_id: int, earlier: Delivery, later: Delive
 
 
 def _nothing_is_early(case: Case) -> Iterator[str]:
-    """Guarantee 4, and invariant 1: nothing is delivered before it is due, or before it is durable."""
+    """Guarantee 4, and invariant 1: nothing is delivered before it is due, or before it is durable.
+
+    What was due once stays so when the clock is set back: a retry comes after the same time as before.
+    """
     for delivery in case.world.deliveries:
         request = delivery.request
-        if delivery.wall_us < request.due_us or request.due_us < request.nominal_us:
+        if delivery.reached_us < request.due_us or request.due_us < request.nominal_us:
             yield f"{request.schedule} at {request.nominal_us}, due {request.due_us}, was delivered at {delivery.wall_us}"
         armed = case.moment(request.execution_id, JournalKind.EXECUTION_ARMED)
         if armed is None or armed > delivery.begin:

@@ -83,8 +83,12 @@ class Story:
         for spell in sorted(self._world.plan.spells, key=lambda spell: spell.at_us):
             await self._until(spell.at_us)
             self._world.note(f"{spell.trouble}, {spell.for_us} us")
+            self._world.look_at_clock()
             if spell.trouble is Trouble.STEP:
                 self._world.clock.step(spell.for_us)
+            elif spell.trouble is Trouble.STEP_BACK:
+                self._world.set_back = True
+                self._world.clock.step(-spell.for_us)
             elif spell.trouble is Trouble.SUSPEND:
                 self._world.clock.suspend(spell.for_us)
 

@@ -56,6 +56,8 @@ class Delivery:
     life: int
     begin: int
     wall_us: int
+    reached_us: int
+    """The furthest that the wall clock has ever shown until then."""
     request: DeliveryRequest
     end: int | None = None
     result: AttemptResult | None = None
@@ -113,6 +115,9 @@ class World:
     horizon_us: int = 0
     """Every occurrence until then has had its chance."""
     calm: bool = False
+    set_back: bool = False
+    """Whether the clock has ever been set back."""
+    _reached_us: int = 0
     _moment: int = 0
     _chance: random.Random = field(default_factory=random.Random)
 
@@ -124,6 +129,11 @@ class World:
         """The next moment."""
         self._moment += 1
         return self._moment
+
+    def look_at_clock(self) -> int:
+        """The furthest that the wall clock has shown."""
+        self._reached_us = max(self._reached_us, self.clock.now_us())
+        return self._reached_us
 
     def note(self, text: str) -> None:
         """Write into the diary."""
