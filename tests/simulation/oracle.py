@@ -213,6 +213,8 @@ def _duplicates_are_explained(case: Case) -> Iterator[str]:
     """Guarantee 3: one execution an occurrence; a delivery follows another only after a failure, a crash or a redelivery."""
     keys: dict[tuple[int, int, Cause], int] = {}
     for execution_id, deliveries in case.deliveries.items():
+        if deliveries[-1].cut and case.moment(execution_id, JournalKind.EXECUTION_DISARMED):
+            continue  # A crash cut it off before its start was durable, and a clock set back meanwhile made it one that is to come.
         first = deliveries[0].request
         key = (first.schedule_uid, first.nominal_us, first.cause)
         if keys.setdefault(key, execution_id) != execution_id:
