@@ -37,6 +37,7 @@ SENTENCES: Final[dict[Reason, str]] = {
     Reason.ENDED: "The rule yields no further occurrence.",
     Reason.CLOCK_STEP: "The host's clock was stepped.",
     Reason.SUSPEND: "The host was suspended.",
+    Reason.CONDITION: "The schedule's condition did not hold.",
     Reason.NONE: "There is nothing to say.",
 }
 """One complete sentence a reason, without the facts of the case, which are evidence."""

@@ -37,7 +37,7 @@ class Definition:
 
     def __post_init__(self) -> None:
         policies = self.schedule.policies
-        self.ends_count = bool(policies.max_runs or policies.pause_after_failures)
+        self.ends_count = bool(policies.max_runs or policies.pause_after_failures or policies.on_success or policies.on_failure)
 
 
 class Definitions:

@@ -16,7 +16,7 @@ from schedd.core.admission import Verdict, admit
 from schedd.core.breaker import BreakerPolicy
 from schedd.core.model.execution import AttemptResult, DeliveryRequest, ExecutionState
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence
-from schedd.core.model.policy import Delivery, Overlap, Policies
+from schedd.core.model.policy import Delivery, Overlap
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.ports import Clock, Target
 from schedd.core.retry import RetryAt, after_attempt
@@ -151,16 +151,15 @@ class Dispatcher:
             self._alarm.ring()
 
     def _come_due(self, run: Run) -> None:
-        policies = run.definition.schedule.policies
-        if run.state is ExecutionState.ARMED and policies.overlap is not Overlap.ALLOW_ALL and (earlier := self._runs.come_due(run.row)):
-            self._admit(run, policies, earlier)
+        if run.state is ExecutionState.ARMED and run.overlap is not Overlap.ALLOW_ALL and (earlier := self._runs.come_due(run.row)):
+            self._admit(run, earlier)
         else:
             self.gates.put(run)
 
-    def _admit(self, run: Run, policies: Policies, earlier: Sequence[Run]) -> None:
+    def _admit(self, run: Run, earlier: Sequence[Run]) -> None:
         """Decide about an execution that comes due while earlier ones of its schedule are unfinished."""
-        buffered = len(self._buffered.get(run.row, ()))
-        decision = admit(policies.overlap, unfinished=len(earlier), buffered=buffered, buffer_limit=policies.buffer_limit)
+        buffered, limit = len(self._buffered.get(run.row, ())), run.definition.schedule.policies.buffer_limit
+        decision = admit(run.overlap, unfinished=len(earlier), buffered=buffered, buffer_limit=limit)
         match decision.verdict:
             case Verdict.START:
                 self.gates.put(run)

@@ -13,9 +13,10 @@ from schedd.core.breaker import BreakerPolicy, CircuitStanding
 from schedd.core.errors import PreconditionError, UnavailableError
 from schedd.core.model.batch import ArmBatch, RequestMark, Retention
 from schedd.core.model.deadletter import Redelivery
-from schedd.core.model.execution import Cause, Execution, ExecutionState
+from schedd.core.model.execution import Cause, Execution, ExecutionState, Origin
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.model.target import HttpTarget
 from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Target
 from schedd.core.timeline import NEVER, Timeline
 from schedd.engine.almanac import Almanac, NoHolidays
@@ -24,10 +25,12 @@ from schedd.engine.clockwatch import ClockWatch
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.endings import Endings
+from schedd.engine.followups import FollowUps
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.hub import Hub
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
+from schedd.engine.notifier import Notifier
 from schedd.engine.occasions import Occasions
 from schedd.engine.planner import Pace, Planner, armed_execution
 from schedd.engine.recorder import Recorder
@@ -107,6 +110,12 @@ class Engine:
             breaker=settings.breaker,
             draw=draw if draw is not None else random.Random(),
         )
+        self.notifier = Notifier(
+            store=store, clock=clock, recorder=self.recorder, target=targets[HttpTarget], timeout=settings.limits.http_timeout
+        )
+        self.recorder.connect(
+            FollowUps(store=store, ids=ids, definitions=self.definitions, dispatcher=self.dispatcher, notifier=self.notifier)
+        )
         self.housekeeper = Housekeeper(store, clock, self.timeline, settings.retention)
         self.planner = Planner(
             store=store,
@@ -161,13 +170,23 @@ class Engine:
             pace=self._pace,
         )
         self.endings.load(await self._store.run_counts())
+        await self.notifier.load()
         await recovery.run_once()
         await self._note(JournalKind.DAEMON_STARTED)
 
     async def run(self) -> None:
         """Run every agent until cancelled. An agent that fails ends them all: the daemon ends, and starts again from what is durable."""
         async with asyncio.TaskGroup() as agents:
-            for agent in (self.recorder, self.keeper, self.dispatcher, self.planner, self.housekeeper, self._clock_watch, self.calendars):
+            for agent in (
+                self.recorder,
+                self.keeper,
+                self.dispatcher,
+                self.planner,
+                self.notifier,
+                self.housekeeper,
+                self._clock_watch,
+                self.calendars,
+            ):
                 agents.create_task(agent.run(), name=type(agent).__name__)
 
     async def drain(self, patience: timedelta) -> None:
@@ -193,7 +212,7 @@ class Engine:
         A request seen before gives its first answer's execution. Raises: UnavailableError; PreconditionError; ConflictError.
         """
         self.must_be_open()
-        run = await self._manual_run(schedule)
+        run = await self._manual_run(schedule, Origin(actor=actor))
         entry = run.entry(JournalKind.EXECUTION_ARMED, run.execution.armed_us, actor=actor)
         batch = ArmBatch(executions=(run.execution,), entries=(entry,), request=request)
         armed = await self._store.arm(batch)
@@ -206,12 +225,13 @@ class Engine:
             "schedule", str(schedule.name), reason="TRIGGERED_ALREADY", description="was triggered in this very microsecond"
         )
 
-    async def _manual_run(self, schedule: Schedule) -> Run:
+    async def _manual_run(self, schedule: Schedule, origin: Origin) -> Run:
         definition = (await self.definitions.load([schedule.row])).get(schedule.row)
         if not isinstance(definition, Definition):
             raise PreconditionError("schedule", str(schedule.name), reason="UNREADABLE", description=f"cannot be run: {definition}")
         now_us = self._clock.now_us()
-        return Run(armed_execution(definition, self.ids.new_id(), now_us, now_us, cause=Cause.MANUAL), definition)
+        execution = armed_execution(definition, self.ids.new_id(), now_us, now_us, cause=Cause.MANUAL)
+        return Run(execution._replace(origin=origin), definition)
 
     async def cancel(self, execution_id: int, *, actor: str) -> bool:
         """End an unfinished execution; returns when its end is durable. False: it was finished already."""

@@ -104,13 +104,22 @@ class Recovery:
             started_us = run.started_us if run.started_us is not None else now_us
             self._recorder.attempted(run, _INTERRUPTED, started_us=started_us, now_us=now_us)
             self._dispatcher.interrupted(run, _INTERRUPTED, now_us)
-        elif run.state is ExecutionState.ARMED and run.execution.generation != run.definition.schedule.generation:
+        elif self._is_out_of_date(run):
             self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, now_us)
             return
         else:
             self._wait_or_miss(run, now_us)
         if not self._runs.holds(run):
             self._ended_now.add(run.row)
+
+    def _is_out_of_date(self, run: Run) -> bool:
+        """Whether the rule armed it under an earlier definition; what was asked for, and what follows another one, depends on none."""
+        execution = run.execution
+        return (
+            run.state is ExecutionState.ARMED
+            and execution.cause is Cause.SCHEDULE
+            and execution.generation != run.definition.schedule.generation
+        )
 
     def _wait_or_miss(self, run: Run, now_us: int) -> None:
         """What was armed and not started is a misfire if the daemon was away too long, and goes by the catch-up policy."""

@@ -17,7 +17,7 @@ class Run:
     """An unfinished execution: its unchanging facts, the definition it was armed under, and where it stands now.
 
     `wake_us` is when it next wants attention: its due time, or the time of its next attempt. `ticket` is its place among those that wait
-    for their turn, or have it.
+    for their turn, or have it. `overlap` is its own policy, else its schedule's.
     """
 
     __slots__ = (
@@ -31,6 +31,7 @@ class Run:
         "finished_us",
         "id",
         "outcome",
+        "overlap",
         "reason",
         "row",
         "started_us",
@@ -45,6 +46,8 @@ class Run:
         self.definition = definition
         self.id = execution.id
         self.row = execution.schedule_row
+        origin = execution.origin
+        self.overlap = definition.schedule.policies.overlap if origin is None or origin.overlap is None else origin.overlap
         self.facts = ExecutionFacts(execution.id, execution.cause, execution.nominal_us, execution.due_us)
         self.state = execution.state
         self.outcome = execution.outcome
@@ -72,6 +75,11 @@ class Run:
             self.finished_us,
             self.wake_us if waits else None,
         )
+
+    def as_it_stands(self) -> Execution:
+        """The execution with its standing as it is now."""
+        change = self.change()
+        return self.execution._replace(**{name: getattr(change, name) for name in ExecutionChange._fields[1:]})
 
     def entry(self, kind: JournalKind, time_us: int, *, actor: str = DAEMON, evidence: Evidence = NO_EVIDENCE) -> JournalEntry:
         """A journal entry about this execution, with its attempt, outcome and reason as they are now."""

@@ -15,6 +15,7 @@ from schedd.core.errors import (
     PreconditionError,
     UnimplementedError,
 )
+from schedd.core.following import triggered
 from schedd.core.model.batch import LastRun
 from schedd.core.model.execution import Execution
 from schedd.core.model.journal import Evidence, JournalEntry, JournalKind
@@ -29,6 +30,7 @@ from schedd.core.triggers import Calendars, Instant, check_when, compile_when, p
 from schedd.engine.engine import Engine
 from schedd.engine.planner import missed_entry
 from schedd.service.asking import Asking
+from schedd.service.following import FollowUpCheck
 
 BATCH_MAX = 1000
 """The most schedules in one batch."""
@@ -69,6 +71,7 @@ class Schedules:
         self._engine = engine
         self._clock = clock
         self._ids = ids
+        self._following = FollowUpCheck(store)
 
     @property
     def calendars(self) -> Calendars:
@@ -109,13 +112,15 @@ class Schedules:
             return first
         before = _live(before, name, asking)
         after = edit(before)
-        if violations := check_change(before, after, now_us=self._clock.now_us(), calendars=self.calendars):
-            raise InvalidError(tuple(violation.within("schedule") for violation in violations))
-        if after == before:
-            return await self._unchanged(before, asking)
-        if before.state in (ScheduleState.COMPLETED, ScheduleState.DISABLED):
-            after = replace(after, state=ScheduleState.ENABLED, state_reason="")
-        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UPDATED, asking))
+        async with self._following.held([after]):
+            violations = check_change(before, after, now_us=self._clock.now_us(), calendars=self.calendars)
+            if violations := violations or await self._wrong_following(before, after):
+                raise InvalidError(tuple(violation.within("schedule") for violation in violations))
+            if after == before:
+                return await self._unchanged(before, asking)
+            if before.state in (ScheduleState.COMPLETED, ScheduleState.DISABLED):
+                after = replace(after, state=ScheduleState.ENABLED, state_reason="")
+            return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UPDATED, asking))
 
     async def delete(self, name: ScheduleName, asking: Asking, *, allow_missing: bool = False) -> Schedule | None:
         """Delete a schedule; what of it runs may end, what waits is cancelled. None: there was none, and that is allowed.
@@ -139,7 +144,8 @@ class Schedules:
     async def undelete(self, name: ScheduleName, asking: Asking) -> Schedule:
         """Let a deleted schedule stand again, as it was; it goes on from now.
 
-        Raises: NotFoundError; AlreadyExistsError if a schedule has the name that is not deleted; ConflictError; UnavailableError.
+        Raises: NotFoundError; AlreadyExistsError if a schedule has the name that is not deleted; PreconditionError (FOLLOW_UP_CIRCLE);
+        ConflictError; UnavailableError.
         """
         self._engine.must_be_open()
         before = await self._stored(name)
@@ -151,7 +157,11 @@ class Schedules:
             raise AlreadyExistsError("schedule", str(name), "is not deleted, or another one has taken the name since")
         _must_be_seen(before, asking)
         after = replace(before, state=self._state_restored(before), deleted_us=None)
-        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UNDELETED, asking))
+        async with self._following.held([after]):
+            (wrong,) = await self._following.wrong([after], known=triggered(after.policies).values())
+            if wrong:
+                raise PreconditionError("schedule", str(name), reason=wrong[0].reason, description=wrong[0].description)
+            return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UNDELETED, asking))
 
     async def pause(self, name: ScheduleName, asking: Asking, *, reason: str = "", until_us: int | None = None) -> Schedule:
         """Hold a schedule's occurrences back, until somebody resumes it or the wall clock reaches `until_us`.
@@ -237,18 +247,28 @@ class Schedules:
     async def _create(self, drafts: Sequence[Schedule], parents: Sequence[str], asking: Asking) -> tuple[Schedule, ...]:
         self._engine.must_be_open()
         now_us = self._clock.now_us()
-        wrong = check_schedules(drafts, now_us=now_us, calendars=self.calendars)
-        violations = tuple(violation.within(parent) for parent, found in zip(parents, wrong, strict=True) for violation in found)
-        if violations:
-            # What was right at the first call may be wrong at its repetition: a time that has passed meanwhile, say.
-            if first := await self._standing(asking):
-                return first
-            raise InvalidError(violations)
-        new = [self._begun(draft, asking.actor, now_us) for draft in drafts]
-        if asking.validate_only:
-            return tuple(new)
-        entries = [self._entry(schedule, JournalKind.SCHEDULE_CREATED, asking) for schedule in new]
-        return await self._engine.registry.create(new, entries, request=asking.request)
+        async with self._following.held(drafts):
+            wrong = check_schedules(drafts, now_us=now_us, calendars=self.calendars)
+            if not any(wrong):
+                wrong = await self._following.wrong(drafts)
+            violations = tuple(violation.within(parent) for parent, found in zip(parents, wrong, strict=True) for violation in found)
+            if violations:
+                # What was right at the first call may be wrong at its repetition: a time that has passed meanwhile, say.
+                if first := await self._standing(asking):
+                    return first
+                raise InvalidError(violations)
+            new = [self._begun(draft, asking.actor, now_us) for draft in drafts]
+            if asking.validate_only:
+                return tuple(new)
+            entries = [self._entry(schedule, JournalKind.SCHEDULE_CREATED, asking) for schedule in new]
+            return await self._engine.registry.create(new, entries, request=asking.request)
+
+    async def _wrong_following(self, before: Schedule, after: Schedule) -> tuple[FieldViolation, ...]:
+        """What is wrong with what is to follow a schedule, if that changes; what is gone meanwhile may stay named."""
+        named = triggered(before.policies)
+        if triggered(after.policies) == named:
+            return ()
+        return (await self._following.wrong([after], known=named.values()))[0]
 
     def _begun(self, draft: Schedule, creator: str, now_us: int) -> Schedule:
         """A draft with what the server sets."""

@@ -11,6 +11,7 @@ from schedd.core.model.batch import ExecutionChange, NewDeadLetter, StoredWhen
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
 from schedd.core.model.journal import NO_EVIDENCE, ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.notice import Notice
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.store import codec
@@ -59,6 +60,7 @@ EXECUTION_COLUMNS = (
     "started_us",
     "finished_us",
     "next_attempt_us",
+    "origin",
 )
 EXECUTION_STANDING = ExecutionChange._fields[1:]
 
@@ -234,6 +236,7 @@ def execution_values(execution: Execution) -> Row:
         execution.started_us,
         execution.finished_us,
         execution.next_attempt_us,
+        None if execution.origin is None else codec.encode(execution.origin),
     )
 
 
@@ -246,11 +249,11 @@ def execution_of(row: Row) -> Execution:
 
 
 def _execution(row: Any) -> Execution:
-    if row[15] is None:
+    if row[16] is None:
         raise ValueError("its schedule is not there")
     return Execution(
         id=row[0],
-        schedule=ScheduleName(group=row[15], schedule=row[16]),
+        schedule=ScheduleName(group=row[16], schedule=row[17]),
         schedule_row=row[1],
         schedule_uid=row[2],
         generation=row[3],
@@ -265,8 +268,9 @@ def _execution(row: Any) -> Execution:
         started_us=row[12],
         finished_us=row[13],
         next_attempt_us=row[14],
-        attempts_before=row[17],
-        redelivered_us=row[18],
+        attempts_before=row[18],
+        redelivered_us=row[19],
+        origin=None if row[15] is None else codec.decode_origin(row[15]),
     )
 
 
@@ -281,6 +285,16 @@ def letter_values(letter: NewDeadLetter) -> Row:
     sent = letter.request
     kind, text = (None, None) if sent is None else (codec.rendering_kind(sent), codec.encode(sent))
     return (letter.execution_id, letter.created_us, kind, text)
+
+
+def notice_values(notice: Notice) -> Row:
+    """The id and the text of a notice."""
+    return (notice.id, codec.encode(notice))
+
+
+def notice_of(row: Row) -> Notice:
+    """The notice of which these are the id and the text. Raises: StoredDataError."""
+    return _read("notices", row, lambda values: codec.decode_notice(values[1]))
 
 
 def attempt_values(attempt: Attempt) -> Row:

@@ -44,6 +44,11 @@ def execution(execution: Execution, attempts: Iterable[Attempt] = ()) -> executi
         delivery_key=execution.delivery_key,
         attempts=[attempt(one) for one in attempts],
     )
+    origin = execution.origin
+    if origin is not None:
+        message.actor = origin.actor
+        if origin.parent is not None:
+            message.parent_execution = execution_name(*origin.parent)
     if execution.started_us is not None:
         message.start_time.CopyFrom(timestamp(execution.started_us))
     if execution.finished_us is not None:

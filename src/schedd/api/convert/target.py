@@ -18,6 +18,10 @@ from schedd.core.model.target import (
 )
 from schedd.v1 import target_pb2
 
+UNBUILT_OF_HTTP = ("auth", "signature", "tls")
+UNBUILT_OF_PROCESS = ("resource_limits",)
+"""What of the messages of targets is not built yet."""
+
 _STDIN_TYPE = "application/octet-stream"
 _KILL_GRACE = timedelta(seconds=10)
 _NOBODY = HttpTarget(url="http://localhost/")

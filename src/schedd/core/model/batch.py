@@ -11,6 +11,7 @@ from typing import NamedTuple
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry
+from schedd.core.model.notice import Notice
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleState
@@ -131,6 +132,8 @@ class RecordBatch:
     `disarmed` are executions that are taken back: their rows go, the journal keeps them. `settled` are redelivered executions that have
     succeeded: they are no dead letters any more.
     `ran` are the uids of schedules whose runs are counted and that have run once more, once for each run.
+    `followed` are executions that follow those ends and are armed with them; one whose (schedule, cause, nominal time) is there already is
+    left out, with the entry of its arming. `notices` are to be delivered, and `notified` are the ids of those that have been.
     """
 
     changes: tuple[ExecutionChange, ...] = ()
@@ -140,6 +143,9 @@ class RecordBatch:
     dead_letters: tuple[NewDeadLetter, ...] = ()
     settled: tuple[int, ...] = ()
     ran: tuple[int, ...] = ()
+    followed: tuple[Execution, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    notified: tuple[int, ...] = ()
 
 
 NEVER_US = 2**63 - 1

@@ -8,15 +8,17 @@ The values that are made at every fire are named tuples: as immutable as frozen 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from schedd.core.model.policy import Overlap
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import ScheduleName
-from schedd.core.model.target import Target
+from schedd.core.model.target import Payload, Target
 
 
 class Cause(StrEnum):
@@ -40,12 +42,32 @@ class ExecutionState(StrEnum):
     FINISHED = "FINISHED"
 
 
+class Parent(NamedTuple):
+    """An execution whose end caused another one."""
+
+    schedule: ScheduleName
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where an execution comes from that is no occurrence of a rule: its `actor` triggered it, or its `parent` ended.
+
+    `overlap` and `payload` are its own; without them its schedule's hold.
+    """
+
+    actor: str = ""
+    parent: Parent | None = None
+    overlap: Overlap | None = None
+    payload: Payload | None = None
+
+
 class Execution(NamedTuple):
     """One execution as it stands. Instants are UTC microseconds; None: has not come to be.
 
     `id` is unique for ever and ascends with time. `attempt` counts from 1 once the first has started. `generation` is the schedule's
     when it was armed. `attempts_before` is the number of the last attempt before its newest redelivery, at `redelivered_us`.
-    `reason` is NONE until it finished, or, while it waits for a retry, why the last attempt failed.
+    `reason` is NONE until it finished, or, while it waits for a retry, why the last attempt failed. `origin` is None for an occurrence.
     """
 
     id: int
@@ -66,6 +88,7 @@ class Execution(NamedTuple):
     next_attempt_us: int | None = None
     attempts_before: int = 0
     redelivered_us: int | None = None
+    origin: Origin | None = None
 
     @property
     def delivery_key(self) -> str:

@@ -66,4 +66,6 @@ class Reason(StrEnum):
     """A limit was reached: of a key, of a host, or the global one; the evidence says which."""
     CIRCUIT_OPEN = "CIRCUIT_OPEN"
     """The circuit breaker of the target's host was open."""
+    CONDITION = "CONDITION"
+    """Its schedule's condition did not hold."""
     NONE = "NONE"
