@@ -146,6 +146,30 @@ def test_dead_letters_are_listed_delivered_again_and_removed(capfd: pytest.Captu
     assert _letters(capfd, "lost") == []
 
 
+def test_follow_ups_run_and_name_their_parent(capfd: pytest.CaptureFixture[str], tmp_path: Path, daemon: RealDaemon) -> None:
+    proof = tmp_path / "proof"
+    text = f"""
+schedules:
+  - {{name: one, schedule: "@yearly", process: {{argv: [/bin/false]}}, retry: 1, on_success: two, on_failure: [three]}}
+  - {{name: two, schedule: "@yearly", process: {{argv: [/bin/false]}}}}
+  - {{name: three, schedule: "@yearly", process: {{argv: [/bin/sh, -c, "echo $SCHEDD_CAUSE > {proof}"]}}}}
+"""
+    file = _write(tmp_path, text)
+    assert Run(capfd, "apply", "-f", file, "--dry-run").code == 0
+    assert Run(capfd, "apply", "-f", file).out.split()[::2] == ["created"] * 3
+    assert set(Run(capfd, "apply", "-f", file).out.split()[::2]) == {"unchanged"}
+    assert "On failure  run three" in Run(capfd, "get", "one").out
+
+    parent = json.loads(Run(capfd, "trigger", "one", "--wait", "-o", "json").out)["name"]
+    with SyncClient(daemon.socket) as client:
+        (listed,) = client.list_executions("groups/default/schedules/three")
+        client.wait_execution(listed.name)
+    assert (listed.parent_execution, proof.read_text()) == (parent, "FOLLOW_UP\n")
+    assert f"Follows       {parent}" in Run(capfd, "execution", "get", listed.name.rsplit("/", 1)[-1]).out
+    circle = Run(capfd, "schedule", "create", "four", "--cron", "@yearly", "--on-failure", "four", "--", "/bin/true")
+    assert (circle.code, "round in a circle" in circle.err) == (1, True)
+
+
 def test_execution_is_shown_by_its_id_alone(capfd: pytest.CaptureFixture[str]) -> None:
     Run(capfd, "schedule", "create", "by-id", "--cron", "@yearly", "--", "/bin/echo", "seen")
     name = json.loads(Run(capfd, "trigger", "by-id", "--wait", "-o", "json").out)["name"]

@@ -93,8 +93,9 @@ async def test_failure_is_followed_after_the_last_attempt_alone(tmp_path: Path) 
     async with running(tmp_path / "db") as rig:
         await follower(rig)
         rig.target.answers = [BROKEN, BROKEN, BROKEN]
-        await rig.create("rate(1 hour)", policies=replace(following((), then("after")), retry=Retry(max_attempts=3, jitter=0)))
-        await rig.run_until(3700)
+        job = await rig.create("@yearly", policies=replace(following((), then("after")), retry=Retry(max_attempts=3, jitter=0)))
+        await rig.schedules.trigger(job.name, ANN)
+        await rig.run_until(60)
         assert called(rig) == ["job", "job", "job", "after"]
 
 
@@ -316,8 +317,9 @@ async def test_notice_with_a_body_of_its_own_sends_that(tmp_path: Path) -> None:
 async def test_notice_is_made_once_whatever_is_answered_and_the_journal_says_what(tmp_path: Path, answer: Any, reason: Reason) -> None:
     async with running(tmp_path / "db") as rig:
         rig.target.answers = [DONE, answer]
-        await rig.create("rate(1 hour)", policies=following((Notify(target=HOOK),)))
-        await rig.run_until(7000)
+        job = await rig.create("@yearly", policies=following((Notify(target=HOOK),)))
+        await rig.schedules.trigger(job.name, ANN)
+        await rig.run_until(120)
         assert called(rig) == ["job", "job:7000"]
         (entry,) = await rig.journal(JournalKind.EXECUTION_FOLLOWED_UP)
         assert (entry.reason, entry.outcome) == (reason, None)

@@ -19,6 +19,7 @@ from schedd.cli.session import Session
     examples="""
 schedctl schedule create tee-time --cron '0 6 * * *' --tz America/New_York --http https://example.com/check
 schedctl schedule create report --schedule 'Mon..Fri *-*-* 09:00' -- /usr/bin/true
+schedctl schedule create backup --cron '0 2 * * *' --on-success verify --on-failure https://example.com/alarm -- /usr/bin/backup
 schedctl schedule create heartbeat --every 30s -- /usr/bin/true
 schedctl schedule create warm-up --schedule @reboot -- /usr/local/bin/warm-up
 schedctl schedule create reminder --at 2026-12-24T09:00:00 --tz Europe/Berlin --http https://example.com/hook --body 'Lunch!'
@@ -37,6 +38,8 @@ schedctl schedule create reminder --at 2026-12-24T09:00:00 --tz Europe/Berlin --
 @click.option("--body", metavar="TEXT", help="Its body.")
 @click.option("--attempts", type=click.IntRange(1, 100), help="Attempts in all, the first included.")
 @click.option("--attempt-timeout", type=DURATION, metavar="TIME", help="How long one attempt may take.")
+@click.option("--on-success", multiple=True, metavar="NAME|URL", help="A schedule to run, or a URL to notify, after a success.")
+@click.option("--on-failure", multiple=True, metavar="NAME|URL", help="The same after a failure for good; both may be given again.")
 @click.option("--description", metavar="TEXT", help="For people.")
 @click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label; may be given again.")
 @click.option("--dry-run", is_flag=True, help="Check only, and show when it would fire; create nothing.")
@@ -84,6 +87,7 @@ def _document(name: str, argv: tuple[str, ...], given: dict[str, Any]) -> dict[s
         document["labels"] = dict(_pair(label, "=", "a label is KEY=VALUE") for label in given["labels"])
     if given["attempts"]:
         document["retry"] = {"max_attempts": given["attempts"]}
+    document |= {key: list(given[key]) for key in ("on_success", "on_failure") if given[key]}
     return document | _target(argv, given)
 
 

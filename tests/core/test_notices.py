@@ -1,0 +1,98 @@
+"""Notices: what a target is sent about an execution that has ended."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState, Origin, Parent
+from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.schedule import ScheduleName
+from schedd.core.model.target import HttpTarget, Payload
+from schedd.core.notices import execution_json, notice_target
+
+SECOND = 1_000_000
+JOB = ScheduleName(group="ops", schedule="job")
+ENDED = Execution(
+    id=2,
+    schedule=JOB,
+    schedule_row=1,
+    schedule_uid=1,
+    generation=3,
+    cause=Cause.SCHEDULE,
+    nominal_us=SECOND,
+    due_us=2 * SECOND,
+    armed_us=0,
+    state=ExecutionState.FINISHED,
+    outcome=Outcome.FAILED,
+    reason=Reason.TIMEOUT,
+    attempt=2,
+    started_us=3 * SECOND,
+    finished_us=4 * SECOND,
+)
+HOOK = HttpTarget(url="http://localhost/")
+
+
+def test_execution_is_told_in_the_apis_words() -> None:
+    assert json.loads(execution_json(ENDED, None)) == {
+        "name": "groups/ops/schedules/job/executions/0000000000002",
+        "schedule": "groups/ops/schedules/job",
+        "schedule_uid": "0000000000001",
+        "generation": 3,
+        "cause": "CAUSE_SCHEDULE",
+        "state": "EXECUTION_STATE_FINISHED",
+        "outcome": "OUTCOME_FAILED",
+        "reason": "REASON_TIMEOUT",
+        "nominal_time": "1970-01-01T00:00:01Z",
+        "due_time": "1970-01-01T00:00:02Z",
+        "arm_time": "1970-01-01T00:00:00Z",
+        "start_time": "1970-01-01T00:00:03Z",
+        "finish_time": "1970-01-01T00:00:04Z",
+        "attempt": 2,
+        "delivery_key": "0000000000001:1970-01-01T00:00:01Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("origin", "field", "value"),
+    [
+        (Origin(actor="ann"), "actor", "ann"),
+        (Origin(parent=Parent(JOB, 1)), "parent_execution", "groups/ops/schedules/job/executions/0000000000001"),
+    ],
+)
+def test_execution_names_who_or_what_caused_it(origin: Origin, field: str, value: str) -> None:
+    assert json.loads(execution_json(ENDED._replace(origin=origin), None))[field] == value
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (AttemptResult(Outcome.SUCCEEDED, Reason.COMPLETED, output=b"left out"), {}),
+        (AttemptResult(Outcome.FAILED, Reason.HTTP_STATUS, 500, "answered 500"), {"code": 500, "message": "answered 500"}),
+        (AttemptResult(Outcome.FAILED, Reason.EXIT_CODE, 0), {"code": 0}),
+    ],
+)
+def test_last_attempt_is_told_without_its_output(result: AttemptResult, expected: dict[str, object]) -> None:
+    (told,) = json.loads(execution_json(ENDED, Attempt(2, 2, 3 * SECOND, 4 * SECOND, result)))["attempts"]
+    assert told == {
+        "number": 2,
+        "start_time": "1970-01-01T00:00:03Z",
+        "finish_time": "1970-01-01T00:00:04Z",
+        "outcome": f"OUTCOME_{result.outcome}",
+        "reason": f"REASON_{result.reason}",
+        **expected,
+    }
+
+
+def test_target_without_a_payload_is_sent_the_execution_as_it_is() -> None:
+    sent = notice_target(HOOK, "on_failure[0]", ENDED, None)
+    assert sent.payload == Payload(content=execution_json(ENDED, None), template=False)
+
+
+def test_target_keeps_its_own_payload_and_its_own_key() -> None:
+    own = replace(HOOK, headers=(("idempotency-key", "mine"),), payload=Payload(content=b"x"))
+    sent = notice_target(own, "on_success[1]", ENDED, None)
+    assert sent.payload == own.payload
+    assert sent.headers == (("Schedd-Delivery-Key", "{{ delivery_key }}/on_success[1]/{{ attempt }}"), ("idempotency-key", "mine"))
