@@ -37,6 +37,11 @@ SENTENCES: Final[dict[Reason, str]] = {
     Reason.ENDED: "The rule yields no further occurrence.",
     Reason.CLOCK_STEP: "The host's clock was stepped.",
     Reason.SUSPEND: "The host was suspended.",
+    Reason.MAX_RUNS: "The schedule has had as many runs as it may.",
+    Reason.CONSECUTIVE_FAILURES: "The schedule failed as many times in a row as it may.",
+    Reason.TIME_ZONE_DATA: "The time zone data changed and moved it.",
+    Reason.CONCURRENCY: "As many as may run together were running: in all, at the target's host, or under the schedule's key.",
+    Reason.CIRCUIT_OPEN: "The circuit breaker of the target's host was open.",
     Reason.CONDITION: "The schedule's condition did not hold.",
     Reason.NONE: "There is nothing to say.",
 }
