@@ -56,14 +56,18 @@ def test_execution_is_told_in_the_apis_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("origin", "field", "value"),
+    ("cause", "origin", "field", "value"),
     [
-        (Origin(actor="ann"), "actor", "ann"),
-        (Origin(parent=Parent(JOB, 1)), "parent_execution", "groups/ops/schedules/job/executions/0000000000001"),
+        (Cause.MANUAL, Origin(actor="ann"), "actor", "ann"),
+        (Cause.FOLLOW_UP, Origin(parent=Parent(JOB, 1)), "parent_execution", "groups/ops/schedules/job/executions/0000000000001"),
     ],
 )
-def test_execution_names_who_or_what_caused_it(origin: Origin, field: str, value: str) -> None:
-    assert json.loads(execution_json(ENDED._replace(origin=origin), None))[field] == value
+def test_execution_names_who_or_what_caused_it(cause: Cause, origin: Origin, field: str, value: str) -> None:
+    assert json.loads(execution_json(ENDED._replace(cause=cause, origin=origin), None))[field] == value
+
+
+def test_execution_of_the_rule_names_no_actor() -> None:
+    assert "actor" not in json.loads(execution_json(ENDED._replace(origin=Origin(actor="ann")), None))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import ScheduleState
 from schedd.core.model.when import Expression, When
 from schedd.service.asking import Asking
-from schedd.service.schedules import Backlog
 from tests.engine.rig import BROKEN, SECOND, START_US, HandClock, HandTarget, Rig, running
 
 K = JournalKind
@@ -143,10 +142,13 @@ async def test_resume_with_catch_up_runs_the_latest_that_was_held_back(tmp_path:
         await rig.run_until(70)
         await rig.schedules.pause(job.name, ANN)
         await rig.run_until(290)
-        await rig.schedules.resume(job.name, ANN, backlog=Backlog.CATCH_UP)
+        await rig.schedules.resume(job.name, ANN, backlog=CatchUpMode.LATEST)
         await rig.run_until(310)
         assert rig.target.nominal_s() == [60, 240, 300]
-        assert len(await rig.journal(K.OCCURRENCES_MISSED)) >= 1
+        assert [(entry.reason, entry.evidence["count"]) for entry in await rig.journal(K.OCCURRENCES_SKIPPED)] == [
+            (Reason.CATCH_UP_WINDOW, 1),
+            (Reason.CATCH_UP_SUPERSEDED, 1),
+        ]
 
 
 async def test_pause_with_an_end_resumes_by_itself(tmp_path: Path) -> None:

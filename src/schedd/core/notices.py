@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from schedd.core.model.execution import Attempt, Execution, id_text, instant_text
+from schedd.core.model.execution import Attempt, Cause, Execution, id_text, instant_text
 from schedd.core.model.target import HttpTarget, Payload
 
 _KEY_HEADERS: Final = ("Schedd-Delivery-Key", "Idempotency-Key")
@@ -47,7 +47,7 @@ def execution_json(execution: Execution, last: Attempt | None) -> bytes:
     origin = execution.origin
     if origin is not None and origin.parent is not None:
         facts["parent_execution"] = _name(str(origin.parent.schedule), origin.parent.id)
-    elif origin is not None:
+    elif origin is not None and execution.cause is Cause.MANUAL:
         facts["actor"] = origin.actor
     if last is not None:
         facts["attempts"] = [_attempt(last)]

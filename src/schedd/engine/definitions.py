@@ -67,14 +67,18 @@ class Definitions:
 
     def put(self, schedule: Schedule, *, previous_success_us: int | None = None) -> Definition:
         """Take in a schedule as it stands now. Raises: ExpressionError."""
-        rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=self._almanac.calendars)
-        if clockless(schedule.when):
-            rule = self._occasions.rule(schedule.row, rule)
-        definition = Definition(schedule=schedule, rule=rule, previous_success_us=previous_success_us)
+        definition = self.made(schedule, previous_success_us=previous_success_us)
         self._kept[schedule.row] = definition
         if len(self._kept) > self._capacity:
             self._kept.popitem(last=False)
         return definition
+
+    def made(self, schedule: Schedule, *, previous_success_us: int | None = None) -> Definition:
+        """The definition of a schedule as it is about to stand; it is not taken in. Raises: ExpressionError."""
+        rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=self._almanac.calendars)
+        if clockless(schedule.when):
+            rule = self._occasions.rule(schedule.row, rule)
+        return Definition(schedule=schedule, rule=rule, previous_success_us=previous_success_us)
 
     def forget(self, row: int) -> Definition | None:
         """Drop what is kept of a row, and give it back."""

@@ -18,6 +18,8 @@ from schedd.core.model.execution import AttemptResult, DeliveryRequest, Executio
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence
 from schedd.core.model.policy import Delivery, Overlap
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.rendering import Rendering
+from schedd.core.model.target import with_payload
 from schedd.core.ports import Clock, Target
 from schedd.core.retry import RetryAt, after_attempt
 from schedd.engine.endings import Endings
@@ -104,6 +106,11 @@ class Dispatcher:
         self._finish(run, Outcome.CANCELLED, run.cancel_reason, actor=run.cancelled_by)
         self._room.set()
         self._alarm.ring()
+
+    def rendered(self, run: Run) -> Rendering | None:
+        """What the next attempt of a run would send; None if it cannot be rendered. Sends nothing."""
+        request = self._request(run)
+        return self._targets[type(request.target)].rendered(request)
 
     async def run(self) -> None:
         """Dispatch until cancelled; attempts under way are then cancelled too, and recorded as interrupted."""
@@ -221,9 +228,11 @@ class Dispatcher:
 
     def _request(self, run: Run) -> DeliveryRequest:
         schedule = run.definition.schedule
-        facts = run.execution
+        facts, target = run.execution, schedule.target
+        if facts.origin is not None and facts.origin.payload is not None:
+            target = with_payload(target, facts.origin.payload)
         return DeliveryRequest(
-            target=schedule.target,
+            target=target,
             schedule=schedule.name,
             schedule_uid=schedule.uid,
             execution_id=facts.id,

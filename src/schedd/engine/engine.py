@@ -15,8 +15,10 @@ from schedd.core.model.batch import ArmBatch, RequestMark, Retention
 from schedd.core.model.deadletter import Redelivery
 from schedd.core.model.execution import Cause, Execution, ExecutionState, Origin
 from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.policy import Overlap
+from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleState
-from schedd.core.model.target import HttpTarget
+from schedd.core.model.target import HttpTarget, Payload
 from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Target
 from schedd.core.timeline import NEVER, Timeline
 from schedd.engine.almanac import Almanac, NoHolidays
@@ -144,11 +146,13 @@ class Engine:
             keeper=self.keeper,
             occasions=self.occasions,
             zone_watch=self.zone_watch,
+            endings=self.endings,
+            ids=ids,
         )
         self.calendars = CalendarRegistry(
             store=store, clock=clock, almanac=self.almanac, registry=self.registry, runs=self.runs, dispatcher=self.dispatcher
         )
-        self.keeper.connect(self.registry.change, self.planner.wake, self.recorder.committed)
+        self.keeper.connect(self.registry.change, self._end_pause, self.planner.wake, self.recorder.committed)
         self._clock_watch = ClockWatch(clock, self.planner, self.recorder)
         self._pace = settings.pace
 
@@ -206,13 +210,22 @@ class Engine:
         await self.housekeeper.save_timers()
         await self._note(JournalKind.DAEMON_STOPPED)
 
-    async def trigger(self, schedule: Schedule, *, actor: str, request: RequestMark | None = None) -> Execution:
+    async def trigger(
+        self,
+        schedule: Schedule,
+        *,
+        actor: str,
+        overlap: Overlap | None = None,
+        payload: Payload | None = None,
+        request: RequestMark | None = None,
+    ) -> Execution:
         """Run a schedule now, whatever its rule says; the execution is durable when this returns.
 
+        `overlap` and `payload` take the place of the schedule's own.
         A request seen before gives its first answer's execution. Raises: UnavailableError; PreconditionError; ConflictError.
         """
         self.must_be_open()
-        run = await self._manual_run(schedule, Origin(actor=actor))
+        run = await self._manual_run(schedule, Origin(actor=actor, overlap=overlap, payload=payload))
         entry = run.entry(JournalKind.EXECUTION_ARMED, run.execution.armed_us, actor=actor)
         batch = ArmBatch(executions=(run.execution,), entries=(entry,), request=request)
         armed = await self._store.arm(batch)
@@ -224,6 +237,16 @@ class Engine:
         raise PreconditionError(
             "schedule", str(schedule.name), reason="TRIGGERED_ALREADY", description="was triggered in this very microsecond"
         )
+
+    async def rendered(self, schedule: Schedule, *, payload: Payload | None = None) -> Rendering:
+        """What `trigger` would send. Raises: PreconditionError (UNREADABLE, NOT_RENDERED)."""
+        run = await self._manual_run(schedule, Origin(payload=payload))
+        run.attempt = 1
+        rendering = self.dispatcher.rendered(run)
+        if rendering is None:
+            description = "what it sends cannot be rendered: a template of it gives no valid URL or header"
+            raise PreconditionError("schedule", str(schedule.name), reason="NOT_RENDERED", description=description)
+        return rendering
 
     async def _manual_run(self, schedule: Schedule, origin: Origin) -> Run:
         definition = (await self.definitions.load([schedule.row])).get(schedule.row)
@@ -303,6 +326,9 @@ class Engine:
             moved=self.zone_watch.moved,
             draining=self._draining,
         )
+
+    async def _end_pause(self, paused: Schedule, entry: JournalEntry, until_us: int) -> None:
+        await self.registry.resume(paused, entry, until_us=until_us)
 
     async def _note(self, kind: JournalKind) -> None:
         await self._store.append([JournalEntry(time_us=self._clock.now_us(), kind=kind)])

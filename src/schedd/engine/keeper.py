@@ -29,6 +29,9 @@ _REFUSED_WAIT = timedelta(seconds=1)
 ChangeSchedule = Callable[[Schedule, Schedule, JournalEntry], Awaitable[Schedule]]
 """Commits a schedule's next standing, given as it was and as it is to be, and lets it take effect (`Registry.change`)."""
 
+EndPause = Callable[[Schedule, JournalEntry, int], Awaitable[None]]
+"""Ends a pause at the instant that it was to end by itself (`Registry.resume`)."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -47,6 +50,7 @@ class Keeper:
         self._runs = runs
         self._occasions = occasions
         self._change: ChangeSchedule | None = None
+        self._end: EndPause | None = None
         self._wake_planner: Callable[[], None] | None = None
         self._committed: Callable[[], Awaitable[None]] | None = None
         self._alarm = clock.alarm()
@@ -57,9 +61,12 @@ class Keeper:
         self._faulty: dict[int, _Quarantine] = {}
         self._pauses: list[tuple[int, int]] = []
 
-    def connect(self, change: ChangeSchedule, wake_planner: Callable[[], None], committed: Callable[[], Awaitable[None]]) -> None:
-        """Set how a change is made, how the planner learns that the timeline has changed, and how to wait for what is recorded."""
+    def connect(
+        self, change: ChangeSchedule, end_pause: EndPause, wake_planner: Callable[[], None], committed: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Set how a change is made and a pause ended, how the planner learns that the timeline has changed, and how to wait for commits."""
         self._committed = committed
+        self._end = end_pause
         self._change = change
         self._wake_planner = wake_planner
 
@@ -196,8 +203,8 @@ class Keeper:
         pause = schedule.pause
         if schedule.state is not ScheduleState.PAUSED or pause is None or pause.until_us is None or pause.until_us > now_us:
             return
-        changed = replace(schedule, state=ScheduleState.ENABLED, pause=None)
-        await self._make(schedule, changed, JournalKind.SCHEDULE_RESUMED, Reason.ENDED, now_us)
+        assert self._end is not None, "connect() comes first"
+        await self._end(schedule, _entry(schedule, JournalKind.SCHEDULE_RESUMED, Reason.ENDED, now_us), pause.until_us)
 
     async def _disable(self, row: int, fault: _Quarantine, now_us: int) -> None:
         schedule = (await self._store.schedules([row])).get(row)
@@ -218,13 +225,16 @@ class Keeper:
 
     async def _make(self, before: Schedule, changed: Schedule, kind: JournalKind, reason: Reason, now_us: int, *, detail: str = "") -> None:
         assert self._change is not None, "connect() comes first"
-        entry = JournalEntry(
-            time_us=now_us,
-            kind=kind,
-            schedule=changed.name,
-            schedule_row=changed.row,
-            schedule_uid=changed.uid,
-            reason=reason,
-            evidence={"detail": detail} if detail else {},
-        )
-        await self._change(before, changed, entry)
+        await self._change(before, changed, _entry(changed, kind, reason, now_us, detail))
+
+
+def _entry(schedule: Schedule, kind: JournalKind, reason: Reason, now_us: int, detail: str = "") -> JournalEntry:
+    return JournalEntry(
+        time_us=now_us,
+        kind=kind,
+        schedule=schedule.name,
+        schedule_row=schedule.row,
+        schedule_uid=schedule.uid,
+        reason=reason,
+        evidence={"detail": detail} if detail else {},
+    )

@@ -113,17 +113,12 @@ class Recovery:
             self._ended_now.add(run.row)
 
     def _is_out_of_date(self, run: Run) -> bool:
-        """Whether the rule armed it under an earlier definition; what was asked for, and what follows another one, depends on none."""
-        execution = run.execution
-        return (
-            run.state is ExecutionState.ARMED
-            and execution.cause is Cause.SCHEDULE
-            and execution.generation != run.definition.schedule.generation
-        )
+        """Whether the rule armed it under an earlier definition."""
+        return run.state is ExecutionState.ARMED and _is_planned(run) and run.execution.generation != run.definition.schedule.generation
 
     def _wait_or_miss(self, run: Run, now_us: int) -> None:
         """What was armed and not started is a misfire if the daemon was away too long, and goes by the catch-up policy."""
-        if run.state is ExecutionState.ARMED and run.execution.cause is Cause.SCHEDULE:
+        if run.state is ExecutionState.ARMED and _is_planned(run):
             policy = run.definition.schedule.policies.catch_up
             execution = run.execution
             reason = misfire_reason(run.definition.rule, policy, nominal_us=execution.nominal_us, due_us=execution.due_us, now_us=now_us)
@@ -198,6 +193,11 @@ class Recovery:
             after = page.after
             if not after:
                 return
+
+
+def _is_planned(run: Run) -> bool:
+    """Whether it was armed by the rule alone: what somebody asked for, and what follows another one, is run however late it is."""
+    return run.execution.cause is Cause.SCHEDULE and run.execution.origin is None
 
 
 def _next_us(found: Definition | StoredWhen | StoredDataError, from_us: int) -> int | None:

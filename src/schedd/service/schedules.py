@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from schedd.core.errors import (
     AlreadyExistsError,
@@ -13,22 +12,23 @@ from schedd.core.errors import (
     InvalidError,
     NotFoundError,
     PreconditionError,
-    UnimplementedError,
 )
 from schedd.core.following import triggered
 from schedd.core.model.batch import LastRun
 from schedd.core.model.execution import Execution
 from schedd.core.model.journal import Evidence, JournalEntry, JournalKind
+from schedd.core.model.policy import CatchUpMode, Overlap
 from schedd.core.model.query import Filter, Order, Page, PageRequest
-from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.reason import Reason
+from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
+from schedd.core.model.target import Payload, payload_of, with_payload
 from schedd.core.model.when import When
-from schedd.core.planning import left_out
 from schedd.core.ports import Clock, Ids, Store
 from schedd.core.schedule_rules import check_change, check_pause, check_schedules
+from schedd.core.target_rules import check_target
 from schedd.core.triggers import Calendars, Instant, check_when, compile_when, preview
 from schedd.engine.engine import Engine
-from schedd.engine.planner import missed_entry
 from schedd.service.asking import Asking
 from schedd.service.following import FollowUpCheck
 
@@ -39,14 +39,6 @@ PREVIEW_MAX = 1000
 """The most fire times in one preview."""
 
 _READ_AT_ONCE = 500
-
-
-class Backlog(StrEnum):
-    """What becomes of the occurrences that a pause held back."""
-
-    SKIP = "SKIP"
-    CATCH_UP = "CATCH_UP"
-    """They are misfires, and go by the schedule's catch-up policy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,13 +172,12 @@ class Schedules:
             raise _not_in_state(before, "NOT_ENABLED", "only an enabled schedule can be paused")
         pause = Pause(actor=asking.actor, since_us=now_us, reason=reason, until_us=until_us)
         after = replace(before, state=ScheduleState.PAUSED, pause=pause)
-        evidence = {"detail": reason} if reason else {}
-        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_PAUSED, asking, evidence))
+        return await self._change(before, after, asking, self._paused_entry(after, pause, asking))
 
-    async def resume(self, name: ScheduleName, asking: Asking, *, backlog: Backlog = Backlog.SKIP) -> Schedule:
+    async def resume(self, name: ScheduleName, asking: Asking, *, backlog: CatchUpMode = CatchUpMode.NONE) -> Schedule:
         """End a pause, or a quarantine; an enabled schedule stays as it is.
 
-        What was held back is skipped, with its reason in the journal, or caught up.
+        What the pause held back is skipped, with its reason in the journal, or run by the mode `backlog`, at once decided and durable.
 
         Raises: NotFoundError; ConflictError; PreconditionError (NOT_PAUSED); UnavailableError.
         """
@@ -199,26 +190,31 @@ class Schedules:
             return await self._unchanged(before, asking)
         if before.state not in (ScheduleState.PAUSED, ScheduleState.DISABLED):
             raise _not_in_state(before, "NOT_PAUSED", "only a paused or disabled schedule can be resumed")
-        after = replace(before, state=ScheduleState.ENABLED, pause=None, state_reason="")
-        entries = [self._entry(after, JournalKind.SCHEDULE_RESUMED, asking)]
-        skip = backlog is Backlog.SKIP
-        if skip and before.state is ScheduleState.PAUSED:
-            entries += self._held_back(before)
-        return await self._change(before, after, asking, *entries, skip_backlog=skip)
+        if asking.validate_only:
+            return replace(before, state=ScheduleState.ENABLED, pause=None, state_reason="")
+        entry = self._entry(before, JournalKind.SCHEDULE_RESUMED, asking)
+        return await self._engine.registry.resume(before, entry, backlog=backlog, request=asking.request)
 
-    async def trigger(self, name: ScheduleName, asking: Asking) -> Execution:
+    async def trigger(
+        self, name: ScheduleName, asking: Asking, *, overlap: Overlap | None = None, payload: Payload | None = None
+    ) -> Execution:
         """Run a schedule now, in whatever state it is but deleted; the execution is durable when this returns.
 
-        Raises: NotFoundError; ConflictError (REQUEST_ID_REUSED); UnavailableError.
+        `overlap` and `payload` take the place of the schedule's own for this run; without a content type the payload has that of the other.
+        Violations name `payload.…`. Raises: NotFoundError; InvalidError; ConflictError (REQUEST_ID_REUSED); UnavailableError.
         """
-        if asking.validate_only:
-            raise UnimplementedError("a dry run of a trigger will render what would be sent, and send nothing")
         before = await self._stored(name)
         answer = None if asking.request is None else await self._store.answered(asking.request)
         if answer is not None:
             return await self._store.execution(int(answer[0]))
         schedule = _live(before, name, asking)
-        return await self._engine.trigger(schedule, actor=asking.actor, request=asking.request)
+        payload = None if payload is None else _checked(payload, schedule)
+        return await self._engine.trigger(schedule, actor=asking.actor, overlap=overlap, payload=payload, request=asking.request)
+
+    async def rehearse(self, name: ScheduleName, asking: Asking, *, payload: Payload | None = None) -> Rendering:
+        """What `trigger` would send, rendered; nothing is sent. Raises: NotFoundError; InvalidError; PreconditionError (NOT_RENDERED)."""
+        schedule = _live(await self._stored(name), name, asking)
+        return await self._engine.rendered(schedule, payload=None if payload is None else _checked(payload, schedule))
 
     async def preview(
         self, when: When, *, stored: ScheduleName | None = None, after_us: int | None, count: int, show_excluded: bool = False
@@ -252,7 +248,7 @@ class Schedules:
             if not any(wrong):
                 wrong = await self._following.wrong(drafts)
             violations = tuple(violation.within(parent) for parent, found in zip(parents, wrong, strict=True) for violation in found)
-            if violations:
+            if violations := violations + tuple(_wrong_pauses(drafts, parents, now_us)):
                 # What was right at the first call may be wrong at its repetition: a time that has passed meanwhile, say.
                 if first := await self._standing(asking):
                     return first
@@ -261,7 +257,8 @@ class Schedules:
             if asking.validate_only:
                 return tuple(new)
             entries = [self._entry(schedule, JournalKind.SCHEDULE_CREATED, asking) for schedule in new]
-            return await self._engine.registry.create(new, entries, request=asking.request)
+            pauses = [self._paused_entry(schedule, schedule.pause, asking) for schedule in new if schedule.pause is not None]
+            return await self._engine.registry.create(new, [*entries, *pauses], request=asking.request)
 
     async def _wrong_following(self, before: Schedule, after: Schedule) -> tuple[FieldViolation, ...]:
         """What is wrong with what is to follow a schedule, if that changes; what is gone meanwhile may stay named."""
@@ -271,9 +268,12 @@ class Schedules:
         return (await self._following.wrong([after], known=named.values()))[0]
 
     def _begun(self, draft: Schedule, creator: str, now_us: int) -> Schedule:
-        """A draft with what the server sets."""
+        """A draft with what the server sets; one that has a pause begins paused."""
+        pause = None if draft.pause is None else replace(draft.pause, actor=creator, since_us=now_us)
         return replace(
             draft,
+            pause=pause,
+            state=ScheduleState.ENABLED if pause is None else ScheduleState.PAUSED,
             uid=self._ids.new_id(),
             creator=creator,
             generation=1,
@@ -282,12 +282,10 @@ class Schedules:
             planned_from_us=now_us,
         )
 
-    async def _change(
-        self, before: Schedule, after: Schedule, asking: Asking, *entries: JournalEntry, skip_backlog: bool = False
-    ) -> Schedule:
+    async def _change(self, before: Schedule, after: Schedule, asking: Asking, *entries: JournalEntry) -> Schedule:
         if asking.validate_only:
             return after
-        return await self._engine.registry.change(before, after, *entries, skip_backlog=skip_backlog, request=asking.request)
+        return await self._engine.registry.change(before, after, *entries, request=asking.request)
 
     async def _unchanged(self, schedule: Schedule, asking: Asking) -> Schedule:
         """The answer of a call that finds everything as it is to be: it is kept too, for what happens until a repetition."""
@@ -365,17 +363,8 @@ class Schedules:
             show_excluded=show_excluded,
         )
 
-    def _held_back(self, paused: Schedule) -> list[JournalEntry]:
-        """The journal's row for the occurrences that a pause held back until now."""
-        now_us = self._clock.now_us()
-        rule = compile_when(paused.when, created_us=paused.created_us, seed=paused.uid, calendars=self.calendars)
-        first_us = rule.next_after(paused.planned_from_us)
-        if first_us is None:
-            return []
-        return [
-            missed_entry(paused, range_, now_us, kind=JournalKind.OCCURRENCES_SKIPPED, outcome=Outcome.SKIPPED)
-            for range_ in left_out(rule, first_us, now_us + 1, Reason.PAUSED)
-        ]
+    def _paused_entry(self, schedule: Schedule, pause: Pause, asking: Asking) -> JournalEntry:
+        return self._entry(schedule, JournalKind.SCHEDULE_PAUSED, asking, {"detail": pause.reason} if pause.reason else {})
 
     def _entry(self, schedule: Schedule, kind: JournalKind, asking: Asking, evidence: Evidence | None = None) -> JournalEntry:
         return JournalEntry(
@@ -388,6 +377,25 @@ class Schedules:
             reason=Reason.REQUESTED,
             evidence=evidence or {},
         )
+
+
+def _checked(payload: Payload, schedule: Schedule) -> Payload:
+    """A payload for one run of a schedule, whole. Raises: InvalidError."""
+    whole = replace(payload, content_type=payload.content_type or payload_of(schedule.target).content_type)
+    wrong = check_target(with_payload(schedule.target, whole), schedule.labels)
+    parts = {"content": "payload.text" if payload.template else "payload.data", "content_type": "payload.content_type"}
+    named = ((parts.get(violation.field.rpartition(".")[2]), violation) for violation in wrong)
+    if violations := tuple(replace(violation, field=field) for field, violation in named if field is not None):
+        raise InvalidError(violations)
+    return whole
+
+
+def _wrong_pauses(drafts: Sequence[Schedule], parents: Sequence[str], now_us: int) -> Iterator[FieldViolation]:
+    """What is wrong with the pauses that new schedules begin with, by fields of their requests."""
+    for draft, parent in zip(drafts, parents, strict=True):
+        if draft.pause is not None:
+            for violation in check_pause(draft.pause.reason, draft.pause.until_us, now_us=now_us):
+                yield violation.within(f"{parent.removesuffix('schedule')}pause")
 
 
 def _violation(field: str, description: str) -> FieldViolation:

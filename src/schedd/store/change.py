@@ -8,11 +8,12 @@ from typing import Any
 
 from schedd.core.errors import AlreadyExistsError, ConflictError, NotFoundError, ScheddError
 from schedd.core.model.batch import Answer, ScheduleChange
+from schedd.core.model.execution import Execution
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.store import calendars, codec, rows, timers
 from schedd.store.creation import INSERT_LABELS, taken_names
-from schedd.store.executions import delete_executions
+from schedd.store.executions import delete_executions, insert_executions
 from schedd.store.requests import Requests
 from schedd.store.statements import Row, update
 from schedd.store.transaction import Transaction
@@ -64,6 +65,7 @@ class _Pending:
     old_labels: dict[int, Mapping[str, str]] = field(default_factory=dict)
     new_labels: dict[int, Mapping[str, str]] = field(default_factory=dict)
     disarmed: list[int] = field(default_factory=list)
+    armed: list[Execution] = field(default_factory=list)
     changed: dict[int, Schedule] = field(default_factory=dict)
 
 
@@ -132,6 +134,7 @@ def _apply(transaction: Transaction, pending: _Pending, change: ScheduleChange) 
     _add_labels(pending, schedule, standing)
     standing.generation, standing.deleted = schedule.generation, deleted
     pending.disarmed += change.disarmed
+    pending.armed += change.armed
     for entry in change.entries:
         transaction.journal(entry, schedule.row)
     pending.requests.add(change.request, (schedule.uid,), time_us=schedule.updated_us)
@@ -163,6 +166,7 @@ def _write(transaction: Transaction, pending: _Pending) -> None:
     if pending.no_timers:
         connection.execute(timers.DELETE, (codec.encode(list(pending.no_timers)),))
     delete_executions(transaction, pending.disarmed)
+    insert_executions(transaction, pending.armed)
     calendars.replace_uses(transaction, pending.changed)
     if pending.old_labels:
         connection.execute(_DELETE_LABELS, (codec.encode(_label_rows(pending.old_labels)),))

@@ -66,8 +66,7 @@ def _arm_requested(transaction: Transaction, requests: Requests, batch: ArmBatch
 
 def _insert(transaction: Transaction, batches: Sequence[ArmBatch]) -> Iterator[frozenset[int]]:
     """Store the executions of all batches; for each batch the ids of those that were not there already."""
-    values = [rows.execution_values(execution) for batch in batches for execution in batch.executions]
-    stored: set[Any] = {row[0] for row in _INSERT_EXECUTIONS.returning(transaction.connection, values)}
+    stored = insert_executions(transaction, [execution for batch in batches for execution in batch.executions])
     for batch in batches:
         armed = frozenset(execution.id for execution in batch.executions if execution.id in stored)
         stored -= armed
@@ -89,8 +88,7 @@ def _record(transaction: Transaction, batches: Sequence[RecordBatch]) -> Sequenc
         transaction.connection.execute(_DELETE_LETTERS, (codec.encode(settled),))
     delete_executions(transaction, [execution_id for batch in batches for execution_id in batch.disarmed])
     notices.recorded(transaction, batches)
-    followed = [rows.execution_values(execution) for batch in batches for execution in batch.followed]
-    stored: set[Any] = {row[0] for row in _INSERT_EXECUTIONS.returning(transaction.connection, followed)}
+    stored = insert_executions(transaction, [execution for batch in batches for execution in batch.followed])
     answers = []
     for batch in batches:
         if batch.ran:
@@ -99,6 +97,12 @@ def _record(transaction: Transaction, batches: Sequence[RecordBatch]) -> Sequenc
         transaction.journal_all([entry for entry in batch.entries if not _left_out(entry, armed)] if batch.followed else batch.entries)
         answers.append(armed)
     return answers
+
+
+def insert_executions(transaction: Transaction, executions: Sequence[Execution]) -> set[Any]:
+    """Store executions; the ids of those that were not there already."""
+    values = [rows.execution_values(execution) for execution in executions]
+    return {row[0] for row in _INSERT_EXECUTIONS.returning(transaction.connection, values)}
 
 
 def delete_executions(transaction: Transaction, ids: Sequence[int]) -> None:

@@ -46,7 +46,8 @@ def execution(execution: Execution, attempts: Iterable[Attempt] = ()) -> executi
     )
     origin = execution.origin
     if origin is not None:
-        message.actor = origin.actor
+        if execution.cause is Cause.MANUAL:
+            message.actor = origin.actor
         if origin.parent is not None:
             message.parent_execution = execution_name(*origin.parent)
     if execution.started_us is not None:

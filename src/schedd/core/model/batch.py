@@ -36,10 +36,14 @@ Answer = Sequence[int | str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSchedule:
-    """A schedule to be stored (its `row` is given by the store) and the first nominal time of its rule, None if there is none."""
+    """A schedule to be stored (its `row` is given by the store) and the first nominal time of its rule, None if there is none.
+
+    `entries` are journaled after that of its creation.
+    """
 
     schedule: Schedule
     next_us: int | None
+    entries: tuple[JournalEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +51,15 @@ class ScheduleChange:
     """A schedule's next generation: `schedule.generation` is the one that it replaces plus one.
 
     `entries` are journaled with it. `next_us` is the first nominal time after `schedule.planned_from_us`, None if there is none.
-    `disarmed` are executions that are taken back: their rows go, the journal keeps them. `request` marks a change that somebody asked for.
+    `disarmed` are executions that are taken back: their rows go, the journal keeps them. `armed` are executions of what the change decides;
+    one that is there already is left out. `request` marks a change that somebody asked for.
     """
 
     schedule: Schedule
     next_us: int | None
     entries: tuple[JournalEntry, ...]
     disarmed: tuple[int, ...] = ()
+    armed: tuple[Execution, ...] = ()
     request: RequestMark | None = None
 
 

@@ -51,7 +51,7 @@ class Parent(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where an execution comes from that is no occurrence of a rule: its `actor` triggered it, or its `parent` ended.
+    """Where an execution comes from that the planner did not arm: its `actor` asked for it, or its `parent` ended.
 
     `overlap` and `payload` are its own; without them its schedule's hold.
     """
@@ -67,7 +67,7 @@ class Execution(NamedTuple):
 
     `id` is unique for ever and ascends with time. `attempt` counts from 1 once the first has started. `generation` is the schedule's
     when it was armed. `attempts_before` is the number of the last attempt before its newest redelivery, at `redelivered_us`.
-    `reason` is NONE until it finished, or, while it waits for a retry, why the last attempt failed. `origin` is None for an occurrence.
+    `reason` is NONE until it finished, or, while it waits for a retry, why the last attempt failed. `origin` is None: the planner armed it.
     """
 
     id: int
