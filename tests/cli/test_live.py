@@ -173,6 +173,32 @@ schedules:
     assert (circle.code, "round in a circle" in circle.err) == (1, True)
 
 
+def test_rehearsed_trigger_shows_what_it_would_send_and_a_body_is_sent_once(capfd: pytest.CaptureFixture[str]) -> None:
+    Run(capfd, "schedule", "create", "says", "--cron", "@yearly", "--", "/bin/cat")
+    rehearsed = Run(capfd, "trigger", "says", "--body", "for {{ schedule_id }}", "--dry-run")
+    assert rehearsed.code == 0
+    assert rehearsed.out.startswith("/bin/cat\nSCHEDD_ATTEMPT=1\n")
+    assert rehearsed.out.endswith("\n\nfor says\n")
+    shown = json.loads(Run(capfd, "trigger", "says", "--dry-run", "-o", "json").out)
+    assert shown["process"]["argv"] == ["/bin/cat"]
+    assert json.loads(Run(capfd, "execution", "list", "says", "-o", "json").out) == []
+    assert Run(capfd, "trigger", "says", "--body", "for {{ schedule_id }}", "--overlap", "allow_all", "--wait").out == "for says"
+    assert Run(capfd, "trigger", "says", "--wait").out == ""
+    refused = Run(capfd, "trigger", "says", "--body", "{{ nothing }}")
+    assert (refused.code, "payload.text: " in refused.err) == (1, True)
+    assert Run(capfd, "trigger", "says", "--wait", "--dry-run").code == 2
+
+
+def test_schedule_is_created_paused_and_begins_when_it_is_resumed(capfd: pytest.CaptureFixture[str]) -> None:
+    made = Run(
+        capfd, "schedule", "create", "later", "--cron", "@daily", "--pause-reason", "not yet", "--pause-for", "2h", "--", "/bin/true"
+    )
+    assert (made.code, made.err) == (0, "later created, paused\n")
+    assert re.search("paused by .*, until .*: not yet", Run(capfd, "get", "later").out)
+    assert Run(capfd, "schedule", "create", "whenever", "--cron", "@daily", "--paused", "--", "/bin/true").code == 0
+    assert "whenever resumed" in Run(capfd, "resume", "whenever", "--backlog", "all").err
+
+
 def test_execution_is_shown_by_its_id_alone(capfd: pytest.CaptureFixture[str]) -> None:
     Run(capfd, "schedule", "create", "by-id", "--cron", "@yearly", "--", "/bin/echo", "seen")
     name = json.loads(Run(capfd, "trigger", "by-id", "--wait", "-o", "json").out)["name"]

@@ -11,7 +11,7 @@ from functools import partial
 
 import structlog
 
-from schedd.core.errors import ConflictError, NotFoundError, StoredDataError, UnavailableError
+from schedd.core.errors import ConflictError, ExpressionError, NotFoundError, StoredDataError, UnavailableError
 from schedd.core.lifetime import failures_in_a_row
 from schedd.core.model.execution import Execution, id_text
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
@@ -204,7 +204,10 @@ class Keeper:
         if schedule.state is not ScheduleState.PAUSED or pause is None or pause.until_us is None or pause.until_us > now_us:
             return
         assert self._end is not None, "connect() comes first"
-        await self._end(schedule, _entry(schedule, JournalKind.SCHEDULE_RESUMED, Reason.ENDED, now_us), pause.until_us)
+        try:
+            await self._end(schedule, _entry(schedule, JournalKind.SCHEDULE_RESUMED, Reason.ENDED, now_us), pause.until_us)
+        except ExpressionError as error:  # A calendar of its rule cannot be read, say: it stays paused, and the others go on.
+            log.error("pause_not_ended", schedule=str(schedule.name), detail=str(error))
 
     async def _disable(self, row: int, fault: _Quarantine, now_us: int) -> None:
         schedule = (await self._store.schedules([row])).get(row)

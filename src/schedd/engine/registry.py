@@ -178,6 +178,8 @@ class Registry:
 
     def _fired(self, schedule: Schedule, asked_for: AskedFor, now_us: int) -> list[Run]:
         """The runs of what is asked for. They come due together, so each waits for the one before, unless they may overlap."""
+        if not asked_for.nominal_us:
+            return []
         definition = self._definitions.made(schedule)
         waits = schedule.policies.overlap is not Overlap.ALLOW_ALL
         origin = Origin(actor=asked_for.actor, overlap=Overlap.BUFFER_ALL if waits else None)

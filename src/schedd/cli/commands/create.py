@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from schedd.cli.failures import UsageFault
 from schedd.cli.names import schedule_name, short_name
 from schedd.cli.output import Format
 from schedd.cli.session import Session
+
+if TYPE_CHECKING:
+    from schedd.v1.schedule_pb2 import Pause
 
 
 @command(
@@ -42,6 +45,9 @@ schedctl schedule create reminder --at 2026-12-24T09:00:00 --tz Europe/Berlin --
 @click.option("--on-failure", multiple=True, metavar="NAME|URL", help="The same after a failure for good; both may be given again.")
 @click.option("--description", metavar="TEXT", help="For people.")
 @click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label; may be given again.")
+@click.option("--paused", is_flag=True, help="Create it paused: it waits for `schedctl resume`.")
+@click.option("--pause-reason", metavar="TEXT", help="Create it paused, for this reason.")
+@click.option("--pause-for", type=DURATION, metavar="TIME", help="Create it paused; it begins by itself after this long.")
 @click.option("--dry-run", is_flag=True, help="Check only, and show when it would fire; create nothing.")
 @click.pass_obj
 def create(session: Session, /, name: str, argv: tuple[str, ...], dry_run: bool, attempt_timeout: timedelta | None, **given: Any) -> None:
@@ -57,7 +63,7 @@ def create(session: Session, /, name: str, argv: tuple[str, ...], dry_run: bool,
     if attempt_timeout is not None:
         schedule.policies.attempt_timeout.FromTimedelta(attempt_timeout)
     with session.client() as client:
-        made = client.create_schedule(schedule, validate_only=dry_run)
+        made = client.create_schedule(schedule, pause=_pause(given), validate_only=dry_run)
         # The answer has no next time yet: it is planned right after the creation.
         made = made if dry_run else client.get_schedule(made.name)
         preview = client.preview_schedule(schedule, count=3).occurrences if dry_run else []
@@ -66,12 +72,26 @@ def create(session: Session, /, name: str, argv: tuple[str, ...], dry_run: bool,
         session.out.one(schedules_view(now), made, list)
     elif dry_run:
         session.out.lines([f"{short_name(made.name)} would be created; it would fire at", *occurrence_lines(preview, now)])
+    elif made.HasField("pause"):
+        session.out.note(f"{short_name(made.name)} created, paused")
     else:
         from schedd.cli.spans import instant_text, relative_text
 
         due = instant(made.next_time) if made.HasField("next_time") else None
         told = f"; fires next {instant_text(due)} ({relative_text(due, now)})" if due else ""
         session.out.note(f"{short_name(made.name)} created{told}")
+
+
+def _pause(given: dict[str, Any]) -> Pause | None:
+    """The pause that the schedule begins with."""
+    from schedd.v1.schedule_pb2 import Pause
+
+    if not (given["paused"] or given["pause_reason"] or given["pause_for"]):
+        return None
+    pause = Pause(reason=given["pause_reason"] or "")
+    if given["pause_for"]:
+        pause.until_time.FromDatetime(datetime.now(UTC) + given["pause_for"])
+    return pause
 
 
 def _document(name: str, argv: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
