@@ -292,6 +292,22 @@ def test_watch_prints_json_lines_until_it_is_interrupted(capfd: pytest.CaptureFi
     assert watcher.returncode == 130
 
 
+def test_condition_that_does_not_hold_is_seen_with_what_its_command_said(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    text = "- {name: busy, every: 1s, process: {argv: [/bin/true]}, condition: {command: 'echo load is 9; exit 3'}}\n"
+    watcher = subprocess.Popen(
+        [SCHEDCTL, "watch", "busy", "--after", "0", "--finished", "-o", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert Run(capfd, "apply", "-f", _write(tmp_path, text)).code == 0
+    assert "/bin/sh -c echo load is 9; exit 3 succeeds" in Run(capfd, "get", "busy").out
+    assert watcher.stdout is not None
+    event = json.loads(watcher.stdout.readline())
+    assert (event["outcome"], event["reason"]) == ("OUTCOME_SKIPPED", "REASON_CONDITION")
+    assert event["evidence"] == {"condition": "command", "code": "3", "message": "exited with code 3", "output": "load is 9"}
+    watcher.send_signal(signal.SIGINT)
+    watcher.communicate(timeout=20)
+    assert Run(capfd, "delete", "busy", "--yes").code == 0
+
+
 def test_schedule_names_are_completed_from_the_server(capfd: pytest.CaptureFixture[str], daemon: RealDaemon) -> None:
     Run(capfd, "schedule", "create", "completed-name", "--cron", "@yearly", "--", "/bin/true")
     environment = {**os.environ, "_SCHEDCTL_COMPLETE": "bash_complete", "COMP_WORDS": "schedctl get completed-", "COMP_CWORD": "2"}

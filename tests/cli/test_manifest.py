@@ -48,6 +48,22 @@ on_failure: [ops/alarm, "https://example.com/hook", {schedule: verify}, {notify:
 
 
 @pytest.mark.parametrize(
+    ("value", "argv"),
+    [
+        ("{command: test -e /ready}", ["/bin/sh", "-c", "test -e /ready"]),
+        ("{command: [test, -e, /ready]}", ["test", "-e", "/ready"]),
+        ("{command: {argv: [x], success_exit_codes: [1]}, timeout: 3s}", ["x"]),
+    ],
+)
+def test_command_of_a_condition_is_a_line_a_list_or_a_whole_target(value: str, argv: list[str]) -> None:
+    assert list(_with(f"condition: {value}").policies.condition.command.argv) == argv
+
+
+def test_days_of_a_condition_are_an_expression() -> None:
+    assert _with("condition: {days: '0 0 * * 1-5'}").policies.condition.days.expression == "0 0 * * 1-5"
+
+
+@pytest.mark.parametrize(
     ("value", "fault"),
     [("a/b/c/d", "is not a schedule's name"), ("{schedule: a, notify: {url: http://x}}", "cannot stand together"), ("[{}]", "")],
 )

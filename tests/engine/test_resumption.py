@@ -15,7 +15,7 @@ from schedd.core.model.policy import CatchUp, CatchUpMode, Overlap, Policies, Re
 from schedd.core.model.query import Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
-from schedd.core.model.target import HttpTarget
+from schedd.core.model.target import HttpTarget, Payload
 from schedd.core.model.when import Expression, Spread, SpreadMode, When
 from schedd.service.asking import Asking
 from tests.engine.rig import SECOND, START_US, HandClock, Rig, running
@@ -205,8 +205,6 @@ async def test_schedule_created_paused_until_an_instant_begins_by_itself(tmp_pat
 
 
 async def test_manual_run_has_its_own_overlap_policy_and_payload_also_after_a_restart(tmp_path: Path) -> None:
-    from schedd.core.model.target import Payload
-
     clock = HandClock()
     payload = Payload(content=b"once", content_type="text/plain")
     async with running(tmp_path / "db", clock=clock) as rig:
@@ -226,3 +224,6 @@ async def test_manual_run_has_its_own_overlap_policy_and_payload_also_after_a_re
         assert [run.outcome for run in await executions(rig)] == [Outcome.SUCCEEDED, Outcome.SUCCEEDED]
         sent = [request.target.payload for _, request in rig.target.requests if isinstance(request.target, HttpTarget)]
         assert sent == [Payload(), payload]
+        await rig.engine.redeliver((await executions(rig))[1], actor="ann")
+        await rig.settle()
+        assert [request.target.payload for _, request in rig.target.requests if isinstance(request.target, HttpTarget)][2:] == [payload]

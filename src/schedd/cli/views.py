@@ -14,7 +14,7 @@ from schedd.cli.spans import duration_text, glance_text, instant_text, relative_
 from schedd.cli.tables import Cell, Column
 from schedd.v1.execution_pb2 import Attempt, Cause, DeadLetter, Execution, ExecutionState
 from schedd.v1.journal_pb2 import JournalEntry, JournalKind
-from schedd.v1.policy_pb2 import FollowUp, Overlap
+from schedd.v1.policy_pb2 import Condition, FollowUp, Overlap
 from schedd.v1.reason_pb2 import Outcome, Reason
 from schedd.v1.schedule_pb2 import Schedule, ScheduleState
 from schedd.v1.when_pb2 import Trigger
@@ -184,6 +184,7 @@ def schedule_lines(schedule: Schedule, now: datetime) -> list[str]:
             ("Overlap", word(Overlap, policies.overlap)),
             ("Attempts", str(policies.retry.max_attempts or "")),
             ("Timeout", duration_text(policies.attempt_timeout.ToTimedelta()) if policies.HasField("attempt_timeout") else ""),
+            ("Condition", _condition_text(policies.condition)),
             ("On success", _follow_ups_text(policies.on_success)),
             ("On failure", _follow_ups_text(policies.on_failure)),
             ("Labels", labels_text(schedule)),
@@ -196,6 +197,16 @@ def schedule_lines(schedule: Schedule, now: datetime) -> list[str]:
 
 def _calendars_text(names: Iterable[str]) -> str:
     return ", ".join(name.removeprefix("calendars/") for name in names)
+
+
+def _condition_text(condition: Condition) -> str:
+    match condition.WhichOneof("rule"):
+        case "command":
+            return f"{' '.join(condition.command.argv)} succeeds"
+        case "days":
+            return f"on the days of {trigger_text(condition.days)}"
+        case _:
+            return NOTHING
 
 
 def _follow_ups_text(follow_ups: Iterable[FollowUp]) -> str:

@@ -25,18 +25,21 @@ _READ_AT_ONCE = 500
 class Definition:
     """A schedule and its rule. `previous_success_us`, the nominal time of its last success, moves as executions succeed.
 
-    `lane` is where its executions queue; the gatekeeper sets it at the first.
+    `lane` is where its executions queue; the gatekeeper sets it at the first. `days` is the rule of its condition, once that was asked.
     """
 
     schedule: Schedule
     rule: Rule
     previous_success_us: int | None = None
     lane: Lane[Run] | None = None
+    days: Rule | None = None
+    is_conditional: bool = field(init=False)
     ends_count: bool = field(init=False)
     """Whether the ends of its executions are looked at (`Endings`)."""
 
     def __post_init__(self) -> None:
         policies = self.schedule.policies
+        self.is_conditional = policies.condition is not None
         self.ends_count = bool(policies.max_runs or policies.pause_after_failures or policies.on_success or policies.on_failure)
 
 

@@ -22,6 +22,7 @@ from schedd.core.model.rendering import Rendering
 from schedd.core.model.target import with_payload
 from schedd.core.ports import Clock, Target
 from schedd.core.retry import RetryAt, after_attempt
+from schedd.engine.conditions import Conditions
 from schedd.engine.endings import Endings
 from schedd.engine.gatekeeper import Gatekeeper
 from schedd.engine.keeper import Keeper
@@ -63,6 +64,7 @@ class Dispatcher:
         self._order = itertools.count()
         self._buffered: dict[int, deque[Run]] = {}
         self.gates = Gatekeeper(clock=clock, recorder=recorder, limits=limits, breaker=breaker, finish=self._finish, wake=self._alarm.ring)
+        self._conditions = Conditions(runs=runs, targets=targets, request=self._request, let_through=self._let_through, finish=self._finish)
         self._attempts: asyncio.TaskGroup | None = None
         self._draining = False
         self._room = asyncio.Event()
@@ -70,7 +72,7 @@ class Dispatcher:
     @property
     def waiting(self) -> int:
         """How many executions are armed, or due and waiting for the global limit; those that something else holds do not count."""
-        return len(self._armed) + self.gates.waiting - self.gates.aside
+        return len(self._armed) + self._conditions.asked + self.gates.waiting - self.gates.aside
 
     @property
     def running(self) -> int:
@@ -158,6 +160,18 @@ class Dispatcher:
             self._alarm.ring()
 
     def _come_due(self, run: Run) -> None:
+        if run.definition.is_conditional and run.state is ExecutionState.ARMED:
+            if self._attempts is not None and not self._draining:
+                self._conditions.ask(run, self._attempts)
+            return
+        self._let_in(run)
+
+    def _let_through(self, run: Run) -> None:
+        """Its condition holds."""
+        self._let_in(run)
+        self._alarm.ring()
+
+    def _let_in(self, run: Run) -> None:
         if run.state is ExecutionState.ARMED and run.overlap is not Overlap.ALLOW_ALL and (earlier := self._runs.come_due(run.row)):
             self._admit(run, earlier)
         else:
@@ -309,6 +323,8 @@ class Dispatcher:
     ) -> None:
         now_us = self._clock.now_us()
         self.gates.withdraw(run)
+        if run.definition.is_conditional:
+            self._conditions.forget(run)
         buffered = self._buffered.get(run.row)
         if buffered is not None and run in buffered:
             buffered.remove(run)

@@ -18,7 +18,7 @@ from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.policy import Overlap
 from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleState
-from schedd.core.model.target import HttpTarget, Payload
+from schedd.core.model.target import Payload
 from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Target
 from schedd.core.timeline import NEVER, Timeline
 from schedd.engine.almanac import Almanac, NoHolidays
@@ -112,9 +112,7 @@ class Engine:
             breaker=settings.breaker,
             draw=draw if draw is not None else random.Random(),
         )
-        self.notifier = Notifier(
-            store=store, clock=clock, recorder=self.recorder, target=targets[HttpTarget], timeout=settings.limits.http_timeout
-        )
+        self.notifier = Notifier(store=store, clock=clock, recorder=self.recorder, targets=targets, timeout=settings.limits.http_timeout)
         self.recorder.connect(
             FollowUps(store=store, ids=ids, definitions=self.definitions, dispatcher=self.dispatcher, notifier=self.notifier)
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import structlog
@@ -18,6 +18,7 @@ from schedd.core.model.execution import AttemptResult
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.notice import Notice
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.target import HttpTarget
 from schedd.core.ports import Clock, Store, Target
 from schedd.engine.recorder import Recorder, result_evidence
 
@@ -33,11 +34,11 @@ log = structlog.get_logger(__name__)
 class Notifier:
     """Keeps the notices that wait, by host, and calls as many targets as its limits allow."""
 
-    def __init__(self, *, store: Store, clock: Clock, recorder: Recorder, target: Target, timeout: timedelta) -> None:
+    def __init__(self, *, store: Store, clock: Clock, recorder: Recorder, targets: Mapping[type, Target], timeout: timedelta) -> None:
         self._store = store
         self._clock = clock
         self._recorder = recorder
-        self._target = target
+        self._targets = targets
         self._timeout = timeout
         self._alarm = clock.alarm()
         self._waiting: dict[str, deque[Notice]] = {}
@@ -88,7 +89,7 @@ class Notifier:
 
     async def _call(self, host: str, notice: Notice) -> None:
         try:
-            result = await self._target.deliver(notice.request(self._timeout))
+            result = await self._targets[HttpTarget].deliver(notice.request(self._timeout))
         except Exception as error:  # A target returns values; what it raises was not foreseen, and must not stop the others.
             log.exception("notice_failed", schedule=str(notice.schedule), follow_up=notice.follow_up)
             result = AttemptResult(Outcome.FAILED, Reason.TARGET_ERROR, message=f"{type(error).__name__}: {error}")

@@ -44,7 +44,7 @@ DEFINITION_FIELDS = (
 """The fields that a client sets; the others are the server's."""
 
 _UNBUILT = {
-    ("policies",): ("condition", "recovery"),
+    ("policies",): ("recovery",),
     ("target", "http"): UNBUILT_OF_HTTP,
     ("target", "process"): UNBUILT_OF_PROCESS,
 }
