@@ -34,6 +34,7 @@ async def serving(path: Path) -> AsyncIterator[tuple[Client, Rig]]:
     async with running(path / "s.db") as rig:
         use_cases = UseCases(
             schedules=rig.schedules,
+            backfills=rig.backfills,
             batches=Batches(store=rig.store, schedules=rig.schedules, clock=rig.clock),
             executions=Executions(store=rig.store, engine=rig.engine),
             letters=DeadLetters(store=rig.store, engine=rig.engine, clock=rig.clock),

@@ -102,7 +102,7 @@ def test_check_refuses_an_endless_description() -> None:
         (Policies(retry=Retry(max_attempts=101)), "policies.retry.max_attempts"),
         (Policies(retry=Retry(max_backoff=timedelta(days=367))), "policies.retry.max_backoff"),
         (Policies(retry=Retry(multiplier=math.nan)), "policies.retry.multiplier"),
-        (Policies(catch_up=CatchUp(max_runs=1001)), "policies.catch_up.max_runs"),
+        (Policies(catch_up=CatchUp(max_runs=100_001)), "policies.catch_up.max_runs"),
         (Policies(retry=Retry(min_backoff=timedelta(seconds=-1))), "policies.retry.min_backoff"),
         (Policies(retry=Retry(min_backoff=timedelta(hours=1))), "policies.retry.max_backoff"),
         (Policies(retry=Retry(max_age=timedelta(days=-1))), "policies.retry.max_age"),

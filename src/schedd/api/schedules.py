@@ -8,9 +8,11 @@ from typing import Any
 import grpc
 
 from schedd.api import filters
+from schedd.api.actors import actor_of
 from schedd.api.asking import asking_of
 from schedd.api.batches import operation_result, read_choice, read_names, read_operation
 from schedd.api.convert import schedule as convert
+from schedd.api.convert.backfill import backfill, draft_of
 from schedd.api.convert.execution import execution as execution_message
 from schedd.api.convert.pause import backlog_of, until_us_of
 from schedd.api.convert.policy import OVERLAP
@@ -19,11 +21,11 @@ from schedd.api.convert.when import when_of
 from schedd.api.deadletters import rendered
 from schedd.api.drafts import read_draft, read_drafts, read_named_draft, refuse_faults
 from schedd.api.edits import edit_of, read_paths
-from schedd.api.names import below_group, schedule_name
+from schedd.api.names import backfill_parts, below_group, below_schedules, schedule_name
 from schedd.api.pages import page_request, page_token
 from schedd.api.preview import occurrence
 from schedd.api.reading import Reading
-from schedd.core.errors import InvalidError, NotFoundError, UnimplementedError
+from schedd.core.errors import InvalidError, NotFoundError
 from schedd.core.model.policy import Overlap
 from schedd.core.model.query import Order, PageRequest
 from schedd.core.model.schedule import ScheduleName
@@ -31,6 +33,7 @@ from schedd.core.model.when import When
 from schedd.core.ports import Clock
 from schedd.core.triggers import check_when, dialect_of, sentence
 from schedd.service.asking import Asking
+from schedd.service.backfills import Backfills
 from schedd.service.batches import Batches, BatchOperation, Operation
 from schedd.service.schedules import BATCH_MAX, Schedules
 from schedd.v1 import schedule_pb2, schedule_service_pb2_grpc
@@ -44,8 +47,9 @@ _PREVIEW_DEFAULT = 10
 class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
     """The methods in the proto's order."""
 
-    def __init__(self, schedules: Schedules, batches: Batches, clock: Clock) -> None:
+    def __init__(self, schedules: Schedules, backfills: Backfills, batches: Batches, clock: Clock) -> None:
         self._schedules = schedules
+        self._backfills = backfills
         self._batches = batches
         self._clock = clock
 
@@ -119,16 +123,24 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         return pb.TriggerScheduleResponse(execution=execution_message(execution))
 
     async def BackfillSchedule(self, request: pb.BackfillScheduleRequest, context: Context) -> schedule_pb2.Backfill:
-        raise UnimplementedError("BackfillSchedule will run the occurrences of a past range, rate-limited and cancellable")
+        reading = Reading()
+        draft = draft_of(request, reading)
+        name, asking = self._read(request, context, reading)
+        return backfill(await self._backfills.start(name, draft, asking))
 
     async def GetBackfill(self, request: pb.GetBackfillRequest, context: Context) -> schedule_pb2.Backfill:
-        raise UnimplementedError("GetBackfill will give a backfill's progress")
+        return backfill(await self._backfills.get(*backfill_parts(request.name)))
 
     async def ListBackfills(self, request: pb.ListBackfillsRequest, context: Context) -> pb.ListBackfillsResponse:
-        raise UnimplementedError("ListBackfills will list a schedule's backfills")
+        where = below_schedules(request.parent)
+        page = page_request(request.page_size, request.page_token, request.parent)
+        found = await self._backfills.find(where, page)
+        return pb.ListBackfillsResponse(
+            backfills=[backfill(each) for each in found.items], next_page_token=page_token(found.after, request.parent)
+        )
 
     async def CancelBackfill(self, request: pb.CancelBackfillRequest, context: Context) -> schedule_pb2.Backfill:
-        raise UnimplementedError("CancelBackfill will end a backfill; what it has started may end")
+        return backfill(await self._backfills.cancel(*backfill_parts(request.name), actor=actor_of(context)))
 
     async def PreviewSchedule(self, request: pb.PreviewScheduleRequest, context: Context) -> pb.PreviewScheduleResponse:
         reading = Reading()

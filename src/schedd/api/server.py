@@ -19,6 +19,7 @@ from schedd.api.schedules import ScheduleServicer
 from schedd.api.watch import RING, Feed
 from schedd.core.ports import Clock
 from schedd.service.admin import Admin
+from schedd.service.backfills import Backfills
 from schedd.service.batches import Batches
 from schedd.service.calendars import CalendarUseCases
 from schedd.service.deadletters import DeadLetters
@@ -59,6 +60,7 @@ class UseCases:
     """What the services call."""
 
     schedules: Schedules
+    backfills: Backfills
     batches: Batches
     executions: Executions
     letters: DeadLetters
@@ -94,7 +96,7 @@ class ApiServer:
         addresses = (f"unix:{socket}", *([f"tcp:{tcp.address}"] if tcp is not None else []))
         admin = AdminServicer(use_cases.admin, use_cases.journal, self._feed, addresses)
         self._servicers = (
-            ScheduleServicer(use_cases.schedules, use_cases.batches, use_cases.clock),
+            ScheduleServicer(use_cases.schedules, use_cases.backfills, use_cases.batches, use_cases.clock),
             ExecutionServicer(use_cases.executions, use_cases.letters, use_cases.batches, self._feed),
             admin,
         )

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Protocol
 
 from schedd.core.errors import StoredDataError
+from schedd.core.model.backfill import Backfill, BackfillEnd
 from schedd.core.model.batch import (
     Answer,
     ArmBatch,
@@ -249,6 +250,29 @@ class Store(Protocol):
 
     async def unfinished(self) -> tuple[Execution, ...]:
         """All executions that are not FINISHED, by due time. For recovery."""
+
+    # Backfills
+
+    async def create_backfill(self, backfill: Backfill, entry: JournalEntry, *, request: RequestMark | None = None) -> Backfill:
+        """Store a backfill, and give it back; a request seen before gives its first answer's as it stands now, and stores nothing.
+
+        How far it is moves with `arm`, what has become of it with `record`. Raises: ConflictError (REQUEST_ID_REUSED); NotFoundError.
+        """
+
+    async def end_backfill(self, end: BackfillEnd) -> None:
+        """End a backfill; a catch-up's backlog is forgotten with its end."""
+
+    async def backfill(self, backfill_id: int) -> Backfill:
+        """A backfill that somebody asked for. Raises: NotFoundError."""
+
+    async def find_backfills(self, where: Filter, page: PageRequest) -> Page[Backfill]:
+        """A page of the backfills that somebody asked for, newest first. Fields: schedule (full name), schedule_name, group, state."""
+
+    async def running_backfills(self) -> tuple[Backfill, ...]:
+        """All ranges under way, also the backlogs of catch-up policies, in the order in which they began."""
+
+    async def backfilled(self, schedule_uid: int, *, first_us: int, last_us: int) -> frozenset[int]:
+        """The nominal times from `first_us` to `last_us`, both included, of which there are executions with the cause BACKFILL."""
 
     # Dead letters
 

@@ -25,7 +25,7 @@ def after_pause(
     if mode is CatchUpMode.NONE:
         return Plan(left_out=left_out(rule, first_us, before_us, Reason.PAUSED))
     asked = replace(catch_up, mode=mode, grace=timedelta(0))
-    decided = replace(plan(rule, asked, first_us=first_us, now_us=before_us, horizon_us=-1), next_us=None)
+    decided = replace(plan(rule, asked, first_us=first_us, now_us=before_us, horizon_us=-1, with_backlog=False), next_us=None)
     if runs_left is None or len(decided.fires) <= runs_left:
         return decided
     fires, beyond = decided.fires[:runs_left], decided.fires[runs_left:]

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from schedd.core.admission import BUFFER_CAP
 from schedd.core.errors import FieldViolation
+from schedd.core.model.backfill import OCCURRENCES_MAX
 from schedd.core.model.policy import (
     CatchUp,
     CommandHolds,
@@ -35,7 +36,9 @@ DESCRIPTION_MAX_CHARACTERS = 4096
 PAUSE_REASON_MAX_CHARACTERS = 1024
 ATTEMPTS_MAX = 100
 DURATION_MAX = timedelta(days=366)
-CATCH_UP_RUNS_MAX = 1000
+CATCH_UP_WINDOW_MAX = timedelta(days=3653)
+"""Ten years."""
+CATCH_UP_RUNS_MAX = OCCURRENCES_MAX
 FAILURES_MAX = 1000
 RUNS_MAX = 2**31
 KEY_MAX_CHARACTERS = 128
@@ -238,15 +241,15 @@ def _condition(condition: Condition | None) -> Iterator[FieldViolation]:
 
 def _catch_up(catch_up: CatchUp) -> Iterator[FieldViolation]:
     if catch_up.window is not None:
-        yield from _duration("policies.catch_up.window", catch_up.window)
+        yield from _duration("policies.catch_up.window", catch_up.window, most=CATCH_UP_WINDOW_MAX)
     yield from _duration("policies.catch_up.grace", catch_up.grace)
     if not 1 <= catch_up.max_runs <= CATCH_UP_RUNS_MAX:
         yield _out_of_range("policies.catch_up.max_runs", catch_up.max_runs, f"1 to {CATCH_UP_RUNS_MAX}")
 
 
-def _duration(field: str, value: timedelta, *, least: timedelta = timedelta(0)) -> Iterator[FieldViolation]:
-    if not least <= value <= DURATION_MAX:
-        yield _out_of_range(field, value, f"{least} to {DURATION_MAX}")
+def _duration(field: str, value: timedelta, *, least: timedelta = timedelta(0), most: timedelta = DURATION_MAX) -> Iterator[FieldViolation]:
+    if not least <= value <= most:
+        yield _out_of_range(field, value, f"{least} to {most}")
 
 
 def _out_of_range(field: str, value: object, allowed: str) -> FieldViolation:

@@ -46,6 +46,7 @@ from schedd.engine.ids import TimeIds
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.planner import Pace
 from schedd.service.admin import Admin
+from schedd.service.backfills import Backfills
 from schedd.service.batches import Batches
 from schedd.service.calendars import CalendarUseCases
 from schedd.service.deadletters import DeadLetters
@@ -53,7 +54,8 @@ from schedd.service.executions import Executions
 from schedd.service.journal import Journal
 from schedd.service.schedules import Schedules
 from schedd.store.sqlite import SqliteStore
-from schedd.targets.http.target import HttpLimits, HttpTargets
+from schedd.targets.http.limits import HttpLimits
+from schedd.targets.http.target import HttpTargets
 from schedd.targets.process.target import ProcessTargets
 
 _CALLS_GRACE_S = 2.0
@@ -148,6 +150,7 @@ class Daemon:
         schedules = Schedules(store=store, engine=engine, clock=self._clock, ids=engine.ids)
         return UseCases(
             schedules=schedules,
+            backfills=Backfills(store=store, engine=engine, clock=self._clock, ids=engine.ids),
             batches=Batches(store=store, schedules=schedules, clock=self._clock),
             executions=Executions(store=store, engine=engine),
             letters=DeadLetters(store=store, engine=engine, clock=self._clock),

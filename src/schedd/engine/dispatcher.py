@@ -7,14 +7,14 @@ import heapq
 import itertools
 import random
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 import structlog
 
-from schedd.core.admission import Verdict, admit
+from schedd.core.admission import BUFFER_CAP, Beside, Verdict, admit
 from schedd.core.breaker import BreakerPolicy
-from schedd.core.model.execution import AttemptResult, DeliveryRequest, ExecutionState
+from schedd.core.model.execution import AttemptResult, Cause, DeliveryRequest, ExecutionState
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence
 from schedd.core.model.policy import Delivery, Overlap
 from schedd.core.model.reason import Outcome, Reason
@@ -36,7 +36,10 @@ log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
-    """Holds what is armed until it is due, then starts attempts as the gatekeeper gives them their turn."""
+    """Holds what is armed until it is due, then starts attempts as the gatekeeper gives them their turn.
+
+    What is on time is admitted when it is due. What runs in the background is admitted when its turn has come, and in nobody's way before.
+    """
 
     def __init__(
         self,
@@ -62,12 +65,18 @@ class Dispatcher:
         self._alarm = clock.alarm()
         self._armed: list[tuple[int, int, Run]] = []
         self._order = itertools.count()
-        self._buffered: dict[int, deque[Run]] = {}
+        self._buffered: dict[tuple[int, bool], deque[Run]] = {}
+        """By schedule, what is on time (False) and the background (True) apart."""
         self.gates = Gatekeeper(clock=clock, recorder=recorder, limits=limits, breaker=breaker, finish=self._finish, wake=self._alarm.ring)
+        self._background_ended: Callable[[], None] = _nothing
         self._conditions = Conditions(runs=runs, targets=targets, request=self._request, let_through=self._let_through, finish=self._finish)
         self._attempts: asyncio.TaskGroup | None = None
         self._draining = False
         self._room = asyncio.Event()
+
+    def connect(self, background_ended: Callable[[], None]) -> None:
+        """Set who is told that an execution of the background has ended."""
+        self._background_ended = background_ended
 
     @property
     def waiting(self) -> int:
@@ -172,15 +181,24 @@ class Dispatcher:
         self._alarm.ring()
 
     def _let_in(self, run: Run) -> None:
-        if run.state is ExecutionState.ARMED and run.overlap is not Overlap.ALLOW_ALL and (earlier := self._runs.come_due(run.row)):
+        if not run.background and (earlier := self._overlapped(run)):
             self._admit(run, earlier)
         else:
             self.gates.put(run)
 
+    def _overlapped(self, run: Run) -> Sequence[Run]:
+        """The unfinished executions of its schedule by which it is decided whether a run starts."""
+        return () if run.attempt or run.overlap is Overlap.ALLOW_ALL else self._runs.come_due(run.row)
+
     def _admit(self, run: Run, earlier: Sequence[Run]) -> None:
-        """Decide about an execution that comes due while earlier ones of its schedule are unfinished."""
-        buffered, limit = len(self._buffered.get(run.row, ())), run.definition.schedule.policies.buffer_limit
-        decision = admit(run.overlap, unfinished=len(earlier), buffered=buffered, buffer_limit=limit)
+        """Decide about an execution that is to start while earlier ones of its schedule are unfinished."""
+        decision = admit(
+            run.overlap,
+            unfinished=len(earlier),
+            buffered=len(self._buffered.get((run.row, run.background), ())),
+            buffer_limit=BUFFER_CAP if run.background else run.definition.schedule.policies.buffer_limit,
+            beside=_beside(run, earlier),
+        )
         match decision.verdict:
             case Verdict.START:
                 self.gates.put(run)
@@ -198,21 +216,37 @@ class Dispatcher:
     def _buffer(self, run: Run, reason: Reason, earlier: Sequence[Run]) -> None:
         """Let it wait until the earlier ones have finished."""
         self._recorder.queued(run, reason, now_us=self._clock.now_us(), evidence=_blocked_by(earlier))
-        self._buffered.setdefault(run.row, deque()).append(run)
+        buffered = self._buffered.setdefault((run.row, run.background), deque())
+        if buffered and run.wake_us < buffered[0].wake_us:
+            buffered.appendleft(run)  # One of the background that was let go, and overtaken before it had its turn.
+        else:
+            buffered.append(run)
+
+    def _unbuffer(self, run: Run) -> None:
+        buffered = self._buffered.get((run.row, run.background))
+        if buffered is not None and run in buffered:
+            buffered.remove(run)
+            if not buffered:
+                del self._buffered[run.row, run.background]
 
     def _next_buffered(self, row: int) -> None:
-        """Start the one that has waited longest, if nothing else of its schedule is under way."""
-        buffered = self._buffered[row]
-        if not buffered:
-            del self._buffered[row]
-        elif len(self._runs.come_due(row)) == len(buffered):
-            self.gates.put(buffered.popleft())
+        """Let the one go that has waited longest, what is on time before the background, if nothing else of its schedule is under way."""
+        on_time = self._buffered.get((row, False), ())
+        key = (row, not on_time)
+        if key in self._buffered and len(self._runs.come_due(row)) == len(on_time):
+            run = self._buffered[key][0]
+            self._unbuffer(run)
+            self.gates.put(run)
             self._alarm.ring()
 
     def _start_ready(self) -> None:
         """Start those whose turn it is."""
         while not self._draining and (run := self.gates.next()) is not None:
-            self._start(run)
+            if run.background and (earlier := self._overlapped(run)):
+                self.gates.free(run)
+                self._admit(run, earlier)
+            else:
+                self._start(run)
 
     def _start(self, run: Run) -> None:
         assert self._attempts is not None, "attempts are started from run()"
@@ -325,15 +359,16 @@ class Dispatcher:
         self.gates.withdraw(run)
         if run.definition.is_conditional:
             self._conditions.forget(run)
-        buffered = self._buffered.get(run.row)
-        if buffered is not None and run in buffered:
-            buffered.remove(run)
+        if self._buffered:
+            self._unbuffer(run)
         self._recorder.finished(run, outcome, reason, now_us=now_us, actor=actor, evidence=evidence)
         if run.definition.ends_count:
             self._endings.finished(run)
         self._keeper.execution_finished(run.row)
-        if buffered is not None:
+        if self._buffered:
             self._next_buffered(run.row)
+        if run.background:
+            self._background_ended()
         if outcome is Outcome.FAILED:
             log.warning(
                 "execution_failed",
@@ -343,6 +378,16 @@ class Dispatcher:
                 reason=reason,
                 outcome=outcome,
             )
+
+
+def _nothing() -> None:
+    """Who is told as long as nobody else is."""
+
+
+def _beside(run: Run, earlier: Sequence[Run]) -> Beside:
+    if all(other.background for other in earlier):
+        return Beside.EQUALS if run.execution.cause is Cause.BACKFILL else Beside.LAST
+    return Beside.FIRST if run.background else Beside.EQUALS
 
 
 def _blocked_by(earlier: Sequence[Run]) -> Evidence:

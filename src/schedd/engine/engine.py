@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from schedd.core.breaker import BreakerPolicy, CircuitStanding
 from schedd.core.errors import PreconditionError, UnavailableError
+from schedd.core.model.backfill import Backfill
 from schedd.core.model.batch import ArmBatch, RequestMark, Retention
 from schedd.core.model.deadletter import Redelivery
 from schedd.core.model.execution import Cause, Execution, ExecutionState, Origin
@@ -22,6 +23,9 @@ from schedd.core.model.target import Payload
 from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Target
 from schedd.core.timeline import NEVER, Timeline
 from schedd.engine.almanac import Almanac, NoHolidays
+from schedd.engine.arming import armed_execution
+from schedd.engine.backfiller import Backfiller
+from schedd.engine.backfilljournal import started_entry
 from schedd.engine.calendars import CalendarRegistry
 from schedd.engine.clockwatch import ClockWatch
 from schedd.engine.definitions import Definition, Definitions
@@ -34,7 +38,7 @@ from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.notifier import Notifier
 from schedd.engine.occasions import Occasions
-from schedd.engine.planner import Pace, Planner, armed_execution
+from schedd.engine.planner import Pace, Planner
 from schedd.engine.recorder import Recorder
 from schedd.engine.recovery import Recovery
 from schedd.engine.registry import Registry
@@ -116,6 +120,18 @@ class Engine:
         self.recorder.connect(
             FollowUps(store=store, ids=ids, definitions=self.definitions, dispatcher=self.dispatcher, notifier=self.notifier)
         )
+        self.backfiller = Backfiller(
+            store=store,
+            clock=clock,
+            ids=ids,
+            definitions=self.definitions,
+            dispatcher=self.dispatcher,
+            runs=self.runs,
+            recorder=self.recorder,
+            keeper=self.keeper,
+            waiting_at_once=settings.pace.late_in_memory,
+        )
+        self.dispatcher.connect(self.backfiller.wake)
         self.housekeeper = Housekeeper(store, clock, self.timeline, settings.retention)
         self.planner = Planner(
             store=store,
@@ -129,6 +145,7 @@ class Engine:
             recorder=self.recorder,
             housekeeper=self.housekeeper,
             occasions=self.occasions,
+            backfiller=self.backfiller,
             pace=settings.pace,
         )
         self.zone_watch = ZoneWatch(store=store, clock=clock, definitions=self.definitions, keeper=self.keeper)
@@ -146,6 +163,7 @@ class Engine:
             zone_watch=self.zone_watch,
             endings=self.endings,
             ids=ids,
+            backfiller=self.backfiller,
         )
         self.calendars = CalendarRegistry(
             store=store, clock=clock, almanac=self.almanac, registry=self.registry, runs=self.runs, dispatcher=self.dispatcher
@@ -169,6 +187,7 @@ class Engine:
             keeper=self.keeper,
             occasions=self.occasions,
             zone_watch=self.zone_watch,
+            backfiller=self.backfiller,
             pace=self._pace,
         )
         self.endings.load(await self._store.run_counts())
@@ -185,6 +204,7 @@ class Engine:
                 self.dispatcher,
                 self.planner,
                 self.notifier,
+                self.backfiller,
                 self.housekeeper,
                 self._clock_watch,
                 self.calendars,
@@ -195,6 +215,7 @@ class Engine:
         """Arm and start nothing more; return when no attempt is under way, or when `patience` has run out."""
         self._draining = True
         self.planner.stop()
+        self.backfiller.stop()
         try:
             async with asyncio.timeout(patience.total_seconds()):
                 await self.dispatcher.drain()
@@ -266,6 +287,17 @@ class Engine:
         await asyncio.shield(run.finished)
         return True
 
+    async def backfill(self, backfill: Backfill, *, request: RequestMark | None = None) -> Backfill:
+        """Have a range of past occurrences worked off; it is durable when this returns.
+
+        A request seen before gives its first answer's backfill as it stands now. Raises: UnavailableError; ConflictError.
+        """
+        self.must_be_open()
+        stored = await self._store.create_backfill(backfill, started_entry(backfill), request=request)
+        if stored is backfill:
+            self.backfiller.adopt([backfill])
+        return stored
+
     async def redeliver(self, execution: Execution, *, actor: str, request: RequestMark | None = None) -> None:
         """Take up a finished execution again: its next attempt is due now, and durable when this returns.
 
@@ -301,7 +333,7 @@ class Engine:
 
     def next_nominal_us(self, row: int) -> int | None:
         """The schedule's next nominal time that is not armed yet, or that of what is armed already; None: there is none."""
-        armed = [run.execution.nominal_us for run in self.runs.of_schedule(row) if run.state == "ARMED"]
+        armed = [run.execution.nominal_us for run in self.runs.of_schedule(row) if run.state == "ARMED" and not run.background]
         first_us = self.planner.undecided_us(row)
         times = armed + ([first_us] if first_us != NEVER else [])
         return min(times) if times else None

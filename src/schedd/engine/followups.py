@@ -17,10 +17,10 @@ from schedd.core.model.schedule import ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget
 from schedd.core.notices import notice_target
 from schedd.core.ports import Ids, Store
+from schedd.engine.arming import armed_execution
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.notifier import Notifier
-from schedd.engine.planner import armed_execution
 from schedd.engine.recorder import Followed
 from schedd.engine.runs import Run
 

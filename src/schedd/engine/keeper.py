@@ -98,7 +98,7 @@ class Keeper:
             self._wake_planner()
         elif self._occasions.is_over(row):
             self._without_occurrences.add(row)
-        if row in self._without_occurrences and not self._runs.of_schedule(row):
+        if row in self._without_occurrences and self._runs.is_idle(row):
             self._completed.add(row)
             self._alarm.ring()
 
@@ -163,7 +163,7 @@ class Keeper:
 
     async def _complete(self, schedule: Schedule, now_us: int) -> None:
         row = schedule.row
-        if schedule.state is not ScheduleState.ENABLED or self._runs.of_schedule(row) or row not in self._without_occurrences:
+        if schedule.state is not ScheduleState.ENABLED or not self._runs.is_idle(row) or row not in self._without_occurrences:
             return
         reason = Reason.MAX_RUNS if row in self._out_of_runs else Reason.ENDED
         if schedule.policies.after_last_run is AfterLastRun.DELETE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from schedd.core.model.batch import NewSchedule, RequestMark, ScheduleChange
+from schedd.core.model.batch import UNDECIDED_US, NewSchedule, RequestMark, ScheduleChange
 from schedd.core.model.execution import Cause, ExecutionState, Origin
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
 from schedd.core.model.policy import CatchUpMode, Overlap
@@ -18,12 +18,14 @@ from schedd.core.resumption import after_pause
 from schedd.core.timeline import NEVER, Timeline
 from schedd.core.triggers import Calendars, clockless, compile_when
 from schedd.engine.almanac import Almanac
+from schedd.engine.arming import armed_execution, missed_entry
+from schedd.engine.backfiller import Backfiller
 from schedd.engine.definitions import Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.endings import Endings
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
-from schedd.engine.planner import Planner, armed_execution, missed_entry
+from schedd.engine.planner import Planner
 from schedd.engine.runs import Run, Runs
 from schedd.engine.zonewatch import ZoneWatch
 
@@ -59,6 +61,7 @@ class Registry:
         zone_watch: ZoneWatch,
         endings: Endings,
         ids: Ids,
+        backfiller: Backfiller,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -73,6 +76,7 @@ class Registry:
         self._zone_watch = zone_watch
         self._endings = endings
         self._ids = ids
+        self._backfiller = backfiller
 
     async def create(
         self, drafts: Sequence[Schedule], entries: Sequence[JournalEntry], *, request: RequestMark | None = None
@@ -112,6 +116,27 @@ class Registry:
         A request seen before changes nothing, and gives its schedule as it stands now. Raises: as `Store.change_schedule`.
         """
         await self._zone_watch.in_use([after])
+        async with self._backfiller.ending_with(before, after) as ends:
+            change, armed = self._following(before, after, entries, planned_from_us)
+            fired = self._fired(change.schedule, asked_for)
+            told = [_asked_entry(run, asked_for) for run in fired]
+            change = replace(
+                change, entries=(*change.entries, *told), armed=tuple(run.execution for run in fired), ended=ends, request=request
+            )
+            stored = await self._commit(change, armed)
+            if stored is change.schedule:  # Not so when the request was a repetition, and this its first answer.
+                self._backfiller.forget(ends)
+                first_us = first_nominal_us(stored, self._almanac.calendars)
+                self._take_effect(stored, first_us, behind=change.next_us == UNDECIDED_US)
+                self._planner.wake()
+                for run in fired:
+                    self._dispatcher.add(run)
+        return stored
+
+    def _following(
+        self, before: Schedule, after: Schedule, entries: Sequence[JournalEntry], planned_from_us: int | None
+    ) -> tuple[ScheduleChange, list[Run]]:
+        """The change that makes `after` the next standing, and the armed runs that it takes back."""
         now_us = self._clock.now_us()
         armed = self.armed(before.row)
         following = replace(
@@ -120,24 +145,16 @@ class Registry:
             updated_us=now_us,
             planned_from_us=self._planned_from_us(before, after, armed, now_us) if planned_from_us is None else planned_from_us,
         )
-        fired = self._fired(following, asked_for, now_us)
         next_us = first_nominal_us(following, self._almanac.calendars)
+        behind = following.planned_from_us < now_us and next_us is not None and self._planner.may_have_passed(next_us, now_us)
         takebacks = [run.entry(JournalKind.EXECUTION_DISARMED, now_us)._replace(reason=Reason.SCHEDULE_CHANGED) for run in armed]
         change = ScheduleChange(
             schedule=following,
-            next_us=_stored_us(following, next_us),
-            entries=(*entries, *takebacks, *(_asked_entry(run, asked_for, now_us) for run in fired)),
+            next_us=UNDECIDED_US if behind else _stored_us(following, next_us),
+            entries=(*entries, *takebacks),
             disarmed=tuple(run.id for run in armed),
-            armed=tuple(run.execution for run in fired),
-            request=request,
         )
-        stored = await self._commit(change, armed)
-        if stored is following:  # Not so when the request was a repetition, and this its first answer.
-            self._take_effect(following, next_us)
-            self._planner.wake()
-            for run in fired:
-                self._dispatcher.add(run)
-        return stored
+        return change, armed
 
     async def resume(
         self,
@@ -176,11 +193,11 @@ class Registry:
             runs_left=self._endings.left(paused) if paused.policies.max_runs else None,
         )
 
-    def _fired(self, schedule: Schedule, asked_for: AskedFor, now_us: int) -> list[Run]:
+    def _fired(self, schedule: Schedule, asked_for: AskedFor) -> list[Run]:
         """The runs of what is asked for. They come due together, so each waits for the one before, unless they may overlap."""
         if not asked_for.nominal_us:
             return []
-        definition = self._definitions.made(schedule)
+        definition, now_us = self._definitions.made(schedule), schedule.updated_us
         waits = schedule.policies.overlap is not Overlap.ALLOW_ALL
         origin = Origin(actor=asked_for.actor, overlap=Overlap.BUFFER_ALL if waits else None)
         executions = [armed_execution(definition, self._ids.new_id(), nominal_us, now_us) for nominal_us in asked_for.nominal_us]
@@ -217,7 +234,8 @@ class Registry:
         """A calendar of an enabled schedule has changed: what is not decided yet, and all that is to come, goes by the new one."""
         now_us = self._clock.now_us()
         rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=self._almanac.calendars)
-        self._enter(schedule, rule.next_after(self.decided_through_us(schedule.row, now_us)))
+        next_us = rule.next_after(self.decided_through_us(schedule.row, now_us))
+        self._enter(schedule, next_us, behind=self._planner.is_behind(schedule.row))
         self._planner.wake()
 
     def decided_through_us(self, row: int, now_us: int) -> int:
@@ -225,9 +243,13 @@ class Registry:
         first_us = self._planner.undecided_us(row)
         return now_us if first_us == NEVER else min(now_us, first_us - 1)
 
+    def is_behind(self, row: int) -> bool:
+        """Whether a schedule's own mark lies before the daemon's, and is stored so."""
+        return self._planner.is_behind(row)
+
     def armed(self, row: int) -> list[Run]:
-        """What is armed by the rule, and so depends on the definition; not what somebody asked for."""
-        runs = [run for run in self._runs.of_schedule(row) if run.state is ExecutionState.ARMED]
+        """What is armed by the rule ahead of its time, and so depends on the definition; not what somebody asked for."""
+        runs = [run for run in self._runs.of_schedule(row) if run.state is ExecutionState.ARMED and not run.background]
         return [run for run in runs if run.execution.cause is Cause.SCHEDULE and run.execution.origin is None]
 
     def _planned_from_us(self, before: Schedule, after: Schedule, armed: Sequence[Run], now_us: int) -> int:
@@ -242,17 +264,18 @@ class Registry:
             undecided.append(first_us)
         return min([now_us, *(nominal_us - 1 for nominal_us in undecided)])
 
-    def _take_effect(self, schedule: Schedule, next_us: int | None) -> None:
+    def _take_effect(self, schedule: Schedule, next_us: int | None, *, behind: bool = False) -> None:
         self._almanac.schedule_changed(schedule)
         if self._almanac.uses_any(schedule.row):
             # One of its calendars may have changed while the commit was under way.
             next_us = first_nominal_us(schedule, self._almanac.calendars)
-        self._enter(schedule, next_us)
+        self._enter(schedule, next_us, behind=behind)
 
-    def _enter(self, schedule: Schedule, next_us: int | None) -> None:
+    def _enter(self, schedule: Schedule, next_us: int | None, *, behind: bool) -> None:
         row = schedule.row
-        self._planner.schedule_changed(row)
+        self._planner.schedule_changed(row, behind=behind)
         self._keeper.schedule_changed(schedule)
+        self._backfiller.wake()
         if schedule.state is ScheduleState.ENABLED:
             self._occasions.enter(schedule)
             next_us = self._occasions.first_after(row, schedule.planned_from_us, next_us)
@@ -273,8 +296,10 @@ class Registry:
                     self._dispatcher.cancel(run, DAEMON, Reason.DELETED)
 
 
-def _asked_entry(run: Run, asked_for: AskedFor, now_us: int) -> JournalEntry:
-    return run.entry(JournalKind.EXECUTION_ARMED, now_us, actor=asked_for.actor, evidence={"backlog": asked_for.backlog.value})
+def _asked_entry(run: Run, asked_for: AskedFor) -> JournalEntry:
+    return run.entry(
+        JournalKind.EXECUTION_ARMED, run.execution.armed_us, actor=asked_for.actor, evidence={"backlog": asked_for.backlog.value}
+    )
 
 
 def _stored_us(schedule: Schedule, next_us: int | None) -> int | None:

@@ -11,7 +11,7 @@ from schedd.core.model.batch import Answer, ScheduleChange
 from schedd.core.model.execution import Execution
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
-from schedd.store import calendars, codec, rows, timers
+from schedd.store import backfills, calendars, codec, rows, timers
 from schedd.store.creation import INSERT_LABELS, taken_names
 from schedd.store.executions import delete_executions, insert_executions
 from schedd.store.requests import Requests
@@ -137,6 +137,7 @@ def _apply(transaction: Transaction, pending: _Pending, change: ScheduleChange) 
     pending.armed += change.armed
     for entry in change.entries:
         transaction.journal(entry, schedule.row)
+    backfills.end_all(transaction, change.ended)
     pending.requests.add(change.request, (schedule.uid,), time_us=schedule.updated_us)
 
 

@@ -10,7 +10,7 @@ from schedd.core.model.batch import ArmBatch, RecordBatch
 from schedd.core.model.execution import Attempt, Execution, id_text
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Filter, Order, Page, PageRequest
-from schedd.store import codec, notices, rows, search
+from schedd.store import backfills, codec, notices, rows, search, timers
 from schedd.store.reader import Reader
 from schedd.store.requests import Requests
 from schedd.store.statements import insertion, update
@@ -45,6 +45,9 @@ def _arm(transaction: Transaction, batches: Sequence[ArmBatch]) -> Sequence[froz
     planned = _insert(transaction, [batch for batch in batches if batch.request is None])
     answers = [next(planned) if batch.request is None else _arm_requested(transaction, requests, batch) for batch in batches]
     requests.write(transaction)
+    backfills.armed(transaction, batches)
+    # The last one holds where two rounds of the planner share a transaction.
+    timers.decided(transaction, list({timer.row: timer for batch in batches for timer in batch.decided}.values()))
     marks = [batch.planned_through_us for batch in batches if batch.planned_through_us is not None]
     if marks:
         transaction.connection.execute(_SET_MARK, (marks[-1],))
@@ -87,6 +90,7 @@ def _record(transaction: Transaction, batches: Sequence[RecordBatch]) -> Sequenc
     if settled := [execution_id for batch in batches for execution_id in batch.settled]:
         transaction.connection.execute(_DELETE_LETTERS, (codec.encode(settled),))
     delete_executions(transaction, [execution_id for batch in batches for execution_id in batch.disarmed])
+    backfills.recorded(transaction, batches)
     notices.recorded(transaction, batches)
     stored = insert_executions(transaction, [execution for batch in batches for execution in batch.followed])
     answers = []

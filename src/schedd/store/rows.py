@@ -7,11 +7,13 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from schedd.core.errors import StoredDataError
+from schedd.core.model.backfill import Backfill, BackfillState, Progress
 from schedd.core.model.batch import ExecutionChange, NewDeadLetter, StoredWhen
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
 from schedd.core.model.journal import NO_EVIDENCE, ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.notice import Notice
+from schedd.core.model.policy import Overlap
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.store import codec
@@ -60,9 +62,33 @@ EXECUTION_COLUMNS = (
     "started_us",
     "finished_us",
     "next_attempt_us",
+    "backfill",
     "origin",
 )
 EXECUTION_STANDING = ExecutionChange._fields[1:]
+
+BACKFILL_COLUMNS = (
+    "id",
+    "schedule_uid",
+    "schedule_row",
+    "cause",
+    "start_us",
+    "end_us",
+    "overlap",
+    "rate_per_second",
+    "actor",
+    "created_us",
+    "total_count",
+    "next_us",
+    "left_count",
+    "paced_us",
+    "state",
+    "finished_us",
+    "done_count",
+    "succeeded_count",
+    "failed_count",
+    "skipped_count",
+)
 
 ATTEMPT_COLUMNS = (
     "execution_id",
@@ -236,6 +262,7 @@ def execution_values(execution: Execution) -> Row:
         execution.started_us,
         execution.finished_us,
         execution.next_attempt_us,
+        execution.backfill,
         None if execution.origin is None else codec.encode(execution.origin),
     )
 
@@ -249,11 +276,11 @@ def execution_of(row: Row) -> Execution:
 
 
 def _execution(row: Any) -> Execution:
-    if row[16] is None:
+    if row[17] is None:
         raise ValueError("its schedule is not there")
     return Execution(
         id=row[0],
-        schedule=ScheduleName(group=row[16], schedule=row[17]),
+        schedule=ScheduleName(group=row[17], schedule=row[18]),
         schedule_row=row[1],
         schedule_uid=row[2],
         generation=row[3],
@@ -268,9 +295,10 @@ def _execution(row: Any) -> Execution:
         started_us=row[12],
         finished_us=row[13],
         next_attempt_us=row[14],
-        attempts_before=row[18],
-        redelivered_us=row[19],
-        origin=None if row[15] is None else codec.decode_origin(row[15]),
+        backfill=row[15],
+        attempts_before=row[19],
+        redelivered_us=row[20],
+        origin=None if row[16] is None else codec.decode_origin(row[16]),
     )
 
 
@@ -337,6 +365,61 @@ def _attempt(row: Any) -> Attempt:
             output_truncated=bool(row[10]),
             retry_after=None if row[11] is None else row[11] * _MICROSECOND,
         ),
+    )
+
+
+def backfill_values(backfill: Backfill) -> Row:
+    """The values of BACKFILL_COLUMNS."""
+    progress = backfill.progress
+    return (
+        backfill.id,
+        backfill.schedule_uid,
+        backfill.schedule_row,
+        backfill.cause.value,
+        backfill.start_us,
+        backfill.end_us,
+        backfill.overlap.value,
+        float(backfill.rate_per_second),
+        backfill.actor,
+        backfill.created_us,
+        backfill.total,
+        backfill.next_us,
+        backfill.left,
+        backfill.paced_us,
+        backfill.state.value,
+        backfill.finished_us,
+        progress.done,
+        progress.succeeded,
+        progress.failed,
+        progress.skipped,
+    )
+
+
+def backfill_of(row: Row) -> Backfill:
+    """The backfill in BACKFILL_COLUMNS followed by its schedule's group_name and name. Raises: StoredDataError."""
+    return _read("backfills", row, _backfill)
+
+
+def _backfill(row: Any) -> Backfill:
+    return Backfill(
+        id=row[0],
+        schedule=ScheduleName(group=row[20], schedule=row[21]),
+        schedule_uid=row[1],
+        schedule_row=row[2],
+        cause=Cause(row[3]),
+        start_us=row[4],
+        end_us=row[5],
+        overlap=Overlap(row[6]),
+        rate_per_second=row[7],
+        actor=row[8],
+        created_us=row[9],
+        total=row[10],
+        next_us=row[11],
+        left=row[12],
+        paced_us=row[13],
+        state=BackfillState(row[14]),
+        finished_us=row[15],
+        progress=Progress(done=row[16], succeeded=row[17], failed=row[18], skipped=row[19]),
     )
 
 

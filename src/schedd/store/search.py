@@ -1,6 +1,6 @@
 """Filters, orders and pages as SQL: fields come from fixed lists, values are always bound.
 
-The statements' aliases: `s` schedules, `c` calendars, `e` executions, `j` journal, `p` purged schedules.
+The statements' aliases: `s` schedules, `c` calendars, `e` executions, `b` backfills, `j` journal, `p` purged schedules.
 """
 
 from __future__ import annotations
@@ -176,6 +176,14 @@ EXECUTION_ORDERS: Mapping[str, tuple[str, ...]] = {
     "due_time": ("e.due_us", "e.id"),
     "execution": ("e.id",),
 }
+
+BACKFILL_FIELDS: Mapping[str, Field] = {
+    "schedule": FullName("b.schedule_uid IN (SELECT uid FROM schedules WHERE group_name = ? AND name = ?)"),
+    "schedule_name": Text("s.name"),
+    "group": Text("s.group_name"),
+    "state": Text("b.state"),
+}
+BACKFILL_ORDERS: Mapping[str, tuple[str, ...]] = {"backfill": ("b.id",)}
 
 JOURNAL_FIELDS: Mapping[str, Field] = {
     "kind": Text("j.kind"),

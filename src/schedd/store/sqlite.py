@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from schedd.core.errors import NotFoundError, StoredDataError
+from schedd.core.model.backfill import Backfill, BackfillEnd
 from schedd.core.model.batch import (
     Answer,
     ArmBatch,
@@ -34,6 +35,7 @@ from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.model.zonemark import ZoneMark
 from schedd.core.ports import CommitListener
 from schedd.store import (
+    backfills,
     backup,
     calendars,
     codec,
@@ -238,7 +240,7 @@ class SqliteStore:
 
     async def arm(self, batch: ArmBatch) -> frozenset[int]:
         """Store executions ahead of their due time. Raises: ConflictError."""
-        return await self._writer.submit(executions.ARM, batch, rows=2 * len(batch.executions) + len(batch.entries))
+        return await self._writer.submit(executions.ARM, batch, rows=2 * len(batch.executions) + len(batch.entries) + len(batch.decided))
 
     async def record(self, batch: RecordBatch) -> frozenset[int]:
         """Store what became of executions; the ids of those that follow and were not there already."""
@@ -269,6 +271,34 @@ class SqliteStore:
     async def unfinished(self) -> tuple[Execution, ...]:
         """All executions that are not FINISHED, by due time."""
         return await executions.unfinished(self._scans)
+
+    # Backfills
+
+    async def create_backfill(self, backfill: Backfill, entry: JournalEntry, *, request: RequestMark | None = None) -> Backfill:
+        """Store a backfill. Raises: ConflictError; NotFoundError."""
+        new = backfills.NewBackfill(backfill=backfill, entry=entry, request=request)
+        first = await self._writer.submit(backfills.CREATE, new, rows=2)
+        return backfill if first is None else await self.backfill(int(first[0]))
+
+    async def end_backfill(self, end: BackfillEnd) -> None:
+        """End a range that is worked off, or given up."""
+        await self._writer.submit(backfills.END, end, rows=1 + len(end.entries))
+
+    async def backfill(self, backfill_id: int) -> Backfill:
+        """One backfill. Raises: NotFoundError."""
+        return await backfills.backfill(self._lookups, backfill_id)
+
+    async def find_backfills(self, where: Filter, page: PageRequest) -> Page[Backfill]:
+        """A page of backfills, newest first. Raises: InvalidError."""
+        return await backfills.find(self._scans, where, page)
+
+    async def running_backfills(self) -> tuple[Backfill, ...]:
+        """All ranges under way."""
+        return await backfills.running(self._scans)
+
+    async def backfilled(self, schedule_uid: int, *, first_us: int, last_us: int) -> frozenset[int]:
+        """The nominal times from `first_us` to `last_us` that backfills have armed."""
+        return await backfills.run_before(self._lookups, schedule_uid, first_us, last_us)
 
     # Dead letters
 

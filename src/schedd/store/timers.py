@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Sequence
 
 from schedd.core.errors import ScheddError
-from schedd.core.model.batch import NEVER_US, NewSchedule, ScheduleChange, Timers
+from schedd.core.model.batch import NEVER_US, NewSchedule, ScheduleChange, Timer, Timers
 from schedd.core.model.schedule import ScheduleState
 from schedd.store.statements import Row, insertion, update
 from schedd.store.transaction import Transaction
@@ -29,6 +29,14 @@ REPLACE = insertion(
 DELETE = "DELETE FROM timers WHERE row IN (SELECT value FROM json_each(?))"
 
 _SAVE = update("timers", "row", ("generation", "next_us"), condition="timers.generation = new.column2 AND timers.next_us <> new.column3")
+
+
+_DECIDED = update("timers", "row", ("generation", "next_us", "planned_from_us"), condition="timers.generation = new.column2")
+
+
+def decided(transaction: Transaction, found: Sequence[Timer]) -> None:
+    """Store how far schedules are decided, of those that are still of that generation."""
+    _DECIDED.run(transaction.connection, found)
 
 
 def has_timer(stored: NewSchedule | ScheduleChange) -> bool:

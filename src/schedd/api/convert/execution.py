@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from schedd.api.convert.basics import Words, duration, timestamp
-from schedd.api.names import execution_name
+from schedd.api.names import backfill_name, execution_name
 from schedd.core.model.execution import Attempt, Cause, Execution, ExecutionState, id_text
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.reason import Outcome, Reason
@@ -44,6 +44,8 @@ def execution(execution: Execution, attempts: Iterable[Attempt] = ()) -> executi
         delivery_key=execution.delivery_key,
         attempts=[attempt(one) for one in attempts],
     )
+    if execution.backfill:
+        message.backfill = backfill_name(execution.schedule, execution.backfill)
     origin = execution.origin
     if origin is not None:
         if execution.cause is Cause.MANUAL:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
+from schedd.core.model.backfill import Backfill, BackfillEnd, BackfillStep
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry
@@ -50,9 +51,10 @@ class NewSchedule:
 class ScheduleChange:
     """A schedule's next generation: `schedule.generation` is the one that it replaces plus one.
 
-    `entries` are journaled with it. `next_us` is the first nominal time after `schedule.planned_from_us`, None if there is none.
+    `entries` are journaled with it. `next_us` is the first nominal time after `schedule.planned_from_us`, None if there is none;
+    UNDECIDED_US says that this one may lie before the daemon's mark.
     `disarmed` are executions that are taken back: their rows go, the journal keeps them. `armed` are executions of what the change decides;
-    one that is there already is left out. `request` marks a change that somebody asked for.
+    one that is there already is left out. `ended` are ranges that end with it. `request` marks a change that somebody asked for.
     """
 
     schedule: Schedule
@@ -60,7 +62,17 @@ class ScheduleChange:
     entries: tuple[JournalEntry, ...]
     disarmed: tuple[int, ...] = ()
     armed: tuple[Execution, ...] = ()
+    ended: tuple[BackfillEnd, ...] = ()
     request: RequestMark | None = None
+
+
+class Timer(NamedTuple):
+    """One schedule's next nominal time (NEVER_US: none) and its own mark: every nominal time up to it has been decided."""
+
+    row: int
+    generation: int
+    next_us: int
+    planned_from_us: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +113,17 @@ class ArmBatch:
 
     `entries` hold their arming and what else was decided (missed ranges, say). An execution whose (schedule, cause, nominal time) is there
     already is left out, with its entry.
-    `planned_through_us` None leaves the mark where it is. `request` marks a batch of one execution that somebody asked for.
+    `planned_through_us` None leaves the mark where it is. `decided` are the timers of schedules that are decided further than the mark.
+    `backlogs` are ranges to be worked off later, `steps` how far others are. `request` marks a batch of one execution that somebody
+    asked for.
     """
 
     executions: tuple[Execution, ...]
     entries: tuple[JournalEntry, ...] = ()
     planned_through_us: int | None = None
+    decided: tuple[Timer, ...] = ()
+    backlogs: tuple[Backfill, ...] = ()
+    steps: tuple[BackfillStep, ...] = ()
     request: RequestMark | None = None
 
 
@@ -136,7 +153,8 @@ class RecordBatch:
     """What became of executions since the last batch: at most one change an execution (its last), all of its attempts and entries.
 
     `disarmed` are executions that are taken back: their rows go, the journal keeps them. `settled` are redelivered executions that have
-    succeeded: they are no dead letters any more.
+    succeeded: they are no dead letters any more. `backfilled` says of each finished execution of a backfill, by the backfill's id, how it
+    ended.
     `ran` are the uids of schedules whose runs are counted and that have run once more, once for each run.
     `followed` are executions that follow those ends and are armed with them; one whose (schedule, cause, nominal time) is there already is
     left out, with the entry of its arming. `notices` are to be delivered, and `notified` are the ids of those that have been.
@@ -146,6 +164,7 @@ class RecordBatch:
     attempts: tuple[Attempt, ...] = ()
     entries: tuple[JournalEntry, ...] = ()
     disarmed: tuple[int, ...] = ()
+    backfilled: tuple[tuple[int, Outcome], ...] = ()
     dead_letters: tuple[NewDeadLetter, ...] = ()
     settled: tuple[int, ...] = ()
     ran: tuple[int, ...] = ()
@@ -157,6 +176,9 @@ class RecordBatch:
 NEVER_US = 2**63 - 1
 """Stands in `Timers.next_us` for: there is no next nominal time."""
 
+UNDECIDED_US = 0
+"""Stands in `Timers.next_us` for: all nominal times after `planned_from_us` are undecided, also where the daemon's mark is further."""
+
 
 def _longs() -> array[int]:
     return array("q")
@@ -166,7 +188,8 @@ def _longs() -> array[int]:
 class Timers:
     """What the timeline needs of schedules, as columns of 64-bit integers of equal length, by ascending row.
 
-    `next_us` is the nominal time that was next when it was stored, or NEVER_US; it still holds if it lies after the daemon's mark.
+    `next_us` is the nominal time that was next when it was stored, or NEVER_US; it still holds if it lies after the daemon's mark. Or it
+    is UNDECIDED_US: a schedule was resumed, say, and what was missed meanwhile is to be decided.
     `planned_from_us` is the schedule's own mark.
     """
 
