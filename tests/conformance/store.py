@@ -310,6 +310,26 @@ class StoreSuite:
         assert caught.value.reason == "ETAG_MISMATCH"
         assert (await store.schedule(stored.name)).description == "new"
 
+    async def test_change_arms_what_it_decides_but_for_what_is_there_already(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        there, twin, other = execution(10, stored), execution(11, stored), execution(12, stored, NOW_US + SECOND)
+        await store.arm(armed(there))
+        await store.change_schedule(replace(changed(stored), armed=(twin, other)))
+        assert await ids(store) == [10, 12]
+        assert await store.execution(12) == other
+
+    async def test_entries_of_a_new_schedule_follow_that_of_its_creation(self, store: Store) -> None:
+        new = draft(1)
+        paused = entry_of(new.schedule, JournalKind.SCHEDULE_PAUSED)
+        stored, _ = await create(store, replace(new, entries=(paused,)), draft(2))
+        found = await store.journal(after=0, limit=9)
+        assert [(entry.kind, entry.schedule_uid) for entry in found] == [
+            (JournalKind.SCHEDULE_CREATED, 1),
+            (JournalKind.SCHEDULE_PAUSED, 1),
+            (JournalKind.SCHEDULE_CREATED, 2),
+        ]
+        assert found[1].schedule_row == stored.row
+
     async def test_change_by_many_at_once_succeeds_once(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))
         answers = await asyncio.gather(*(store.change_schedule(changed(stored)) for _ in range(5)), return_exceptions=True)
