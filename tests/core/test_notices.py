@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState, Origin, Parent
+from schedd.core.model.execution import Attempt, AttemptResult, Cause, DeliveryRequest, Execution, ExecutionState, Origin, Parent
+from schedd.core.model.journal import ExecutionFacts
+from schedd.core.model.notice import Notice
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import ScheduleName
-from schedd.core.model.target import HttpTarget, Payload
+from schedd.core.model.target import HttpTarget, Payload, ProcessTarget, Target, payload_of, with_payload
 from schedd.core.notices import execution_json, notice_target
 
 SECOND = 1_000_000
@@ -100,3 +103,39 @@ def test_target_keeps_its_own_payload_and_its_own_key() -> None:
     sent = notice_target(own, "on_success[1]", ENDED, None)
     assert sent.payload == own.payload
     assert sent.headers == (("Schedd-Delivery-Key", "{{ delivery_key }}/on_success[1]/{{ attempt }}"), ("idempotency-key", "mine"))
+
+
+def test_notice_is_called_as_a_delivery_of_its_own_cause() -> None:
+    facts = ExecutionFacts(id=2, cause=Cause.SCHEDULE, nominal_us=SECOND, due_us=2 * SECOND)
+    notice = Notice(
+        id=9,
+        follow_up="on_failure[0]",
+        target=HOOK,
+        schedule=JOB,
+        schedule_row=1,
+        schedule_uid=1,
+        execution=facts,
+        attempt=2,
+        labels={"a": "b"},
+        previous_success_us=5,
+    )
+    assert notice.request(timedelta(seconds=3)) == DeliveryRequest(
+        target=HOOK,
+        schedule=JOB,
+        schedule_uid=1,
+        execution_id=2,
+        attempt=2,
+        cause=Cause.FOLLOW_UP,
+        nominal_us=SECOND,
+        due_us=2 * SECOND,
+        timeout=timedelta(seconds=3),
+        previous_success_us=5,
+        labels={"a": "b"},
+    )
+
+
+@pytest.mark.parametrize("target", [HOOK, ProcessTarget(argv=("cat",))])
+def test_payload_of_a_target_of_either_kind_can_be_replaced(target: Target) -> None:
+    other = Payload(content=b"other", content_type="text/plain")
+    assert payload_of(target) != other
+    assert payload_of(with_payload(target, other)) == other
