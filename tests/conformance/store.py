@@ -430,6 +430,29 @@ class StoreSuite:
         assert len(await store.timers()) == 0
         assert await kinds(store, where("kind", "=", "SCHEDULE_DISABLED")) == [JournalKind.SCHEDULE_DISABLED]
 
+    async def test_quarantine_of_a_generation_leaves_a_later_one_alone(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        entry = JournalEntry(time_us=NOW_US, kind=JournalKind.SCHEDULE_DISABLED, schedule_row=1)
+        later = await store.change_schedule(changed(stored))
+        await store.quarantine(1, entry, seen=stored.generation)
+        assert await store.schedule(stored.name) == later
+        await store.quarantine(1, entry, seen=later.generation)
+        assert (await store.schedule(stored.name)).state is ScheduleState.DISABLED
+
+    async def test_stored_schedules_that_can_be_read_are_schedules(self, store: Store) -> None:
+        one, two = await create(store, draft(1), draft(2))
+        assert await store.stored_schedule(one.name) == one
+        assert (await store.find_stored_schedules((), BY_NAME, PageRequest(size=10))).items == [one, two]
+        with pytest.raises(NotFoundError):
+            await store.stored_schedule(ScheduleName(group="default", schedule="nobody"))
+
+    async def test_restoring_timers_that_are_all_there_changes_nothing(self, store: Store) -> None:
+        one, two = await create(store, draft(1), draft(2))
+        await store.change_schedule(changed(two, next_us=None, state=ScheduleState.DELETED, deleted_us=NOW_US))
+        _, newest = await store.journal_bounds()
+        assert await store.restore_timers(JournalEntry(time_us=NOW_US, kind=JournalKind.SCHEDULE_UPDATED)) == 0
+        assert (list((await store.timers()).rows), (await store.journal_bounds())[1]) == ([one.row], newest)
+
     async def test_shared_limits_are_those_of_schedules_that_have_a_key_and_are_not_deleted(self, store: Store) -> None:
         shared = Concurrency(key='"concurrency":{', limit=3, when_full=Hold.SKIP)
         _, one, two = await create(
@@ -868,6 +891,13 @@ class StoreSuite:
         )
         await store.save_timers(saved)
         assert list((await store.timers()).next_us) == [5, NOW_US + SECOND]
+
+    async def test_arm_moves_the_timers_of_what_it_has_decided_but_not_of_other_generations(self, store: Store) -> None:
+        one, two = await create(store, draft(1), draft(2))
+        decided = (Timer(one.row, 1, 5, 4), Timer(two.row, 9, 6, 5))
+        await store.arm(ArmBatch(executions=(), decided=decided))
+        found = await store.timers()
+        assert (list(found.next_us), list(found.planned_from_us)) == ([5, NOW_US + SECOND], [4, NOW_US])
 
     async def test_zone_marks_are_kept_by_name_until_they_are_gone(self, store: Store) -> None:
         berlin = ZoneMark(name="Europe/Berlin", version="2025a", from_us=5, until_us=9, offsets=((5, 3_600_000_000), (7, -1)))

@@ -176,7 +176,7 @@ async def test_unreadable_calendar_quarantines_its_schedules_alone(tmp_path: Pat
             await create(again, name="third", exclude_calendars=("days",))
 
 
-async def test_pause_of_a_schedule_with_an_unreadable_calendar_does_not_end_and_hurts_no_other(tmp_path: Path) -> None:
+async def test_pause_of_a_schedule_with_an_unreadable_calendar_ends_in_a_quarantine_of_it_alone(tmp_path: Path) -> None:
     clock = HandClock()
     async with running(tmp_path / "s.db", clock=clock) as rig:
         await rig.calendars.create(calendar(FRIDAY), Asking(actor="ann"))
@@ -189,7 +189,7 @@ async def test_pause_of_a_schedule_with_an_unreadable_calendar_does_not_end_and_
     connection.close()
     async with running(tmp_path / "s.db", clock=clock) as again:
         await again.run_until(130)
-        assert (await again.store.schedule(made.name)).state is ScheduleState.PAUSED
+        assert (await again.store.schedule(made.name)).state is ScheduleState.DISABLED
         assert [request.schedule.schedule for _, request in again.target.requests] == ["other", "other"]
 
 

@@ -246,8 +246,8 @@ async def test_follow_up_armed_before_a_restart_survives_a_change_of_its_schedul
     async with running(tmp_path / "db", clock=clock) as rig:
         after = await follower(rig)
         job = await rig.create("@yearly", policies=following(then("after")))
-        await rig.schedules.trigger(job.name, ANN)
         rig.target.hold = asyncio.Event()
+        await rig.schedules.trigger(job.name, ANN)
         await rig.settle()
         draining = asyncio.get_running_loop().create_task(rig.engine.dispatcher.drain())
         await asyncio.sleep(0)

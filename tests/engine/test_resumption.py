@@ -116,6 +116,7 @@ async def test_backlog_survives_a_crash_right_after_the_resumption(tmp_path: Pat
     async with running(tmp_path / "db", clock=clock) as rig:
         job = await paused_from(rig, 70, Policies(catch_up=CatchUp(mode=CatchUpMode.NONE, window=WIDE.window)))
         await rig.run_until(310)
+        rig.target.hold = asyncio.Event()
         await rig.schedules.resume(job.name, ANN, backlog=CatchUpMode.ALL)
     async with running(tmp_path / "db", clock=clock) as rig:
         await rig.run_until(310)

@@ -14,7 +14,7 @@ import structlog
 
 from schedd.core.admission import BUFFER_CAP, Beside, Verdict, admit
 from schedd.core.breaker import BreakerPolicy
-from schedd.core.model.execution import AttemptResult, Cause, DeliveryRequest, ExecutionState
+from schedd.core.model.execution import AttemptResult, Cause, DeliveryRequest, ExecutionState, id_text
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence
 from schedd.core.model.policy import Delivery, Overlap
 from schedd.core.model.reason import Outcome, Reason
@@ -84,6 +84,11 @@ class Dispatcher:
         return len(self._armed) + self._conditions.asked + self.gates.waiting - self.gates.aside
 
     @property
+    def ahead(self) -> int:
+        """How many of them wait for their time: what is armed, and retries."""
+        return len(self._armed)
+
+    @property
     def running(self) -> int:
         """How many attempts are under way."""
         return self.gates.running
@@ -95,12 +100,16 @@ class Dispatcher:
         self._runs.add(run)
         self._push(run)
 
-    def cancel(self, run: Run, actor: str, reason: Reason = Reason.CANCELLED, *, by_force: bool = False) -> None:
-        """End an execution: at once if it waits, else as soon as its target has let go of it; `by_force`: without any grace."""
+    def cancel(self, run: Run, actor: str, reason: Reason = Reason.CANCELLED, *, by_force: bool = False, note: str = "") -> None:
+        """End an execution: at once if it waits, else as soon as its target has let go of it; `by_force`: without any grace.
+
+        `note` is why, in the words of whoever asks.
+        """
         run.cancelled_by = actor
         run.cancel_reason = reason
+        run.cancel_note = note
         if run.task is None:
-            self._finish(run, Outcome.CANCELLED, reason, actor=actor)
+            self._finish(run, Outcome.CANCELLED, reason, actor=actor, evidence=_noted(run))
         elif run.state is ExecutionState.RUNNING:
             if by_force:
                 self._targets[type(run.definition.schedule.target)].force(run.id)
@@ -114,7 +123,7 @@ class Dispatcher:
         run.task = None
         run.attempt -= 1
         self.gates.free(run, _cut_off(run))
-        self._finish(run, Outcome.CANCELLED, run.cancel_reason, actor=run.cancelled_by)
+        self._finish(run, Outcome.CANCELLED, run.cancel_reason, actor=run.cancelled_by, evidence=_noted(run))
         self._room.set()
         self._alarm.ring()
 
@@ -127,13 +136,19 @@ class Dispatcher:
         """Dispatch until cancelled; attempts under way are then cancelled too, and recorded as interrupted."""
         try:
             async with asyncio.TaskGroup() as self._attempts:
-                while True:
-                    now_us = self._clock.now_us()
-                    self.run_once(now_us)
-                    self._alarm.set(self._next_us(now_us))
-                    await self._alarm.wait()
+                try:
+                    await self._dispatch()
+                finally:
+                    self._draining = True  # An attempt that ends meanwhile starts no other, which nobody would cancel.
         finally:
             self._alarm.close()
+
+    async def _dispatch(self) -> None:
+        while True:
+            now_us = self._clock.now_us()
+            self.run_once(now_us)
+            self._alarm.set(self._next_us(now_us))
+            await self._alarm.wait()
 
     async def drain(self) -> None:
         """Start nothing more, and return when no attempt is under way."""
@@ -268,7 +283,7 @@ class Dispatcher:
         self.gates.free(run, result)
         self._room.set()
         self._recorder.attempted(run, result, started_us=started_us, now_us=now_us)
-        self._conclude(run, request, result, now_us)
+        self._conclude(run, result, now_us)
         if cancelled and not run.cancelled_by:
             raise asyncio.CancelledError
         if self.gates.waiting:
@@ -301,15 +316,15 @@ class Dispatcher:
         try:
             return await self._targets[type(schedule.target)].deliver(request)
         except Exception as error:  # A target returns values; what it raises was not foreseen, and quarantines its schedule.
-            log.exception("delivery_failed", schedule=str(schedule.name), execution=run.id)
+            log.exception("delivery_failed", schedule=str(schedule.name), execution=id_text(run.id))
             text = f"delivery failed: {type(error).__name__}: {error}"
             self._keeper.quarantine(schedule.row, Reason.UNFORESEEN, text)
             return AttemptResult(outcome=Outcome.FAILED, reason=Reason.TARGET_ERROR, message=text)
 
-    def _conclude(self, run: Run, request: DeliveryRequest, result: AttemptResult, now_us: int) -> None:
+    def _conclude(self, run: Run, result: AttemptResult, now_us: int) -> None:
         """Decide what follows from an attempt's result."""
         if result.outcome is Outcome.CANCELLED:
-            self._finish(run, Outcome.CANCELLED, result.reason, actor=run.cancelled_by)
+            self._finish(run, Outcome.CANCELLED, result.reason, actor=run.cancelled_by, evidence=_noted(run))
             return
         if result.reason is Reason.INTERRUPTED:
             self.interrupted(run, result, now_us)
@@ -326,8 +341,6 @@ class Dispatcher:
         if following.outcome is Outcome.SUCCEEDED:
             self._succeeded(run)
         self._finish(run, following.outcome, following.reason, evidence=result_evidence(result))
-        if following.outcome is Outcome.FAILED:
-            self._recorder.dead_letter(run, self._targets[type(request.target)].rendered(request))
 
     def _succeeded(self, run: Run) -> None:
         definition, nominal_us = run.definition, run.execution.nominal_us
@@ -370,14 +383,23 @@ class Dispatcher:
         if run.background:
             self._background_ended()
         if outcome is Outcome.FAILED:
+            self._recorder.dead_letter(run, self._rendered(run))
             log.warning(
                 "execution_failed",
                 schedule=str(run.execution.schedule),
-                execution=run.id,
+                execution=id_text(run.id),
                 attempt=run.attempt,
                 reason=reason,
                 outcome=outcome,
             )
+
+    def _rendered(self, run: Run) -> Rendering | None:
+        """What the last attempt has sent; None where that cannot be told."""
+        try:
+            return self._targets[type(run.definition.schedule.target)].rendered(self._request(run))
+        except Exception:  # As in `_deliver`: a target's unforeseen fault concerns its schedule alone.
+            log.exception("rendering_failed", schedule=str(run.execution.schedule), execution=run.id)
+            return None
 
 
 def _nothing() -> None:
@@ -394,7 +416,12 @@ def _blocked_by(earlier: Sequence[Run]) -> Evidence:
     return {"blocking_execution": earlier[0].id}
 
 
+def _noted(run: Run) -> Evidence:
+    return {"detail": run.cancel_note} if run.cancel_note else NO_EVIDENCE
+
+
 def _cut_off(run: Run) -> AttemptResult:
     if run.cancelled_by:
-        return AttemptResult(outcome=Outcome.CANCELLED, reason=run.cancel_reason, message=f"cancelled by {run.cancelled_by}")
+        why = f": {run.cancel_note}" if run.cancel_note else ""
+        return AttemptResult(outcome=Outcome.CANCELLED, reason=run.cancel_reason, message=f"cancelled by {run.cancelled_by}{why}")
     return AttemptResult(outcome=Outcome.UNKNOWN, reason=Reason.INTERRUPTED, message="the daemon ended meanwhile")

@@ -34,6 +34,7 @@ from schedd.engine.endings import Endings
 from schedd.engine.followups import FollowUps
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.hub import Hub
+from schedd.engine.inspector import Inspector
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.notifier import Notifier
@@ -43,6 +44,7 @@ from schedd.engine.recorder import Recorder
 from schedd.engine.recovery import Recovery
 from schedd.engine.registry import Registry
 from schedd.engine.runs import Run, Runs
+from schedd.engine.undertakings import Undertakings
 from schedd.engine.zonewatch import MovedSchedules, ZoneWatch
 
 
@@ -98,6 +100,7 @@ class Engine:
         self.hub = Hub()
         store.listen(self.hub.publish)
         self.runs = Runs()
+        self._undertakings = Undertakings()
         self.timeline = Timeline()
         self.almanac = Almanac(store, clock, holidays if holidays is not None else NoHolidays())
         self.occasions = Occasions(clock, self.runs, self.timeline, self.almanac)
@@ -139,6 +142,7 @@ class Engine:
             ids=ids,
             timeline=self.timeline,
             definitions=self.definitions,
+            runs=self.runs,
             dispatcher=self.dispatcher,
             keeper=self.keeper,
             endings=self.endings,
@@ -148,7 +152,7 @@ class Engine:
             backfiller=self.backfiller,
             pace=settings.pace,
         )
-        self.zone_watch = ZoneWatch(store=store, clock=clock, definitions=self.definitions, keeper=self.keeper)
+        self.zone_watch = ZoneWatch(store=store, clock=clock, almanac=self.almanac, definitions=self.definitions, keeper=self.keeper)
         self.registry = Registry(
             store=store,
             clock=clock,
@@ -163,13 +167,22 @@ class Engine:
             zone_watch=self.zone_watch,
             endings=self.endings,
             ids=ids,
+            undertakings=self._undertakings,
             backfiller=self.backfiller,
         )
         self.calendars = CalendarRegistry(
-            store=store, clock=clock, almanac=self.almanac, registry=self.registry, runs=self.runs, dispatcher=self.dispatcher
+            store=store,
+            clock=clock,
+            almanac=self.almanac,
+            registry=self.registry,
+            runs=self.runs,
+            dispatcher=self.dispatcher,
+            undertakings=self._undertakings,
+            zone_watch=self.zone_watch,
         )
-        self.keeper.connect(self.registry.change, self._end_pause, self.planner.wake, self.recorder.committed)
+        self.keeper.connect(self.registry.change, self.registry.quarantine, self._end_pause, self.planner.wake, self.recorder.committed)
         self._clock_watch = ClockWatch(clock, self.planner, self.recorder)
+        self._inspector = Inspector(store, clock, self.keeper)
         self._pace = settings.pace
 
     async def recover(self) -> None:
@@ -210,6 +223,7 @@ class Engine:
                 self.calendars,
             ):
                 agents.create_task(agent.run(), name=type(agent).__name__)
+            agents.create_task(self._inspector.run(), name="Inspector")
 
     async def drain(self, patience: timedelta) -> None:
         """Arm and start nothing more; return when no attempt is under way, or when `patience` has run out."""
@@ -225,6 +239,7 @@ class Engine:
 
     async def close(self) -> None:
         """After `run` has ended: commit what its end recorded, and the timers, so that the next start is quick."""
+        await self._undertakings.ended()
         await self.recorder.run_once()
         await self.housekeeper.save_timers()
         await self._note(JournalKind.DAEMON_STOPPED)
@@ -247,15 +262,20 @@ class Engine:
         run = await self._manual_run(schedule, Origin(actor=actor, overlap=overlap, payload=payload))
         entry = run.entry(JournalKind.EXECUTION_ARMED, run.execution.armed_us, actor=actor)
         batch = ArmBatch(executions=(run.execution,), entries=(entry,), request=request)
-        armed = await self._store.arm(batch)
+        armed = await self._undertakings.see_through(self._armed(run, batch))
         if run.id in armed:
-            self.dispatcher.add(run)
             return run.execution
         for first_id in armed:
             return await self._store.execution(first_id)
         raise PreconditionError(
             "schedule", str(schedule.name), reason="TRIGGERED_ALREADY", description="was triggered in this very microsecond"
         )
+
+    async def _armed(self, run: Run, batch: ArmBatch) -> frozenset[int]:
+        armed = await self._store.arm(batch)
+        if run.id in armed:
+            self.dispatcher.add(run)
+        return armed
 
     async def rendered(self, schedule: Schedule, *, payload: Payload | None = None) -> Rendering:
         """What `trigger` would send. Raises: PreconditionError (UNREADABLE, NOT_RENDERED)."""
@@ -275,15 +295,15 @@ class Engine:
         execution = armed_execution(definition, self.ids.new_id(), now_us, now_us, cause=Cause.MANUAL)
         return Run(execution._replace(origin=origin), definition)
 
-    async def cancel(self, execution_id: int, *, actor: str) -> bool:
-        """End an unfinished execution; returns when its end is durable. False: it was finished already."""
+    async def cancel(self, execution_id: int, *, actor: str, note: str = "") -> bool:
+        """End an unfinished execution; returns when its end is durable. False: it was finished already. `note` says why."""
         run = self.runs.get(execution_id)
         if run is None:
             await self.recorder.committed()
             return False
         if run.finished is None:
             run.finished = asyncio.get_running_loop().create_future()
-        self.dispatcher.cancel(run, actor)
+        self.dispatcher.cancel(run, actor, note=note)
         await asyncio.shield(run.finished)
         return True
 
@@ -323,7 +343,11 @@ class Engine:
         )
         run = Run(again, definition)
         entry = run.entry(JournalKind.EXECUTION_REDELIVERED, now_us, actor=actor)
-        if await self._store.redeliver(Redelivery(execution_id=run.id, now_us=now_us, entry=entry, request=request)):
+        redelivery = Redelivery(execution_id=run.id, now_us=now_us, entry=entry, request=request)
+        await self._undertakings.see_through(self._redelivered(run, redelivery))
+
+    async def _redelivered(self, run: Run, redelivery: Redelivery) -> None:
+        if await self._store.redeliver(redelivery):
             self.dispatcher.add(run)
 
     def must_be_open(self) -> None:

@@ -40,8 +40,6 @@ BACKGROUND_US: Final = 600_000_000
 """What is on time goes before the background, unless that has waited for this much longer: so it is not starved."""
 NOTEWORTHY_US: Final = 1_000_000
 """How long something waits for its host or for everything before the journal tells of it."""
-LANE_MOST: Final = 10_000
-"""How many may stand aside together; further ones are skipped."""
 
 _MICROSECOND = timedelta(microseconds=1)
 _PRUNE_FLOOR = 1024
@@ -73,6 +71,7 @@ class Gatekeeper:
         self._recorder = recorder
         self._finish = finish
         self._wake = wake
+        self._limits = limits
         self._host_limit = limits.of_host
         self._slots: Slots[Run] = Slots(limits.running)
         self._background = self._slots.gate(Limit.BACKGROUND, "", background_limit(limits.running))
@@ -110,11 +109,17 @@ class Gatekeeper:
 
     def schedule_changed(self, schedule: Schedule) -> None:
         """A schedule's change has been committed: its key's limit follows."""
-        concurrency = schedule.policies.concurrency if schedule.state is not ScheduleState.DELETED else None
-        before = self._shared.key_of(schedule.row)
+        self._share(schedule.row, schedule.policies.concurrency if schedule.state is not ScheduleState.DELETED else None)
+
+    def leave(self, row: int) -> None:
+        """A schedule is gone: what it said about its key's limit, too."""
+        self._share(row, None)
+
+    def _share(self, row: int, concurrency: Concurrency | None) -> None:
+        before = self._shared.key_of(row)
         if concurrency is None and before is None:
             return
-        self._shared.put(schedule.row, concurrency)
+        self._shared.put(row, concurrency)
         for key in {before, concurrency.key if concurrency else None}:
             gate = self._slots.known(Limit.KEY, key) if key is not None else None
             limit = self._shared.limit(gate.name) if gate is not None else None
@@ -244,7 +249,8 @@ class Gatekeeper:
         lane = ticket.lane
         refused_by = lane.refused_by()
         holder = refused_by or self._slots.holder(ticket)
-        if refused_by is not None or (lane.at is not None and lane.live > LANE_MOST):
+        crowded = lane.at is not None and (lane.live > self._limits.held_together or self._slots.aside > self._limits.held)
+        if refused_by is not None or (crowded and not ticket.item.attempt):
             self._skip(ticket.item, holder)
         elif holder.kind in _TOLD_AT_ONCE:
             self._tell(ticket, holder, now_us)

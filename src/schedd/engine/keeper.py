@@ -31,12 +31,14 @@ ChangeSchedule = Callable[[Schedule, Schedule, JournalEntry], Awaitable[Schedule
 
 EndPause = Callable[[Schedule, JournalEntry, int], Awaitable[None]]
 """Ends a pause at the instant that it was to end by itself (`Registry.resume`)."""
+Quarantine = Callable[[int, JournalEntry, int | None], Awaitable[None]]
+"""Takes the schedule in a row that cannot be read, and is of that generation, out of service (`Registry.quarantine`)."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Quarantine:
+class _Fault:
     reason: Reason
     text: str
 
@@ -51,6 +53,7 @@ class Keeper:
         self._occasions = occasions
         self._change: ChangeSchedule | None = None
         self._end: EndPause | None = None
+        self._take_out: Quarantine | None = None
         self._wake_planner: Callable[[], None] | None = None
         self._committed: Callable[[], Awaitable[None]] | None = None
         self._alarm = clock.alarm()
@@ -58,16 +61,22 @@ class Keeper:
         self._completed: set[int] = set()
         self._out_of_runs: set[int] = set()
         self._failed: set[int] = set()
-        self._faulty: dict[int, _Quarantine] = {}
+        self._faulty: dict[int, _Fault] = {}
         self._pauses: list[tuple[int, int]] = []
 
     def connect(
-        self, change: ChangeSchedule, end_pause: EndPause, wake_planner: Callable[[], None], committed: Callable[[], Awaitable[None]]
+        self,
+        change: ChangeSchedule,
+        quarantine: Quarantine,
+        end_pause: EndPause,
+        wake_planner: Callable[[], None],
+        committed: Callable[[], Awaitable[None]],
     ) -> None:
-        """Set how a change is made and a pause ended, how the planner learns that the timeline has changed, and how to wait for commits."""
+        """Set how changes, quarantines and ends of pauses are made, how the planner learns of them, and how to wait for commits."""
         self._committed = committed
         self._end = end_pause
         self._change = change
+        self._take_out = quarantine
         self._wake_planner = wake_planner
 
     def no_more_occurrences(self, row: int) -> None:
@@ -104,17 +113,21 @@ class Keeper:
 
     def schedule_changed(self, schedule: Schedule) -> None:
         """A change has been committed: what is known of the row is out of date."""
-        self._without_occurrences.discard(schedule.row)
-        self._completed.discard(schedule.row)
-        self._out_of_runs.discard(schedule.row)
-        self._faulty.pop(schedule.row, None)
+        self.forget(schedule.row)
         if schedule.state is ScheduleState.PAUSED and schedule.pause is not None and schedule.pause.until_us is not None:
             heapq.heappush(self._pauses, (schedule.pause.until_us, schedule.row))
             self._alarm.ring()
 
+    def forget(self, row: int) -> None:
+        """What is known of the row is out of date."""
+        self._without_occurrences.discard(row)
+        self._completed.discard(row)
+        self._out_of_runs.discard(row)
+        self._faulty.pop(row, None)
+
     def quarantine(self, row: int, reason: Reason, text: str) -> None:
         """Something unforeseen happened with this schedule: disable it. Of several faults the first one is told."""
-        self._faulty.setdefault(row, _Quarantine(reason=reason, text=text))
+        self._faulty.setdefault(row, _Fault(reason=reason, text=text))
         self._alarm.ring()
 
     async def run(self) -> None:
@@ -157,6 +170,9 @@ class Keeper:
                 log.error("change_refused", reason=error.reason, detail=str(error))
                 await self._clock.sleep(_REFUSED_WAIT)
             except (ConflictError, NotFoundError):
+                return
+            except Exception:  # A fault of one schedule: it must not stop the changes of the others.
+                log.exception("change_failed")
                 return
             else:
                 return
@@ -206,16 +222,20 @@ class Keeper:
         assert self._end is not None, "connect() comes first"
         try:
             await self._end(schedule, _entry(schedule, JournalKind.SCHEDULE_RESUMED, Reason.ENDED, now_us), pause.until_us)
-        except ExpressionError as error:  # A calendar of its rule cannot be read, say: it stays paused, and the others go on.
-            log.error("pause_not_ended", schedule=str(schedule.name), detail=str(error))
+        except ExpressionError as error:
+            disabled = replace(schedule, state=ScheduleState.DISABLED, state_reason=str(error), pause=None)
+            await self._make(schedule, disabled, JournalKind.SCHEDULE_DISABLED, Reason.STORED_DATA, now_us, detail=str(error))
 
-    async def _disable(self, row: int, fault: _Quarantine, now_us: int) -> None:
+    async def _disable(self, row: int, fault: _Fault, now_us: int) -> None:
         schedule = (await self._store.schedules([row])).get(row)
+        name = ""
         if isinstance(schedule, Schedule):
+            name = str(schedule.name)
             if schedule.state is ScheduleState.ENABLED:
                 changed = replace(schedule, state=ScheduleState.DISABLED, state_reason=fault.text)
                 await self._make(schedule, changed, JournalKind.SCHEDULE_DISABLED, fault.reason, now_us, detail=fault.text)
         elif isinstance(schedule, StoredDataError):
+            name = schedule.resource
             entry = JournalEntry(
                 time_us=now_us,
                 kind=JournalKind.SCHEDULE_DISABLED,
@@ -223,8 +243,9 @@ class Keeper:
                 reason=fault.reason,
                 evidence={"detail": fault.text},
             )
-            await self._store.quarantine(row, entry)
-        log.error("schedule_disabled", row=row, reason=fault.reason, detail=fault.text)
+            assert self._take_out is not None, "connect() comes first"
+            await self._take_out(row, entry, schedule.generation)
+        log.error("schedule_disabled", schedule=name, reason=fault.reason, detail=fault.text)
 
     async def _make(self, before: Schedule, changed: Schedule, kind: JournalKind, reason: Reason, now_us: int, *, detail: str = "") -> None:
         assert self._change is not None, "connect() comes first"

@@ -13,11 +13,12 @@ import structlog
 from schedd.core.errors import ExpressionError, StoredDataError
 from schedd.core.model.batch import NEVER_US, UNDECIDED_US, StoredWhen
 from schedd.core.model.execution import AttemptResult, Cause, ExecutionState
+from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.policy import CatchUpMode
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
-from schedd.core.planning import misfire_reason
+from schedd.core.planning import LeftOut, misfire_reason
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import Timeline
 from schedd.core.triggers import clockless, compile_when
@@ -28,6 +29,7 @@ from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
 from schedd.engine.planner import Pace, Planner
+from schedd.engine.ranges import omitted_entries
 from schedd.engine.recorder import Recorder
 from schedd.engine.runs import Run, Runs
 from schedd.engine.zonewatch import ZoneWatch
@@ -111,6 +113,8 @@ class Recovery:
             started_us = run.started_us if run.started_us is not None else now_us
             self._recorder.attempted(run, _INTERRUPTED, started_us=started_us, now_us=now_us)
             self._dispatcher.interrupted(run, _INTERRUPTED, now_us)
+        elif run.definition.schedule.state is ScheduleState.DELETED:
+            self._recorder.finished(run, Outcome.CANCELLED, Reason.DELETED, now_us=now_us)
         elif self._is_out_of_date(run):
             self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, now_us)
             return
@@ -120,9 +124,13 @@ class Recovery:
             self._ended_now.add(run.row)
 
     def _is_out_of_date(self, run: Run) -> bool:
-        """Whether the rule armed it ahead of its time under an earlier definition; what was late already depends on none."""
-        changed = run.execution.generation != run.definition.schedule.generation
-        return changed and run.state is ExecutionState.ARMED and _is_planned(run) and not run.background
+        """Whether it was armed ahead of its time by the rule of an earlier definition, and its occurrence is that of the new one.
+
+        What was late already depends on none; what was due when the schedule changed is not decided again.
+        """
+        execution, schedule = run.execution, run.definition.schedule
+        is_ahead = run.state is ExecutionState.ARMED and _is_planned(run) and not run.background
+        return is_ahead and execution.generation != schedule.generation and execution.nominal_us > schedule.planned_from_us
 
     def _wait_or_miss(self, run: Run, now_us: int) -> None:
         """What was armed and not started is a misfire if the daemon was away too long, and goes by the catch-up policy.
@@ -140,6 +148,7 @@ class Recovery:
         self._dispatcher.add(run)
 
     async def _fill_timeline(self, mark_us: int) -> None:
+        await self._restore_timers()
         timers = await self._store.timers()
         recent_us = mark_us - self._horizon_us
         stale: list[tuple[int, int]] = []
@@ -148,7 +157,7 @@ class Recovery:
             # The mark holds for all, but a schedule that changed when the mark was already ahead of it has its own.
             from_us = planned_from_us if planned_from_us > recent_us or next_us == UNDECIDED_US else mark_us
             if next_us == UNDECIDED_US:
-                self._planner.schedule_changed(row, behind=True)
+                self._planner.stands_behind(row)
             # What a schedule's calendars come to may have changed meanwhile: public holidays do, with a newer edition of them.
             if next_us > from_us and next_us != NEVER_US and not self._almanac.uses_any(row):
                 rows.append(row)
@@ -158,6 +167,16 @@ class Recovery:
         self._timeline.load(rows, times_us)
         for start in range(0, len(stale), _READ_AT_ONCE):
             await self._recompute(stale[start : start + _READ_AT_ONCE])
+
+    async def _restore_timers(self) -> None:
+        """An enabled schedule that somebody has taken the timer from would never fire again, and nobody would know."""
+        text = "its timer was missing from the store, and is found anew"
+        entry = JournalEntry(
+            time_us=self._clock.now_us(), kind=JournalKind.SCHEDULE_UPDATED, reason=Reason.STORED_DATA, evidence={"detail": text}
+        )
+        restored = await self._store.restore_timers(entry)
+        if restored:
+            log.error("timers_restored", count=restored)
 
     async def _recompute(self, stale: Sequence[tuple[int, int]]) -> None:
         """Place schedules whose stored times are out of date: from their rules alone where that is enough, since few are used soon."""
@@ -173,6 +192,10 @@ class Recovery:
                 next_us = _next_us(found, from_us)
             except (StoredDataError, ExpressionError) as error:
                 self._keeper.quarantine(row, Reason.STORED_DATA, str(error))
+                continue
+            except Exception as error:  # One schedule's unforeseen fault must not keep the daemon from starting.
+                log.exception("placing_failed", row=row)
+                self._keeper.quarantine(row, Reason.UNFORESEEN, f"planning failed: {type(error).__name__}: {error}")
                 continue
             if next_us is None:
                 self._keeper.no_more_occurrences(row)
@@ -195,6 +218,14 @@ class Recovery:
             row = definition.schedule.row
             if kinds[row]:
                 self._occasions.enter(definition.schedule, completed_us=now_us if row in self._ended_now else finished.get(row))
+                self._tell_omitted_start(definition.schedule, now_us)
+
+    def _tell_omitted_start(self, schedule: Schedule, now_us: int) -> None:
+        at_us = self._occasions.omitted_start_us(schedule)
+        if at_us is not None:
+            omitted = LeftOut(first_us=at_us, last_us=at_us, count=1, counted=True, reason=Reason.EXCLUDED)
+            for entry in omitted_entries(schedule, [omitted], self._almanac.calendars, now_us):
+                self._recorder.note(entry)
 
     async def _watch_pauses(self) -> None:
         paused = (Comparison(field="state", operator=Operator.EQUAL, value=ScheduleState.PAUSED),)

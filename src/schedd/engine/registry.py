@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from schedd.core.model.batch import UNDECIDED_US, NewSchedule, RequestMark, ScheduleChange
+from schedd.core.errors import NotFoundError
+from schedd.core.model.batch import UNDECIDED_US, NewSchedule, RequestMark, ScheduleChange, UnreadableDeletion
 from schedd.core.model.execution import Cause, ExecutionState, Origin
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
 from schedd.core.model.policy import CatchUpMode, Overlap
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.model.unreadable import StoredSchedule, UnreadableSchedule
 from schedd.core.planning import Plan
 from schedd.core.ports import Clock, Ids, Store
 from schedd.core.resumption import after_pause
@@ -26,7 +28,9 @@ from schedd.engine.endings import Endings
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
 from schedd.engine.planner import Planner
+from schedd.engine.ranges import pending_entries
 from schedd.engine.runs import Run, Runs
+from schedd.engine.undertakings import Undertakings
 from schedd.engine.zonewatch import ZoneWatch
 
 
@@ -61,6 +65,7 @@ class Registry:
         zone_watch: ZoneWatch,
         endings: Endings,
         ids: Ids,
+        undertakings: Undertakings,
         backfiller: Backfiller,
     ) -> None:
         self._store = store
@@ -76,6 +81,7 @@ class Registry:
         self._zone_watch = zone_watch
         self._endings = endings
         self._ids = ids
+        self._undertakings = undertakings
         self._backfiller = backfiller
 
     async def create(
@@ -86,6 +92,11 @@ class Registry:
         `entries` are those of their creations, in their order, and then at most one other about each.
         Raises: as `Store.create_schedules`; ExpressionError.
         """
+        return await self._undertakings.see_through(self._create(drafts, entries, request))
+
+    async def _create(
+        self, drafts: Sequence[Schedule], entries: Sequence[JournalEntry], request: RequestMark | None
+    ) -> tuple[Schedule, ...]:
         firsts = [first_nominal_us(draft, self._almanac.calendars) for draft in drafts]
         created, others = entries[: len(drafts)], {entry.schedule_uid: (entry,) for entry in entries[len(drafts) :]}
         new = [
@@ -94,6 +105,8 @@ class Registry:
         ]
         await self._zone_watch.in_use(drafts)
         stored = await self._store.create_schedules(new, created, request=request)
+        if len(stored) < len(drafts):  # A repetition, and some of what its first call stored is purged.
+            raise NotFoundError("schedule", ", ".join(sorted({str(draft.name) for draft in drafts} - {str(each.name) for each in stored})))
         for draft, schedule, next_us in zip(drafts, stored, firsts, strict=True):
             if schedule.uid == draft.uid:  # Not so when the request was a repetition, and this its first answer.
                 self._take_effect(schedule, next_us)
@@ -102,7 +115,7 @@ class Registry:
 
     async def change(
         self,
-        before: Schedule,
+        before: StoredSchedule,
         after: Schedule,
         *entries: JournalEntry,
         planned_from_us: int | None = None,
@@ -115,6 +128,17 @@ class Registry:
         later than that. What is `asked_for` is armed with the change.
         A request seen before changes nothing, and gives its schedule as it stands now. Raises: as `Store.change_schedule`.
         """
+        return await self._undertakings.see_through(self._change(before, after, entries, planned_from_us, asked_for, request))
+
+    async def _change(
+        self,
+        before: StoredSchedule,
+        after: Schedule,
+        entries: Sequence[JournalEntry],
+        planned_from_us: int | None,
+        asked_for: AskedFor,
+        request: RequestMark | None,
+    ) -> Schedule:
         await self._zone_watch.in_use([after])
         async with self._backfiller.ending_with(before, after) as ends:
             change, armed = self._following(before, after, entries, planned_from_us)
@@ -134,7 +158,7 @@ class Registry:
         return stored
 
     def _following(
-        self, before: Schedule, after: Schedule, entries: Sequence[JournalEntry], planned_from_us: int | None
+        self, before: StoredSchedule, after: Schedule, entries: Sequence[JournalEntry], planned_from_us: int | None
     ) -> tuple[ScheduleChange, list[Run]]:
         """The change that makes `after` the next standing, and the armed runs that it takes back."""
         now_us = self._clock.now_us()
@@ -148,10 +172,13 @@ class Registry:
         next_us = first_nominal_us(following, self._almanac.calendars)
         behind = following.planned_from_us < now_us and next_us is not None and self._planner.may_have_passed(next_us, now_us)
         takebacks = [run.entry(JournalKind.EXECUTION_DISARMED, now_us)._replace(reason=Reason.SCHEDULE_CHANGED) for run in armed]
+        omitted: list[JournalEntry] = []
+        if isinstance(before, Schedule):
+            omitted = self.omitted(before, self._almanac.calendars, through_us=following.planned_from_us, now_us=now_us)
         change = ScheduleChange(
             schedule=following,
             next_us=UNDECIDED_US if behind else _stored_us(following, next_us),
-            entries=(*entries, *takebacks),
+            entries=(*omitted, *entries, *takebacks),
             disarmed=tuple(run.id for run in armed),
         )
         return change, armed
@@ -160,7 +187,7 @@ class Registry:
         self,
         before: Schedule,
         entry: JournalEntry,
-        *,
+        *entries: JournalEntry,
         backlog: CatchUpMode = CatchUpMode.NONE,
         until_us: int | None = None,
         request: RequestMark | None = None,
@@ -173,14 +200,15 @@ class Registry:
         now_us = self._clock.now_us()
         before_us = now_us + 1 if until_us is None else until_us
         if before.state is not ScheduleState.PAUSED:
-            return await self.change(before, after, entry, planned_from_us=now_us, request=request)
+            return await self.change(before, after, entry, *entries, planned_from_us=now_us, request=request)
         decided = self._after_pause(before, backlog, before_us)
         skipped = [
             missed_entry(before, range_, now_us, kind=JournalKind.OCCURRENCES_SKIPPED, outcome=Outcome.SKIPPED)
             for range_ in decided.left_out
         ]
         asked_for = AskedFor(actor=entry.actor, nominal_us=await self._not_there(before, decided.fires), backlog=backlog)
-        return await self.change(before, after, entry, *skipped, planned_from_us=before_us - 1, asked_for=asked_for, request=request)
+        told = (entry, *entries, *skipped)
+        return await self.change(before, after, *told, planned_from_us=before_us - 1, asked_for=asked_for, request=request)
 
     def _after_pause(self, paused: Schedule, backlog: CatchUpMode, before_us: int) -> Plan:
         clock_rule = compile_when(paused.when, created_us=paused.created_us, seed=paused.uid, calendars=self._almanac.calendars)
@@ -217,6 +245,26 @@ class Registry:
         there = {execution.nominal_us for execution in found.items}
         return tuple(at_us for at_us in nominal_us if at_us not in there)
 
+    async def quarantine(self, row: int, entry: JournalEntry, seen: int | None) -> None:
+        """Take a schedule that cannot be read out of service; what of it is armed or runs may end."""
+        await self._store.quarantine(row, entry, seen=seen)
+        self._leave(row)
+
+    async def delete_unreadable(self, before: UnreadableSchedule, entry: JournalEntry, *, request: RequestMark | None = None) -> None:
+        """Delete a schedule that cannot be read, as it was read; what of it waits is cancelled. Raises: as `Store.delete_unreadable`."""
+        await self._undertakings.see_through(self._delete_unreadable(before, entry, request))
+
+    async def _delete_unreadable(self, before: UnreadableSchedule, entry: JournalEntry, request: RequestMark | None) -> None:
+        async with self._backfiller.ending_with(before, replace(before, state=ScheduleState.DELETED)) as ends:
+            await self._store.delete_unreadable(
+                UnreadableDeletion(schedule=before, deleted_us=self._clock.now_us(), entries=(entry,), ended=ends, request=request)
+            )
+            self._backfiller.forget(ends)
+        self._leave(before.row)
+        self._almanac.leave(before.row)
+        self._dispatcher.gates.leave(before.row)
+        self._cancel_waiting(before.row)
+
     async def _commit(self, change: ScheduleChange, armed: Sequence[Run]) -> Schedule:
         """Commit a change, and give the schedule as it stands; what is armed is held back meanwhile, and let go if it stays."""
         for run in armed:
@@ -243,6 +291,13 @@ class Registry:
         first_us = self._planner.undecided_us(row)
         return now_us if first_us == NEVER else min(now_us, first_us - 1)
 
+    def omitted(self, schedule: Schedule | UnreadableSchedule, calendars: Calendars, *, through_us: int, now_us: int) -> list[JournalEntry]:
+        """What is to be journaled of what a schedule has left out, as its planning begins anew after `through_us`."""
+        if not isinstance(schedule, Schedule):
+            return []
+        undecided_us = self._planner.undecided_us(schedule.row)
+        return pending_entries(schedule, calendars, undecided_us=undecided_us, through_us=through_us, now_us=now_us)
+
     def is_behind(self, row: int) -> bool:
         """Whether a schedule's own mark lies before the daemon's, and is stored so."""
         return self._planner.is_behind(row)
@@ -252,7 +307,7 @@ class Registry:
         runs = [run for run in self._runs.of_schedule(row) if run.state is ExecutionState.ARMED and not run.background]
         return [run for run in runs if run.execution.cause is Cause.SCHEDULE and run.execution.origin is None]
 
-    def _planned_from_us(self, before: Schedule, after: Schedule, armed: Sequence[Run], now_us: int) -> int:
+    def _planned_from_us(self, before: StoredSchedule, after: Schedule, armed: Sequence[Run], now_us: int) -> int:
         """Up to where the schedule's occurrences stay decided."""
         if before.when != after.when or before.state not in (ScheduleState.ENABLED, ScheduleState.PAUSED):
             return now_us
@@ -273,7 +328,7 @@ class Registry:
 
     def _enter(self, schedule: Schedule, next_us: int | None, *, behind: bool) -> None:
         row = schedule.row
-        self._planner.schedule_changed(row, behind=behind)
+        self._planner.schedule_changed(schedule, behind=behind)
         self._keeper.schedule_changed(schedule)
         self._backfiller.wake()
         if schedule.state is ScheduleState.ENABLED:
@@ -291,9 +346,20 @@ class Registry:
         if schedule.state is ScheduleState.ENABLED:
             self._keeper.no_more_occurrences(row)
         if schedule.state is ScheduleState.DELETED:
-            for run in self._runs.of_schedule(row):
-                if run.task is None:
-                    self._dispatcher.cancel(run, DAEMON, Reason.DELETED)
+            self._cancel_waiting(row)
+
+    def _leave(self, row: int) -> None:
+        """Nothing of this schedule comes due any more."""
+        self._planner.schedule_left(row)
+        self._keeper.forget(row)
+        self._occasions.leave(row)
+        self._definitions.forget(row)
+        self._timeline.remove(row)
+
+    def _cancel_waiting(self, row: int) -> None:
+        for run in self._runs.of_schedule(row):
+            if run.task is None:
+                self._dispatcher.cancel(run, DAEMON, Reason.DELETED)
 
 
 def _asked_entry(run: Run, asked_for: AskedFor) -> JournalEntry:
@@ -304,7 +370,7 @@ def _asked_entry(run: Run, asked_for: AskedFor) -> JournalEntry:
 
 def _stored_us(schedule: Schedule, next_us: int | None) -> int | None:
     """What is stored as the next nominal time: nothing where it depends on more than the clock, and is found anew at each start."""
-    return None if clockless(schedule.when) else next_us
+    return None if next_us is None or clockless(schedule.when) else next_us
 
 
 def first_nominal_us(schedule: Schedule, calendars: Calendars) -> int | None:

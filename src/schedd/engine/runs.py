@@ -26,6 +26,7 @@ class Run:
     __slots__ = (
         "attempt",
         "background",
+        "cancel_note",
         "cancel_reason",
         "cancelled_by",
         "definition",
@@ -65,6 +66,7 @@ class Run:
         self.task: asyncio.Task[None] | None = None
         self.ticket: Ticket[Run] | None = None
         self.cancelled_by = ""
+        self.cancel_note = ""
         self.cancel_reason = Reason.CANCELLED
         self.finished: asyncio.Future[None] | None = None
 

@@ -16,6 +16,7 @@ from schedd.core.model.notice import Notice
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.model.unreadable import UnreadableSchedule
 from schedd.core.model.when import When
 
 
@@ -73,6 +74,20 @@ class Timer(NamedTuple):
     generation: int
     next_us: int
     planned_from_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableDeletion:
+    """The deletion, at `deleted_us`, of a schedule that cannot be read, as it was read: its generation ascends by one.
+
+    `entries` are journaled with it. `ended` are ranges that end with it. `request` marks a deletion that somebody asked for.
+    """
+
+    schedule: UnreadableSchedule
+    deleted_us: int
+    entries: tuple[JournalEntry, ...]
+    ended: tuple[BackfillEnd, ...] = ()
+    request: RequestMark | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
