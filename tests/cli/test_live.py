@@ -193,10 +193,10 @@ def test_rehearsed_trigger_shows_what_it_would_send_and_a_body_is_sent_once(capf
 
 def test_schedule_is_created_paused_and_begins_when_it_is_resumed(capfd: pytest.CaptureFixture[str]) -> None:
     made = Run(
-        capfd, "schedule", "create", "later", "--cron", "@daily", "--pause-reason", "not yet", "--pause-for", "2h", "--", "/bin/true"
+        capfd, "schedule", "create", "not-yet", "--cron", "@daily", "--pause-reason", "not yet", "--pause-for", "2h", "--", "/bin/true"
     )
-    assert (made.code, made.err) == (0, "later created, paused\n")
-    assert re.search("paused by .*, until .*: not yet", Run(capfd, "get", "later").out)
+    assert (made.code, made.err) == (0, "not-yet created, paused\n")
+    assert re.search("paused by .*, until .*: not yet", Run(capfd, "get", "not-yet").out)
     assert Run(capfd, "schedule", "create", "whenever", "--cron", "@daily", "--paused", "--", "/bin/true").code == 0
     assert "whenever resumed" in Run(capfd, "resume", "whenever", "--backlog", "all").err
 
