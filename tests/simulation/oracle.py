@@ -160,12 +160,13 @@ def _was_taken_back(case: Case, uid: int, nominal_us: int, schedule: Schedule, f
 
 
 def _misfires_were_late(case: Case) -> Iterator[str]:
-    """An occurrence is only given up for its lateness when it was late."""
+    """An occurrence is only given up for its lateness when it was late; what a pause held back need not be."""
     for uid, entries in case.ranges.items():
         for entry in entries:
             schedule = case.ledger.generations[uid][-1]
             grace = min(each.policies.catch_up.grace for each in case.ledger.generations[uid])
-            if entry.reason in _MISFIRES and int(entry.evidence["last_us"]) > entry.time_us - grace // _MICROSECOND:
+            late = entry.kind is JournalKind.OCCURRENCES_MISSED and entry.reason in _MISFIRES
+            if late and int(entry.evidence["last_us"]) > entry.time_us - grace // _MICROSECOND:
                 yield f"{schedule.name}: {entry.evidence} was given up at {entry.time_us}, which is not late"
 
 

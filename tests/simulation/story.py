@@ -10,12 +10,12 @@ from typing import Any
 
 from schedd.core.errors import ScheddError
 from schedd.core.model.execution import Execution, ExecutionState
+from schedd.core.model.policy import CatchUpMode
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.service.asking import Asking
 from schedd.service.backfills import BackfillDraft
-from schedd.service.schedules import Backlog
 from schedd.simulation.clock import VirtualClock
 from schedd.simulation.loop import VirtualLoop
 from tests.simulation.drawing import MINUTE, SECOND, Action, Deed, Fate, Plan, Trouble
@@ -105,7 +105,7 @@ class Story:
         client = _Client(world, life)
         for schedule in await _all(life):
             if schedule.state is ScheduleState.PAUSED:
-                await client.resume(schedule, Backlog.CATCH_UP if schedule.uid % 2 else Backlog.SKIP)
+                await client.resume(schedule, _mode(schedule.created_us % 4 / 4))
         await asyncio.sleep(_SETTLING_S)
         for _ in range(_LOOKS):
             if not world.backlogs:
@@ -150,7 +150,7 @@ class _Client:
             self._world.note(f"client: {action.deed} {action.name.schedule} is done")
             self._world.told.append(told)
 
-    async def resume(self, schedule: Schedule, backlog: Backlog) -> None:
+    async def resume(self, schedule: Schedule, backlog: CatchUpMode) -> None:
         """End a pause."""
         self._tell(Deed.RESUME, await self._life.schedules.resume(schedule.name, CLIENT, backlog=backlog))
 
@@ -185,7 +185,7 @@ class _Client:
                 until_us = self._world.clock.now_us() + int(action.pick * 5 * MINUTE) + 1 if action.pick < 0.7 else None
                 return await schedules.pause(name, CLIENT, until_us=until_us)
             case Deed.RESUME:
-                return await schedules.resume(name, CLIENT, backlog=Backlog.SKIP if action.pick < 0.5 else Backlog.CATCH_UP)
+                return await schedules.resume(name, CLIENT, backlog=_mode(action.pick))
             case Deed.DELETE:
                 deleted = await schedules.delete(name, CLIENT)
                 assert isinstance(deleted, Schedule), "the rows of a simulation can be read"
@@ -221,6 +221,11 @@ class _Client:
         else:
             found = [execution for execution in page.items if execution.outcome is Outcome.FAILED]
         return found[int(action.pick * len(found))] if found else None
+
+
+def _mode(pick: float) -> CatchUpMode:
+    modes = list(CatchUpMode)
+    return modes[int(pick * len(modes))]
 
 
 async def _all(life: Life) -> list[Schedule]:

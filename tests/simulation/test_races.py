@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from schedd.core.model.journal import JournalKind
+from schedd.core.model.policy import CatchUpMode
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.target import HttpTarget
 from schedd.core.model.when import Expression, When
@@ -15,7 +16,7 @@ from schedd.core.ports import Target
 from schedd.engine.engine import Engine, EngineSettings
 from schedd.engine.ids import TimeIds
 from schedd.service.asking import Asking
-from schedd.service.schedules import Backlog, Schedules
+from schedd.service.schedules import Schedules
 from schedd.simulation.clock import VirtualClock
 from schedd.simulation.loop import VirtualLoop
 from schedd.store.memory import MemoryDatabase
@@ -72,7 +73,7 @@ def test_execution_armed_in_the_transaction_of_a_pause_is_taken_back_and_its_occ
         await daemon.until(75)
         assert daemon.target.requests == []
         assert (await daemon.journal())[-1] == (JournalKind.EXECUTION_DISARMED, 60)
-        await daemon.schedules.resume(NAME, CLIENT, backlog=Backlog.CATCH_UP)
+        await daemon.schedules.resume(NAME, CLIENT, backlog=CatchUpMode.ALL)
         await daemon.until(90)
         assert [request.nominal_us for _, request in daemon.target.requests] == [START_US + 60_000_000]
 

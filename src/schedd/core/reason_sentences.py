@@ -44,6 +44,7 @@ SENTENCES: Final[dict[Reason, str]] = {
     Reason.CIRCUIT_OPEN: "The circuit breaker of the target's host was open.",
     Reason.EXCLUDED: "An exclusion or a calendar left it out.",
     Reason.CALENDAR_SHIFTED: "A calendar moved it to another day.",
+    Reason.CONDITION: "The schedule's condition did not hold.",
     Reason.NONE: "There is nothing to say.",
 }
 """One complete sentence a reason, without the facts of the case, which are evidence."""

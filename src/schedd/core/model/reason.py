@@ -70,4 +70,6 @@ class Reason(StrEnum):
     """An exclusion or a calendar left it out."""
     CALENDAR_SHIFTED = "CALENDAR_SHIFTED"
     """A calendar moved it to another day."""
+    CONDITION = "CONDITION"
+    """Its schedule's condition did not hold."""
     NONE = "NONE"
