@@ -63,9 +63,9 @@ def simulate(
     shift: timedelta,
     tz: str,
 ) -> None:
-    """Run schedules from files through the engine, ahead of time.
+    """Run schedules files ahead of time: fires, load, offsets.
 
-    Shows how often each fires, how many run at once by the minute of the busiest day, and offsets that would flatten the peaks. Nothing
+    The daemon's own engine runs them on virtual time. Shows how often each fires, how many run at once by the minute of the busiest day, and offsets that would flatten the peaks. Nothing
     is called, and no server is needed: a run is taken to succeed after its --duration. The files' schedules are taken to be created at the
     start.
     """
