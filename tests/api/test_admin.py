@@ -19,8 +19,8 @@ from schedd.core.model.schedule import ScheduleName
 from schedd.v1 import admin_service_pb2, execution_service_pb2
 from schedd.v1 import schedule_service_pb2 as pb
 from schedd.v1.admin_service_pb2 import DaemonState, GetStatusRequest, GetStatusResponse, ListJournalRequest
-from schedd.v1.reason_pb2 import Reason
 from schedd.v1.journal_pb2 import JournalKind as KindNumber
+from schedd.v1.reason_pb2 import Reason
 from schedd.v1.schedule_pb2 import ScheduleState
 from tests.api.served import Api, full_name, http, refused, serving
 from tests.engine.rig import BROKEN, SECOND, START_US, HandClock, HandTarget
@@ -188,7 +188,6 @@ async def test_reflection_is_not_there_by_default(api: Api) -> None:
 _OF_EXECUTIONS = [
     "TailOutput",
     "GetExecutionStats",
-    "ExplainOccurrences",
 ]
 UNBUILT: dict[str, Any] = {
     "schedules": (pb, ["BackfillSchedule", "GetBackfill", "ListBackfills", "CancelBackfill"]),

@@ -37,6 +37,16 @@ SENTENCES: Final[dict[Reason, str]] = {
     Reason.ENDED: "The rule yields no further occurrence.",
     Reason.CLOCK_STEP: "The host's clock was stepped.",
     Reason.SUSPEND: "The host was suspended.",
+    Reason.MAX_RUNS: "The schedule had run as often as it may.",
+    Reason.CONSECUTIVE_FAILURES: "The schedule had failed as many times in a row as it may.",
+    Reason.TIME_ZONE_DATA: "New time zone data moved it.",
+    Reason.CONCURRENCY: "A limit on how much may run at the same time was reached.",
+    Reason.CIRCUIT_OPEN: "The circuit breaker of the target's host was open.",
+    Reason.EXCLUDED: "An exclusion or a calendar left it out.",
+    Reason.CALENDAR_SHIFTED: "A calendar moved it to another day.",
+    Reason.DST_GAP: "Its local time does not exist that day: it fell into the gap of a clock change.",
+    Reason.DST_FOLD: "Its local time came twice that day, and it runs at the first only.",
+    Reason.DRAINING: "The daemon drains.",
     Reason.NONE: "There is nothing to say.",
 }
 """One complete sentence a reason, without the facts of the case, which are evidence."""

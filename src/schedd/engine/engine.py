@@ -160,9 +160,10 @@ class Engine:
             zone_watch=self.zone_watch,
             pace=self._pace,
         )
+        # First of all, so that the entry before it is the last sign of life of the daemon before.
+        await self._note(JournalKind.DAEMON_STARTED)
         self.endings.load(await self._store.run_counts())
         await recovery.run_once()
-        await self._note(JournalKind.DAEMON_STARTED)
 
     async def run(self) -> None:
         """Run every agent until cancelled. An agent that fails ends them all: the daemon ends, and starts again from what is durable."""

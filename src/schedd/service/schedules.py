@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from schedd.core.changes import changed_fields
 from schedd.core.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -115,7 +116,8 @@ class Schedules:
             return await self._unchanged(before, asking)
         if before.state in (ScheduleState.COMPLETED, ScheduleState.DISABLED):
             after = replace(after, state=ScheduleState.ENABLED, state_reason="")
-        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UPDATED, asking))
+        evidence = {"fields": ", ".join(changed_fields(before, after))}
+        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UPDATED, asking, evidence))
 
     async def delete(self, name: ScheduleName, asking: Asking, *, allow_missing: bool = False) -> Schedule | None:
         """Delete a schedule; what of it runs may end, what waits is cancelled. None: there was none, and that is allowed.
@@ -170,7 +172,9 @@ class Schedules:
             raise _not_in_state(before, "NOT_ENABLED", "only an enabled schedule can be paused")
         pause = Pause(actor=asking.actor, since_us=now_us, reason=reason, until_us=until_us)
         after = replace(before, state=ScheduleState.PAUSED, pause=pause)
-        evidence = {"detail": reason} if reason else {}
+        evidence: dict[str, str | int] = {"detail": reason} if reason else {}
+        if until_us is not None:
+            evidence["until_us"] = until_us
         return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_PAUSED, asking, evidence))
 
     async def resume(self, name: ScheduleName, asking: Asking, *, backlog: Backlog = Backlog.SKIP) -> Schedule:
