@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,10 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from schedd.core.explaining import Window
+from schedd.core.model.batch import Retention
+from schedd.core.model.schedule import ScheduleName
+from schedd.service.explanations import Explanations
 from schedd.v1 import schedule_service_pb2 as schedules_pb
 from schedd.v1.calendar_pb2 import Calendar, CalendarEntry
 from schedd.v1.calendar_service_pb2 import CreateCalendarRequest, UpdateCalendarRequest
@@ -373,3 +378,36 @@ async def test_schedule_that_is_not_there_is_not_found(api: Api) -> None:
     refusal = await refused(api.executions.ExplainOccurrences(ExplainOccurrencesRequest(schedule=JOB, at_time=stamp(0))))
     assert refusal.code is grpc.StatusCode.NOT_FOUND
     assert (refusal.resource.resource_type, refusal.resource.resource_name) == ("schedd.v1/Schedule", JOB)
+
+
+@pytest.mark.parametrize("read_max", [5, 9])
+async def test_much_that_is_recorded_is_read_in_parts_and_told_the_same(api: Api, read_max: int) -> None:
+    await api.create(expression=MINUTELY)
+    await api.rig.run_until(605)
+    rig, window = api.rig, Window(first_us=START_US + SECOND, last_us=START_US + 700 * SECOND)
+    name = ScheduleName(group="default", schedule="job")
+    whole = (await Explanations(store=rig.store, engine=rig.engine, clock=rig.clock).explain(name, window, size=100)).items
+    parts = Explanations(store=rig.store, engine=rig.engine, clock=rig.clock, read_max=read_max)
+    found: list[Any] = []
+    from_us = None
+    while True:
+        page = await parts.explain(name, window, size=100, from_us=from_us)
+        found += page.items
+        if not page.after:
+            break
+        from_us = int(page.after[0])
+    assert found == list(whole)
+    assert len(found) == 11
+
+
+async def test_history_that_retention_removed_is_told_as_not_kept(api: Api) -> None:
+    await api.create(expression=MINUTELY)
+    await api.rig.run_until(605)
+    old = Retention(history=timedelta(minutes=4), journal=timedelta(minutes=5))
+    while await api.rig.store.prune(old, now_us=api.rig.clock.now_us()):
+        pass
+    gone, from_journal, *rest = await told(api, 1, 605)
+    assert gone.summary.startswith("5 occurrences that are told of no more: what happened is not kept any more: the journal begins at ")
+    assert (verdict(gone), gone.execution) == (("UNSPECIFIED", "UNSPECIFIED", 5), "")
+    assert (verdict(from_journal), from_journal.execution != "") == (("SUCCEEDED", "COMPLETED", 1), True)
+    assert {verdict(one)[0] for one in rest} == {"SUCCEEDED"}

@@ -41,7 +41,8 @@ _OF_EXECUTIONS: Final = frozenset(kind for kind in JournalKind if kind.startswit
 class Explanations:
     """Says of occurrences what happened, or would happen, and why."""
 
-    def __init__(self, *, store: Store, engine: Engine, clock: Clock) -> None:
+    def __init__(self, *, store: Store, engine: Engine, clock: Clock, read_max: int = READ_MAX) -> None:
+        self._read_max = read_max
         self._store = store
         self._engine = engine
         self._clock = clock
@@ -76,8 +77,8 @@ class Explanations:
         """What the journal has on executions of the window, or of as much of it as can be read at once."""
         while True:
             where = (_is("schedule_uid", schedule.uid), *_within(window))
-            entries = await self._store.journal(after=0, limit=READ_MAX, where=where, kinds=_OF_EXECUTIONS)
-            if len(entries) < READ_MAX or window.first_us == window.last_us:
+            entries = await self._store.journal(after=0, limit=self._read_max, where=where, kinds=_OF_EXECUTIONS)
+            if len(entries) < self._read_max or window.first_us == window.last_us:
                 return entries, window
             times = sorted(entry.execution.nominal_us for entry in entries if entry.execution is not None)
             middle_us = (times[0] + times[-1]) // 2
@@ -87,7 +88,7 @@ class Explanations:
         life = await self._newest(schedule.uid, _OF_SCHEDULE)
         daemon = await self._newest(0, _OF_DAEMON)
         kept_from_us = await self._kept_from_us()
-        if len(life) == READ_MAX:
+        if len(life) == self._read_max:
             kept_from_us = max(kept_from_us, life[0].time_us)
         return Record(
             schedule=schedule,
@@ -102,7 +103,7 @@ class Explanations:
 
     async def _newest(self, uid: int, kinds: frozenset[JournalKind]) -> Sequence[JournalEntry]:
         """The newest entries of these kinds about one schedule, or about none, oldest first."""
-        newest = await self._store.journal(after=0, limit=READ_MAX, where=(_is("schedule_uid", uid),), kinds=kinds, descending=True)
+        newest = await self._store.journal(after=0, limit=self._read_max, where=(_is("schedule_uid", uid),), kinds=kinds, descending=True)
         return newest[::-1]
 
     async def _kept_from_us(self) -> int:
