@@ -326,11 +326,11 @@ async def test_full_key_is_told_of_what_waits_and_of_what_comes(api: Api) -> Non
     await api.rig.run_until(121)
     _, waits, coming = await told(api, 60, 181)
     assert verdict(waits) == ("UNSPECIFIED", "CONCURRENCY", 1)
-    assert waits.summary.endswith("was reached (key db: 1 of 1 were running).")
+    assert waits.summary.endswith("under the schedule's key (key db: 1 of 1 were running).")
     assert coming.summary == "Would run; it will wait if then, as now, the limit of key db is reached (1 of 1 run)."
     api.rig.target.hold.set()
     await api.rig.settle()
-    assert "; it had waited: a limit on how much may run at the same time was reached (key db:" in (await at(api, 120)).summary
+    assert "; it had waited: as many as may run together were running: in all" in (await at(api, 120)).summary
 
 
 async def test_time_before_the_creation_has_no_occurrences(api: Api) -> None:

@@ -59,7 +59,10 @@ def test_apply_is_idempotent_shows_differences_and_prunes(capfd: pytest.CaptureF
     assert re.search(r"next 30 days: (29|30) moved", planned.out)
     assert re.search(r"moves +\w+ [\d-]+ 09:00:00-0[45]00 → 10:00:00\n", planned.out)
     [_, told, _] = json.loads(Run(capfd, "apply", "-f", file, "--dry-run", "-o", "json").out)
-    assert (told["action"], told["occurrences"]["added"], told["occurrences"]["dropped"]) == ("updated", 0, 0)
+    occurrences = told["occurrences"]
+    assert told["action"] == "updated"
+    # From 09:00 to 10:00 there, today's is one more, and one goes over the window's end.
+    assert (occurrences["added"], occurrences["dropped"]) in {(0, 0), (1, 1)}
     assert json.loads(Run(capfd, "get", "daily", "-o", "json").out)["triggers"] == [{"expression": "0 9 * * *"}]
 
     assert Run(capfd, "apply", "-f", file).out.split() == ["unchanged", "hourly", "updated", "daily", "unchanged", "past"]

@@ -179,12 +179,12 @@ def test_wait_cancellation_and_dead_letter_are_told_from_the_journal() -> None:
         journal.of(made, JournalKind.EXECUTION_FINISHED, 5, outcome=Outcome.CANCELLED, reason=Reason.CANCELLED, actor="cy"),
         journal.of(made, JournalKind.EXECUTION_DEAD_LETTERED, 5),
     ]
-    waited = "it had waited: a limit on how much may run at the same time was reached (key db: 1 of 1 were running)"
+    waited = f"it had waited: {clause(Reason.CONCURRENCY)} (key db: 1 of 1 were running)"
     ended = one(Record(schedule=schedule(), executions=[made], entries=entries), 3)
     assert ended.summary == f"Cancelled by cy: somebody cancelled it; {waited}; it became a dead letter."
     queued = made._replace(state=ExecutionState.QUEUED, outcome=None, reason=Reason.CONCURRENCY)
     waits = one(Record(schedule=schedule(), executions=[queued], entries=entries[:1]), 3)
-    assert waits.summary.endswith("was reached (key db: 1 of 1 were running).")
+    assert waits.summary.endswith("under the schedule's key (key db: 1 of 1 were running).")
 
 
 def test_execution_whose_row_is_gone_is_told_from_the_journal() -> None:
