@@ -69,7 +69,7 @@ class Journal:
 
     def range(self, first: float, last: float, count: int, reason: Reason, minute: float, **evidence: Any) -> JournalEntry:
         kind, outcome = JournalKind.OCCURRENCES_MISSED, Outcome.MISSED
-        if reason is Reason.PAUSED:
+        if reason in (Reason.PAUSED, Reason.EXCLUDED):
             kind, outcome = JournalKind.OCCURRENCES_SKIPPED, Outcome.SKIPPED
         facts = {"first_us": us(first), "last_us": us(last), "count": count, "counted": True, **evidence}
         return self.entry(kind, minute, outcome=outcome, reason=reason, evidence=facts)
@@ -558,6 +558,32 @@ def test_calendar_that_includes_is_named_and_one_that_was_changed_is_doubted() -
     )
     later = one(record, 3 * DAY + 540, now_us=now_us)
     assert (later.reason, later.entries) == (Reason.EXCLUDED, ())
+
+
+def test_what_was_recorded_as_left_out_needs_no_doubt() -> None:
+    journal = Journal()
+    daily = schedule(Cron(text="0 9 * * *"), exclude_calendars=("c0",))
+    entry = journal.range(DAY + 540, DAY + 540, 1, Reason.EXCLUDED, 1.9 * DAY, calendar="calendars/c0")
+    changed = journal.entry(JournalKind.CALENDAR_UPDATED, 1.95 * DAY, evidence={"calendar": "calendars/c0"})
+    now_us = us(9 * DAY)
+    record = Record(schedule=daily, calendars=days("2026-01-02"), life=[entry], daemon=[changed])
+    out = one(record, DAY + 540, now_us=now_us)
+    assert (out.reason, out.entries) == (Reason.EXCLUDED, (entry,))
+    assert out.summary == "Did not run: an exclusion or a calendar left it out (calendar c0)."
+    then = one(replace(record, calendars=days("2026-01-05")), DAY + 540, now_us=now_us)
+    assert (then.summary, then.entries) == ("Skipped: an exclusion or a calendar left it out.", (entry,))
+    unchanged = one(replace(record, calendars=days("2026-01-05"), daemon=()), DAY + 540, now_us=now_us)
+    assert unchanged.summary.startswith("Nothing is recorded of it")
+
+
+def test_what_a_backfill_left_out_is_told_only_where_nothing_else_is_known() -> None:
+    journal = Journal()
+    paused = journal.range(2, 3, 2, Reason.PAUSED, 4)
+    left = journal.range(1, 6, 6, Reason.OVERLAP, 9, backfill="x")
+    found = told(Record(schedule=schedule(), life=[paused, left]), 1, 4)
+    assert [each.reason for each in found] == [Reason.NONE, Reason.PAUSED, Reason.NONE]
+    changed = journal.entry(JournalKind.SCHEDULE_UPDATED, 9.5, evidence={"fields": "triggers"})
+    assert told(Record(schedule=schedule(), life=[left, changed]), 1, 6)[0].entries == (left,)
 
 
 def test_moved_by_a_calendar_is_told_at_both_ends() -> None:

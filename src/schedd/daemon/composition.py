@@ -54,7 +54,8 @@ from schedd.service.explanations import Explanations
 from schedd.service.journal import Journal
 from schedd.service.schedules import Schedules
 from schedd.store.sqlite import SqliteStore
-from schedd.targets.http.target import HttpLimits, HttpTargets
+from schedd.targets.http.limits import HttpLimits
+from schedd.targets.http.target import HttpTargets
 from schedd.targets.process.target import ProcessTargets
 
 _CALLS_GRACE_S = 2.0

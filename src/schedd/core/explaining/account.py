@@ -11,7 +11,7 @@ from schedd.core.explaining.coming import beyond_last_run, explain_armed, explai
 from schedd.core.explaining.context import Context, Told, enriched
 from schedd.core.explaining.executed import explain_execution
 from schedd.core.explaining.record import Present, Record, Window
-from schedd.core.explaining.unrun import Stretch, left_out_by_rule, not_enabled, pruned, recorded_range, unexplained
+from schedd.core.explaining.unrun import OMISSIONS, Stretch, left_out_by_rule, not_enabled, pruned, recorded_range, unexplained
 from schedd.core.explaining.wording import clause
 from schedd.core.model.execution import ExecutionState, id_text
 from schedd.core.model.explanation import Explanation
@@ -19,8 +19,6 @@ from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import ScheduleState
 from schedd.core.triggers import Rule, clockless
-
-_RANGES = frozenset({JournalKind.OCCURRENCES_MISSED, JournalKind.OCCURRENCES_SKIPPED})
 
 
 def explain(record: Record, present: Present, window: Window, *, limit: int) -> tuple[Explanation, ...]:
@@ -52,7 +50,7 @@ class _Account:
         self._context = context
         self._window = window
         self._times_us = sorted(context.told)
-        self._ranges = [entry for entry in context.record.life if entry.kind in _RANGES]
+        self._ranges = [entry for entry in context.ranges if self._is_told_by_itself(entry)]
         self._moves = [entry for entry in context.record.life if entry.kind is JournalKind.OCCURRENCES_MOVED and "old_us" in entry.evidence]
         self._last_run_us = last_run_us(context)
 
@@ -107,6 +105,14 @@ class _Account:
                 first_us = last_us + 1 if following_us is None else following_us
             if from_us <= first_us <= last_us:
                 yield self._range_item(entry, first_us, last_us)
+
+    def _is_told_by_itself(self, entry: JournalEntry) -> bool:
+        """Whether a range is the fate of its occurrences, one after the other.
+
+        What exclusions leave out lies between what runs, and goes with the candidates where the rule is known; what a backfill left, too.
+        """
+        beside = entry.reason in OMISSIONS or "backfill" in entry.evidence
+        return not beside or not self._known(int(entry.evidence["first_us"]))
 
     def _range_item(self, entry: JournalEntry, first_us: int, last_us: int) -> _Item:
         end_us = min(last_us, self._before_execution_us(first_us), self._window.last_us)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -19,6 +19,9 @@ from schedd.core.triggers import Candidates, Effect, Instant
 
 _BY_RULE: Final = frozenset({Cause.SCHEDULE, Cause.BACKFILL})
 """The causes of executions that are of an occurrence of the rule."""
+
+
+_RANGES: Final = frozenset({JournalKind.OCCURRENCES_MISSED, JournalKind.OCCURRENCES_SKIPPED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,7 @@ class Context:
         self.absences = Absences(record, self.wording)
         self.candidates = Candidates(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=record.calendars)
         self.told, self.taken_back = _told(record)
+        self.ranges = [entry for entry in record.life if entry.kind in _RANGES]
 
     @property
     def now_us(self) -> int:
@@ -91,6 +95,11 @@ class Context:
             return f"the schedule was paused from {since}{by} to {on(ended.time_us)}, when {how}"
         until = f"until {on(pause.until_us)}" if pause is not None and pause.until_us is not None else "until somebody resumes it"
         return f"the schedule is paused since {since}{by}, {until}"
+
+    def recorded(self, t_us: int, reasons: Collection[Reason]) -> JournalEntry | None:
+        """The newest range with one of these reasons that an instant lies in."""
+        within = (entry for entry in reversed(self.ranges) if int(entry.evidence["first_us"]) <= t_us <= int(entry.evidence["last_us"]))
+        return next((entry for entry in within if entry.reason in reasons), None)
 
     def instant(self, nominal_us: int) -> Instant | None:
         """The candidate at a time at which the rule of now held and yields one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from schedd.core.explaining.context import Circumstance, Context, effect_words, ended_by, enriched, proof
@@ -17,6 +18,9 @@ from schedd.core.planning import left_out, window_us
 from schedd.core.triggers import Effect, Rule, used_calendars
 
 _LATE: Final = frozenset({Reason.MISFIRE, Reason.CATCH_UP_WINDOW, Reason.CATCH_UP_SUPERSEDED, Reason.CATCH_UP_MAX_RUNS})
+
+OMISSIONS: Final = frozenset({Reason.EXCLUDED, Reason.CALENDAR_SHIFTED})
+"""The reasons of what exclusions and calendars leave out."""
 
 _STATES: Final = {
     ScheduleState.PAUSED: Reason.PAUSED,
@@ -158,6 +162,9 @@ def left_out_by_rule(context: Context, stretch: Stretch) -> Explanation:
         summary=words,
         evidence={"calendar": calendar_resource(instant.calendar)} if instant.calendar else {},
     )
+    recorded = context.recorded(stretch.first_us, OMISSIONS)
+    if recorded is not None:
+        return enriched(replace(made, entries=(recorded,)), ())
     changed = calendar_change(context, stretch.first_us, {instant.calendar}) if instant.calendar else None
     if changed is None:
         return enriched(made, ())
@@ -173,7 +180,10 @@ def calendar_change(context: Context, t_us: int, names: set[str] | None = None) 
 
 
 def unexplained(context: Context, nominal_us: int) -> Explanation:
-    """An occurrence of an enabled schedule of which there is neither an execution nor a range."""
+    """An occurrence of an enabled schedule of which there is neither an execution nor a range that is its fate."""
+    recorded = context.recorded(nominal_us, OMISSIONS)
+    if recorded is not None and calendar_change(context, nominal_us) is not None:
+        return recorded_range(context, recorded, nominal_us, nominal_us)
     undecided_us = context.present.undecided_us
     taken_back = context.taken_back.get(nominal_us)
     reason = Reason.NONE
