@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -372,6 +374,19 @@ async def test_pages_tell_what_one_page_does(api: Api, size: int) -> None:
 async def test_wrong_request_is_refused_with_all_its_fields(api: Api, request_: ExplainOccurrencesRequest, fields: dict[str, str]) -> None:
     refusal = await refused(api.executions.ExplainOccurrences(request_))
     assert (refusal.code, refusal.fields) == (grpc.StatusCode.INVALID_ARGUMENT, fields)
+
+
+async def test_schedule_whose_rule_cannot_be_read_is_refused_with_what_is_wrong(tmp_path: Path) -> None:
+    days = Calendar(name="calendars/days", entries=[CalendarEntry(date="2026-01-02")])
+    async with serving(tmp_path) as api:
+        await api.calendars.CreateCalendar(CreateCalendarRequest(calendar=days))
+        await api.create(exclude_calendars=["calendars/days"])
+    with closing(sqlite3.connect(tmp_path / "schedd.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE calendars SET entries = 'x'")
+    async with serving(tmp_path) as api:
+        refusal = await refused(api.executions.ExplainOccurrences(ExplainOccurrencesRequest(schedule=JOB, at_time=stamp(0))))
+        assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "UNREADABLE")
+        assert "the calendar `days` cannot be read" in refusal.message
 
 
 async def test_schedule_that_is_not_there_is_not_found(api: Api) -> None:

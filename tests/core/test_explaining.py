@@ -187,6 +187,15 @@ def test_wait_cancellation_and_dead_letter_are_told_from_the_journal() -> None:
     assert waits.summary.endswith("under the schedule's key (key db: 1 of 1 were running).")
 
 
+def test_why_an_earlier_attempt_failed_is_told_of_what_runs_again() -> None:
+    made = execution(3, ExecutionState.RUNNING)._replace(attempt=2)
+    retrying = Journal().of(made, JournalKind.EXECUTION_RETRYING, 3, reason=Reason.EXIT_CODE, evidence={"code": 3}, attempt=1)
+    again = one(Record(schedule=schedule(), executions=[made], entries=[retrying]), 3)
+    assert again.summary.endswith(f"+0000, attempt 2; of attempt 1: {clause(Reason.EXIT_CODE)} (code 3).")
+    waits = made._replace(state=ExecutionState.WAITING_RETRY, reason=Reason.EXIT_CODE)
+    assert one(Record(schedule=schedule(), executions=[waits], entries=[retrying]), 3).summary.count("exit code") == 1
+
+
 def test_execution_whose_row_is_gone_is_told_from_the_journal() -> None:
     journal = Journal()
     made = execution(3)

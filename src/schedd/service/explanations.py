@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from schedd.core.errors import ExpressionError, PreconditionError
 from schedd.core.explaining import Present, Record, Window, explain
 from schedd.core.explaining.life import LIFE_KINDS
 from schedd.core.model.execution import Execution, ExecutionState
@@ -50,7 +51,7 @@ class Explanations:
     async def explain(self, name: ScheduleName, window: Window, *, size: int, from_us: int | None = None) -> Page[Explanation]:
         """A page of explanations of a window, at most `size`; `from_us` is what the page before had as its `after`.
 
-        A page may have fewer though there are more. Raises: NotFoundError; StoredDataError.
+        A page may have fewer though there are more. Raises: NotFoundError; PreconditionError (UNREADABLE); StoredDataError.
         """
         schedule = await self._store.schedule(name)
         await self._engine.recorder.committed()
@@ -59,8 +60,12 @@ class Explanations:
         entries, part = await self._entries(schedule, part)
         record = await self._record(schedule, part, executions, entries)
         present = await self._present(schedule)
-        # Off the loop: counting what a calendar leaves out of a fast rule may take a while.
-        found = await asyncio.to_thread(explain, record, present, part, limit=size)
+        try:
+            # Off the loop: counting what a calendar leaves out of a fast rule may take a while.
+            found = await asyncio.to_thread(explain, record, present, part, limit=size)
+        except ExpressionError as error:
+            text = f"has a rule that cannot be read now, so its occurrences are not known: {error}"
+            raise PreconditionError("schedule", str(name), reason="UNREADABLE", description=text) from error
         following_us = part.last_us + 1 if len(found) < size else found[-1].last_us + 1
         return Page(items=found, after=(following_us,) if following_us <= window.last_us else ())
 

@@ -33,7 +33,11 @@ def explain_execution(context: Context, told: Told) -> Explanation:
         return _finished(context, told, row.outcome, row.reason)
     queued = told.last(JournalKind.EXECUTION_QUEUED)
     made = _made(told, None, row.reason, _unfinished(context, row, queued), NO_EVIDENCE if queued is None else queued.evidence)
-    return enriched(made, effect_words(context.instant(told.nominal_us)), _late(context, told))
+    retrying = told.last(JournalKind.EXECUTION_RETRYING)
+    failed = []
+    if retrying is not None and row.state is ExecutionState.RUNNING:
+        failed = [f"of attempt {retrying.attempt}: {clause(retrying.reason)}{context.wording.facts(retrying.evidence)}"]
+    return enriched(made, [*failed, *effect_words(context.instant(told.nominal_us))], _late(context, told))
 
 
 def _without_row(context: Context, told: Told) -> Explanation:
