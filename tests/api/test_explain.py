@@ -151,7 +151,7 @@ async def test_downtime_tells_the_window_the_superseded_and_when_the_daemon_was_
         too_old, superseded, caught_up, *_ = await told(api, 61, 3661)
         away = "the daemon ended unforeseen after Thu 2026-01-01 00:01:00+0000, its last sign of life, and started at Thu 2026-01-01"
         assert verdict(too_old) == ("MISSED", "CATCH_UP_WINDOW", 54)
-        assert "older than the catch-up window (now 5 min); " + away in too_old.summary
+        assert "were older than the catch-up window (now 5 min); " + away in too_old.summary
         assert kinds(too_old) == ["DAEMON_STARTED", "OCCURRENCES_MISSED"]
         assert verdict(superseded)[:2] == ("MISSED", "CATCH_UP_SUPERSEDED")
         assert f"it was execution {caught_up.execution.rsplit('/', 1)[-1]}, of Thu 2026-01-01 01:00:00+0000" in superseded.summary
@@ -193,7 +193,7 @@ async def test_calendar_tells_what_it_leaves_out_and_that_it_was_changed(api: Ap
     await api.create(expression="0 9 * * *", exclude_calendars=["calendars/days"])
     out, then = await told(api, DAY_S, 4 * DAY_S)
     assert (verdict(out), out.predicted) == (("SKIPPED", "EXCLUDED", 2), True)
-    assert out.summary == "2 occurrences would not run: an exclusion or a calendar left it out (calendar days)."
+    assert out.summary == "2 occurrences would not run: an exclusion or a calendar left them out (calendar days)."
     assert dict(out.evidence) == {"calendar": "calendars/days"}
     assert then.first_time == stamp(3 * DAY_S + 9 * 3600)
     api.rig.clock.move(int(1.5 * DAY_S) * SECOND)

@@ -192,6 +192,9 @@ def test_why_an_earlier_attempt_failed_is_told_of_what_runs_again() -> None:
     retrying = Journal().of(made, JournalKind.EXECUTION_RETRYING, 3, reason=Reason.EXIT_CODE, evidence={"code": 3}, attempt=1)
     again = one(Record(schedule=schedule(), executions=[made], entries=[retrying]), 3)
     assert again.summary.endswith(f"+0000, attempt 2; of attempt 1: {clause(Reason.EXIT_CODE)} (code 3).")
+    cut_off = retrying._replace(reason=Reason.INTERRUPTED)
+    again = one(Record(schedule=schedule(), executions=[made], entries=[cut_off]), 3)
+    assert again.summary.endswith(f"; of attempt 1: {clause(Reason.INTERRUPTED)}.")
     waits = made._replace(state=ExecutionState.WAITING_RETRY, reason=Reason.EXIT_CODE)
     assert one(Record(schedule=schedule(), executions=[waits], entries=[retrying]), 3).summary.count("exit code") == 1
 
@@ -226,27 +229,27 @@ def test_backfill_of_an_occurrence_that_ran_is_told_with_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "words"),
+    ("reason", "policy"),
     [
-        (Reason.MISFIRE, clause(Reason.MISFIRE)),
-        (Reason.CATCH_UP_WINDOW, f"{clause(Reason.CATCH_UP_WINDOW)} (now 1 h 30 min)"),
-        (Reason.CATCH_UP_SUPERSEDED, clause(Reason.CATCH_UP_SUPERSEDED)),
-        (Reason.CATCH_UP_MAX_RUNS, f"{clause(Reason.CATCH_UP_MAX_RUNS)} (now 100)"),
-        (Reason.MAX_RUNS, f"{clause(Reason.MAX_RUNS)} (now 5)"),
-        (Reason.PAUSED, clause(Reason.PAUSED)),
+        (Reason.MISFIRE, ""),
+        (Reason.CATCH_UP_WINDOW, " (now 1 h 30 min)"),
+        (Reason.CATCH_UP_SUPERSEDED, ""),
+        (Reason.CATCH_UP_MAX_RUNS, " (now 100)"),
+        (Reason.MAX_RUNS, " (now 5)"),
+        (Reason.PAUSED, ""),
     ],
 )
-def test_range_is_told_whole_in_part_and_of_one(reason: Reason, words: str) -> None:
+def test_range_is_told_whole_in_part_and_of_one(reason: Reason, policy: str) -> None:
     policies = Policies(catch_up=CatchUp(window=timedelta(minutes=90)), max_runs=5)
     entry = Journal().range(2, 6, 5, reason, 7)
     record = Record(schedule=schedule(policies=policies), life=[entry])
     verb = "skipped" if reason is Reason.PAUSED else "missed"
     [whole] = told(record, 1.5, 6.5)
     assert (whole.first_us, whole.last_us, whole.count, whole.reason, whole.entries) == (us(2), us(6), 5, reason, (entry,))
-    assert whole.summary == f"5 occurrences {verb}: {words}."
+    assert whole.summary == f"5 occurrences {verb}: {clause(reason, 5)}{policy}."
     [part] = told(record, 2.5, 4.5)
     assert times([part]) == [(3, 4, 2)]
-    assert one(record, 4).summary == f"{verb.capitalize()}: {words}."
+    assert one(record, 4).summary == f"{verb.capitalize()}: {clause(reason)}{policy}."
     assert one(record, 4.5).count == 0
 
 
@@ -544,7 +547,7 @@ def test_calendars_and_exclusions_are_told_by_name_and_in_stretches() -> None:
     record = Record(schedule=daily, calendars=days("2026-01-02", "2026-01-03"))
     out, then = told(record, DAY, 5 * DAY, now_us=us(DAY))
     assert (out.count, out.reason, out.outcome, out.predicted) == (3, Reason.EXCLUDED, Outcome.SKIPPED, True)
-    assert out.summary == "3 occurrences would not run: an exclusion or a calendar left it out (calendar c0, among others)."
+    assert out.summary == "3 occurrences would not run: an exclusion or a calendar left them out (calendar c0, among others)."
     assert out.evidence == {"calendar": "calendars/c0"}
     assert then.summary == "Would run."
     alone = one(record, 3 * DAY + 540, now_us=us(5 * DAY))

@@ -36,7 +36,8 @@ def explain_execution(context: Context, told: Told) -> Explanation:
     retrying = told.last(JournalKind.EXECUTION_RETRYING)
     failed = []
     if retrying is not None and row.state is ExecutionState.RUNNING:
-        failed = [f"of attempt {retrying.attempt}: {clause(retrying.reason)}{context.wording.facts(retrying.evidence)}"]
+        facts = "" if retrying.reason is Reason.INTERRUPTED else context.wording.facts(retrying.evidence)
+        failed = [f"of attempt {retrying.attempt}: {clause(retrying.reason)}{facts}"]
     return enriched(made, [*failed, *effect_words(context.instant(told.nominal_us))], _late(context, told))
 
 

@@ -62,7 +62,7 @@ def recorded_range(context: Context, entry: JournalEntry, first_us: int, last_us
         count, counted, last_us = part.count, part.counted, part.last_us
     lead = told_of(count, "skipped" if entry.outcome is Outcome.SKIPPED else "missed", counted=counted)
     pause = _pause_of(context, entry, first_us)
-    words = f"{lead}: {clause(entry.reason)}{_policy(context, entry)}" if pause is None else f"{lead}: {context.paused(pause)}"
+    words = f"{lead}: {clause(entry.reason, count)}{_policy(context, entry)}" if pause is None else f"{lead}: {context.paused(pause)}"
     made = Explanation(
         first_us=first_us,
         last_us=last_us,
@@ -148,7 +148,7 @@ def left_out_by_rule(context: Context, stretch: Stretch) -> Explanation:
     instant = context.candidates.instant(stretch.first_us)
     reason = _NOT_RUN[instant.effects[0]]
     predicted = stretch.first_us > context.now_us
-    words = f"{stretch.lead('would not run' if predicted else 'did not run')}: {clause(reason)}"
+    words = f"{stretch.lead('would not run' if predicted else 'did not run')}: {clause(reason, stretch.count)}"
     if instant.calendar:
         same = context.candidates.instant(stretch.last_us).calendar == instant.calendar
         words += f" (calendar {instant.calendar}{'' if same else ', among others'})"

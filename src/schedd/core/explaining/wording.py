@@ -64,8 +64,22 @@ class Wording:
             yield str(evidence["detail"])
 
 
-def clause(reason: Reason) -> str:
-    """A reason's sentence as the end of another one: in small letters, without its full stop."""
+_OF_SEVERAL: Final = {
+    Reason.MISFIRE: "they were met later than the grace time allows, and the catch-up mode is NONE",
+    Reason.CATCH_UP_WINDOW: "they were met too late, and were older than the catch-up window",
+    Reason.CATCH_UP_SUPERSEDED: "they were met too late, and catch-up ran another occurrence in their stead",
+    Reason.CATCH_UP_MAX_RUNS: "they were met too late, and catch-up had run as many as it may",
+    Reason.EXCLUDED: "an exclusion or a calendar left them out",
+    Reason.CALENDAR_SHIFTED: "a calendar moved them to other days",
+    Reason.DST_FOLD: "their local times came twice that day, and they run at the first only",
+}
+"""The reasons that ranges have, where they say something else of several occurrences."""
+
+
+def clause(reason: Reason, count: int = 1) -> str:
+    """A reason's sentence as the end of another one, of so many occurrences: in small letters, without its full stop."""
+    if count != 1 and reason in _OF_SEVERAL:
+        return _OF_SEVERAL[reason]
     text = SENTENCES[reason].removesuffix(".")
     return text[0].lower() + text[1:]
 
