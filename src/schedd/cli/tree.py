@@ -17,7 +17,7 @@ _PAUSE = "Pause schedules, with a reason."
 _RESUME = "Resume paused schedules."
 _TRIGGER = "Run a schedule now."
 _NEXT = "Show when a schedule fires next."
-_EXPLAIN = "Say why it ran, or did not, or will not."
+_EXPLAIN = "Say why a schedule ran, or did not, or will not."
 _WATCH = "Stream executions as they happen."
 _LOGS = "Show the output of a schedule's executions."
 
