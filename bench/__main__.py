@@ -23,6 +23,7 @@ BENCHMARKS = {
     "backlog": "HTTP fires and process starts from a backlog, through the whole daemon",
     "lateness": "lateness and CPU a fire at 100 and 1,000 a second, idle and while creations saturate the daemon",
     "restart": "start with 100k and 1M schedules, memory, 100k overdue",
+    "catchup": "lateness of live fires while 40,000 overdue occurrences are caught up",
     "watchers": "100 watchers of one daemon",
     "rules": "the next fire time of a rule",
     "store": "the store alone",

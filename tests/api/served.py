@@ -134,6 +134,7 @@ async def serving(
     async with running(directory / "schedd.db", clock=clock, target=target) as rig:
         use_cases = UseCases(
             schedules=rig.schedules,
+            backfills=rig.backfills,
             batches=Batches(store=rig.store, schedules=rig.schedules, clock=rig.clock),
             executions=Executions(store=rig.store, engine=rig.engine),
             explanations=Explanations(store=rig.store, engine=rig.engine, clock=rig.clock),

@@ -190,7 +190,6 @@ _OF_EXECUTIONS = [
     "GetExecutionStats",
 ]
 UNBUILT: dict[str, Any] = {
-    "schedules": (pb, ["BackfillSchedule", "GetBackfill", "ListBackfills", "CancelBackfill"]),
     "executions": (execution_service_pb2, _OF_EXECUTIONS),
     "admin": (admin_service_pb2, ["Drain", "Backup", "RunMaintenance", "GetConfig", "GetLimits"]),
 }

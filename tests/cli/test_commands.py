@@ -97,6 +97,16 @@ def test_mistake_is_answered_with_what_would_be_right(
     assert "Traceback" not in captured.err
 
 
+@pytest.mark.parametrize("arguments", [[], ["schedule"]])
+def test_no_command_shows_the_help_as_it_is(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("Usage: schedctl")
+    assert "schedctl:" not in captured.err
+    assert "says more" not in captured.err
+
+
 def test_absent_daemon_is_told_with_how_to_start_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["list"]) == 5
     said = capsys.readouterr().err

@@ -15,6 +15,7 @@ from datetime import timedelta
 import pytest
 
 from schedd.core.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError, PreconditionError
+from schedd.core.model.backfill import Backfill, BackfillEnd, BackfillState, BackfillStep, Progress
 from schedd.core.model.batch import (
     NEVER_US,
     ArmBatch,
@@ -28,6 +29,7 @@ from schedd.core.model.batch import (
     RequestMark,
     Retention,
     ScheduleChange,
+    Timer,
     Timers,
 )
 from schedd.core.model.calendar import Calendar, DateEntry, HolidaysEntry, ICalendarEntry, RangeEntry, Weekday, WeeklyEntry
@@ -113,6 +115,26 @@ def execution(execution_id: int, of: Schedule, nominal_us: int = NOW_US, cause: 
         nominal_us=nominal_us,
         due_us=nominal_us + 5,
         armed_us=nominal_us - 7,
+    )
+
+
+def backfill(id_: int, of: Schedule, cause: Cause = Cause.BACKFILL) -> Backfill:
+    """A range of a schedule that has just begun."""
+    return Backfill(
+        id=id_,
+        schedule=of.name,
+        schedule_row=of.row,
+        schedule_uid=of.uid,
+        cause=cause,
+        start_us=NOW_US,
+        end_us=NOW_US + SECOND,
+        created_us=NOW_US,
+        next_us=NOW_US,
+        left=5,
+        overlap=Overlap.CANCEL_OTHER,
+        rate_per_second=0.25,
+        total=4,
+        actor="ann",
     )
 
 
@@ -387,6 +409,29 @@ class StoreSuite:
         assert len(await store.timers()) == 0
         assert await kinds(store, where("kind", "=", "SCHEDULE_DISABLED")) == [JournalKind.SCHEDULE_DISABLED]
 
+    async def test_quarantine_of_a_generation_leaves_a_later_one_alone(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        entry = JournalEntry(time_us=NOW_US, kind=JournalKind.SCHEDULE_DISABLED, schedule_row=1)
+        later = await store.change_schedule(changed(stored))
+        await store.quarantine(1, entry, seen=stored.generation)
+        assert await store.schedule(stored.name) == later
+        await store.quarantine(1, entry, seen=later.generation)
+        assert (await store.schedule(stored.name)).state is ScheduleState.DISABLED
+
+    async def test_stored_schedules_that_can_be_read_are_schedules(self, store: Store) -> None:
+        one, two = await create(store, draft(1), draft(2))
+        assert await store.stored_schedule(one.name) == one
+        assert (await store.find_stored_schedules((), BY_NAME, PageRequest(size=10))).items == [one, two]
+        with pytest.raises(NotFoundError):
+            await store.stored_schedule(ScheduleName(group="default", schedule="nobody"))
+
+    async def test_restoring_timers_that_are_all_there_changes_nothing(self, store: Store) -> None:
+        one, two = await create(store, draft(1), draft(2))
+        await store.change_schedule(changed(two, next_us=None, state=ScheduleState.DELETED, deleted_us=NOW_US))
+        _, newest = await store.journal_bounds()
+        assert await store.restore_timers(JournalEntry(time_us=NOW_US, kind=JournalKind.SCHEDULE_UPDATED)) == 0
+        assert (list((await store.timers()).rows), (await store.journal_bounds())[1]) == ([one.row], newest)
+
     async def test_shared_limits_are_those_of_schedules_that_have_a_key_and_are_not_deleted(self, store: Store) -> None:
         shared = Concurrency(key='"concurrency":{', limit=3, when_full=Hold.SKIP)
         _, one, two = await create(
@@ -603,6 +648,77 @@ class StoreSuite:
         assert await ids(store, order=Order(field=order, descending=True), size=2) == list(range(17, 10, -1))
 
     # Journal, timers, upkeep
+
+    async def test_backfill_reads_back_whole_and_moves_with_its_steps(self, store: Store) -> None:
+        (of,) = await create(store, draft(1))
+        made = backfill(7, of)
+        assert await store.create_backfill(made, entry_of(of, JournalKind.BACKFILL_STARTED)) == made
+        assert await store.backfill(7) == made
+        assert await store.running_backfills() == (made,)
+        runs = [execution(10 + n, of, NOW_US + n, Cause.BACKFILL)._replace(backfill=7) for n in range(3)]
+        step = BackfillStep(7, NOW_US + 3, 2, NOW_US + 9, 1)
+        await store.arm(ArmBatch(executions=tuple(runs), steps=(step,)))
+        assert (await store.execution(11)).backfill == 7
+        assert await store.backfilled(of.uid, first_us=NOW_US + 1, last_us=NOW_US + 9) == {NOW_US + 1, NOW_US + 2}
+        await store.record(RecordBatch(backfilled=((7, Outcome.SUCCEEDED), (7, Outcome.FAILED), (7, Outcome.CANCELLED))))
+        moved = replace(made, next_us=NOW_US + 3, left=2, paced_us=NOW_US + 9, progress=Progress(done=4, succeeded=1, failed=1, skipped=1))
+        assert await store.backfill(7) == moved
+        end = BackfillEnd(id=7, state=BackfillState.FINISHED, finished_us=NOW_US, entries=(entry_of(of, JournalKind.BACKFILL_FINISHED),))
+        await store.end_backfill(end)
+        assert await store.backfill(7) == replace(moved, state=BackfillState.FINISHED, finished_us=NOW_US)
+        assert await store.running_backfills() == ()
+        assert (await kinds(store))[-2:] == [JournalKind.BACKFILL_STARTED, JournalKind.BACKFILL_FINISHED]
+
+    async def test_backfill_asked_for_twice_at_once_with_one_request_is_stored_once(self, store: Store) -> None:
+        (of,) = await create(store, draft(1))
+        mark = RequestMark(request_id="x", scope="BackfillSchedule", fingerprint="y")
+        entry = entry_of(of, JournalKind.BACKFILL_STARTED)
+        found = await asyncio.gather(*(store.create_backfill(backfill(id_, of), entry, request=mark) for id_ in (7, 8)))
+        assert [each.id for each in found] == [7, 7]
+        assert [each.id for each in (await store.find_backfills((), PageRequest(size=9))).items] == [7]
+        with pytest.raises(ConflictError):
+            await store.create_backfill(backfill(9, of), entry, request=replace(mark, fingerprint="z"))
+
+    async def test_backlog_of_a_catch_up_is_no_backfill_and_goes_with_its_last_step(self, store: Store) -> None:
+        (of,) = await create(store, draft(1))
+        await store.arm(ArmBatch(executions=(), backlogs=(backfill(7, of, Cause.SCHEDULE), backfill(8, of, Cause.SCHEDULE))))
+        assert [each.id for each in await store.running_backfills()] == [7, 8]
+        assert not (await store.find_backfills((), PageRequest(size=9))).items
+        with pytest.raises(NotFoundError):
+            await store.backfill(7)
+        await store.arm(ArmBatch(executions=(), steps=(BackfillStep(7, None, 3, 0), BackfillStep(8, NOW_US + 1, 3, 0))))
+        assert [(each.id, each.next_us) for each in await store.running_backfills()] == [(8, NOW_US + 1)]
+        await store.end_backfill(BackfillEnd(id=8, state=BackfillState.FINISHED, finished_us=NOW_US, entries=()))
+        assert await store.running_backfills() == ()
+
+    async def test_find_backfills_pages_newest_first_below_a_group_or_a_name(self, store: Store) -> None:
+        schedules = await create(store, draft(1), draft(2, ScheduleName(group="ops", schedule="job-1")))
+        for id_ in range(6):
+            of = schedules[id_ % 2]
+            await store.create_backfill(backfill(10 + id_, of), entry_of(of, JournalKind.BACKFILL_STARTED))
+        first = await store.find_backfills((), PageRequest(size=4))
+        assert [each.id for each in first.items] == [15, 14, 13, 12]
+        assert [each.id for each in (await store.find_backfills((), PageRequest(size=4, after=first.after))).items] == [11, 10]
+        for field, value, found in (("group", "ops", [15, 13, 11]), ("schedule_name", "job-1", [15, 14, 13, 12, 11, 10])):
+            where = (Comparison(field=field, operator=Operator.EQUAL, value=value),)
+            assert [each.id for each in (await store.find_backfills(where, PageRequest(size=9))).items] == found
+
+    async def test_arm_stores_how_far_schedules_are_decided_of_that_generation(self, store: Store) -> None:
+        one, two = await create(store, draft(1), draft(2))
+        decided = (Timer(one.row, 1, NOW_US + 9, NOW_US + 8), Timer(two.row, 2, NOW_US + 9, NOW_US + 8))
+        await store.arm(ArmBatch(executions=(), decided=decided))
+        timers = await store.timers()
+        assert list(timers.next_us) == [NOW_US + 9, NOW_US + SECOND]
+        assert list(timers.planned_from_us) == [NOW_US + 8, NOW_US]
+
+    async def test_prune_removes_ended_backfills_with_the_history(self, store: Store) -> None:
+        (of,) = await create(store, draft(1))
+        for id_ in (7, 8):
+            await store.create_backfill(backfill(id_, of), entry_of(of, JournalKind.BACKFILL_STARTED))
+        await store.end_backfill(BackfillEnd(id=7, state=BackfillState.CANCELLED, finished_us=NOW_US, entries=()))
+        while await store.prune(Retention(history=timedelta(days=1)), now_us=NOW_US + 2 * DAY):
+            pass
+        assert [each.id for each in (await store.find_backfills((), PageRequest(size=9))).items] == [8]
 
     async def test_listener_hears_each_entry_numbered_before_its_caller_resumes(self, store: Store) -> None:
         heard: list[JournalEntry] = []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schedd.core.model.policy import CatchUp, CatchUpMode
 from schedd.core.model.reason import Reason
-from schedd.core.planning import COUNTED, FIRES_A_PLAN, LeftOut, left_out, misfire_reason, plan, window_us
+from schedd.core.planning import COUNTED, FIRES_A_PLAN, Backlog, LeftOut, Occurrences, Plan, left_out, misfire_reason, plan, window_us
 from schedd.core.triggers.rule import Instants
 
 SECOND = 1_000_000
@@ -39,6 +39,17 @@ class Every:
         return previous if previous > 0 else None
 
 
+def late_runs(rule: Occurrences, planned: Plan) -> tuple[int, ...]:
+    """What a plan fires, and all that its backlog holds, with more runs than it has."""
+    found: list[int] = []
+    backlog = planned.backlog
+    at_us = None if backlog is None else backlog.first_us
+    while at_us is not None and backlog is not None and at_us < backlog.before_us:
+        found.append(at_us)
+        at_us = rule.next_after(at_us)
+    return (*found, *planned.fires)
+
+
 def test_plan_on_time_fires_up_to_the_horizon() -> None:
     planned = plan(Every(SECOND), CatchUp(), first_us=100 * SECOND, now_us=100 * SECOND - 1, horizon_us=2 * SECOND)
     assert planned.fires == (100 * SECOND, 101 * SECOND)
@@ -61,7 +72,7 @@ def test_plan_after_a_year_of_downtime_with_latest_fires_one_and_leaves_a_range(
     first, now = DAY, 366 * DAY + 30 * SECOND
     planned = plan(Every(MINUTE), CatchUp(), first_us=first, now_us=now, horizon_us=SECOND // 2)
     assert planned.fires == (366 * DAY - MINUTE, 366 * DAY)
-    assert [range_.reason for range_ in planned.left_out] == [Reason.CATCH_UP_WINDOW]
+    assert [range_.reason for range_ in planned.left_out] == [Reason.CATCH_UP_SUPERSEDED]
     assert planned.left_out[0].first_us == first
     assert planned.left_out[0].count == COUNTED
     assert not planned.left_out[0].counted
@@ -80,7 +91,7 @@ def test_plan_after_a_year_of_downtime_with_latest_fires_one_and_leaves_a_range(
 def test_plan_misfires_go_by_the_catch_up_mode(mode: CatchUpMode, late: tuple[int, ...], reason: Reason | None) -> None:
     policy = CatchUp(mode=mode, window=timedelta(hours=1))
     planned = plan(Every(MINUTE), policy, first_us=MINUTE, now_us=9 * MINUTE + 40 * SECOND, horizon_us=0)
-    assert planned.fires == late
+    assert late_runs(Every(MINUTE), planned) == late
     assert [range_.reason for range_ in planned.left_out] == ([reason] if reason else [])
     assert planned.next_us == 10 * MINUTE
 
@@ -88,6 +99,9 @@ def test_plan_misfires_go_by_the_catch_up_mode(mode: CatchUpMode, late: tuple[in
 def test_plan_all_beyond_max_runs_leaves_the_rest_out() -> None:
     policy = CatchUp(mode=CatchUpMode.ALL, window=timedelta(hours=1), max_runs=3)
     planned = plan(Every(MINUTE), policy, first_us=MINUTE, now_us=9 * MINUTE + 40 * SECOND, horizon_us=0)
+    assert planned.backlog == Backlog(first_us=MINUTE, before_us=9 * MINUTE + 10 * SECOND, runs=3)
+    assert planned.left_out == ()
+    planned = plan(Every(MINUTE), policy, first_us=MINUTE, now_us=9 * MINUTE + 40 * SECOND, horizon_us=0, with_backlog=False)
     assert planned.fires == (MINUTE, 2 * MINUTE, 3 * MINUTE)
     assert planned.left_out == (LeftOut(first_us=4 * MINUTE, last_us=9 * MINUTE, count=6, counted=True, reason=Reason.CATCH_UP_MAX_RUNS),)
 
@@ -103,7 +117,7 @@ def test_plan_window_that_holds_no_misfire_leaves_all_out() -> None:
 def test_plan_rule_that_ended_during_downtime_has_no_next() -> None:
     rule = Every(MINUTE, last_us=5 * MINUTE)
     planned = plan(rule, CatchUp(mode=CatchUpMode.ALL), first_us=4 * MINUTE, now_us=DAY // 2, horizon_us=0)
-    assert planned.fires == (4 * MINUTE, 5 * MINUTE)
+    assert late_runs(rule, planned) == (4 * MINUTE, 5 * MINUTE)
     assert planned.next_us is None
 
 
@@ -129,12 +143,14 @@ def test_plan_decides_every_occurrence_exactly_once(
     )
     planned = plan(Every(period_us), policy, first_us=first_us, now_us=now_us, horizon_us=SECOND)
     assert planned.next_us is not None
-    covered = list(planned.fires)
+    runs = late_runs(Every(period_us), planned)
+    assert planned.backlog is None or len(runs) > 1
+    covered = [*runs]
     for range_ in planned.left_out:
         covered += range(range_.first_us, range_.last_us + 1, period_us)
         assert not range_.counted or range_.count == (range_.last_us - range_.first_us) // period_us + 1
     assert sorted(covered) == list(range(first_us, planned.next_us, period_us))
-    assert list(planned.fires) == sorted(planned.fires)
+    assert list(runs) == sorted(runs)
     assert planned.next_us > now_us + SECOND or len(planned.fires) >= FIRES_A_PLAN
 
 
@@ -167,7 +183,7 @@ def test_plan_after_plan_of_any_rule_decides_every_occurrence_once(
         assert [left.count for left in planned.left_out] == [len(each) for each in ranges]
         assert all(left.first_us == each[0] and left.last_us == each[-1] for left, each in zip(planned.left_out, ranges, strict=True))
         assert planned.next_us is None or planned.next_us > now_us
-        decided += [*planned.fires, *(at_us for each in ranges for at_us in each)]
+        decided += [*late_runs(rule, planned), *(at_us for each in ranges for at_us in each)]
         next_us = planned.next_us
     assert next_us is None
     assert sorted(decided) == instants

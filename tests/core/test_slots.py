@@ -114,8 +114,9 @@ class SlotsAgainstAList(RuleBasedStateMachine):
         assert self.slots.all.taken == len(self.model.running) <= self.slots.all.limit
         for gate in (*self.hosts, *self.keys):
             assert gate.taken == self._taken(gate)
-        assert self.slots.aside == sum(self.slots.held_at(gate) for gate in (*self.hosts, *self.keys))
         assert self.slots.aside == sum(each[4].lane.at is not None for each in self.model.waiting)
+        for gate in (*self.hosts, *self.keys):
+            assert gate.held == sum(each[4].lane.at is gate for each in self.model.waiting)
 
 
 TestSlotsAgainstAList = SlotsAgainstAList.TestCase

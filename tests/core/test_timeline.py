@@ -82,3 +82,29 @@ def test_timeline_stale_entry_of_a_time_set_again_is_popped_once() -> None:
     timeline.set(3, 100)
     assert timeline.pop_through(1000, 10) == [(100, 3)]
     assert timeline.peek_us() == NEVER
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 100)), max_size=60), st.integers(0, 100), st.integers(0, 30))
+def test_entries_that_stand_aside_are_taken_by_pop_aside_alone(entries: list[tuple[int, int]], before_us: int, count: int) -> None:
+    timeline = Timeline()
+    for row, nominal_us in entries:
+        timeline.set(row, nominal_us)
+    expected = sorted((nominal_us, row) for row, nominal_us in dict(entries).items())
+    aside = [entry for entry in expected if entry[0] < before_us][:count]
+    timeline.set_aside(before_us, count)
+    assert timeline.peek_us() == (expected[0][0] if expected else NEVER)
+    assert len(timeline) == len(expected)
+    assert timeline.pop_through(1000, 1000) == expected[len(aside) :]
+    assert timeline.pop_aside(2) + timeline.pop_aside(1000) == aside
+    assert (len(timeline), timeline.peek_us()) == (0, NEVER)
+
+
+def test_entry_that_stands_aside_can_be_moved_and_removed() -> None:
+    timeline = Timeline()
+    for row in range(3):
+        timeline.set(row, 10 + row)
+    timeline.set_aside(100, 9)
+    timeline.set(0, 200)
+    timeline.remove(1)
+    assert timeline.pop_aside(9) == [(12, 2)]
+    assert timeline.pop_through(1000, 9) == [(200, 0)]

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from schedd.client import SyncClient
+from schedd.v1.journal_pb2 import JournalKind
+from schedd.v1.schedule_pb2 import Schedule
+from schedd.v1.when_pb2 import Trigger
 
 SCHEDD = str(Path(sys.executable).parent / "schedd")
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
@@ -107,10 +113,43 @@ def test_daemon_reloads_on_hangup_and_keeps_the_old_configuration_when_the_new_i
     other.write_text("somebody else's")
     file.write_text(right.replace("s.sock", "other.sock") + '[retention]\nhistory = "1d"\n')
     daemon.process.send_signal(signal.SIGHUP)
-    daemon.log_until("reloaded")
+    assert daemon.log_until("reloaded")["restart_wanted"] == ["listen.socket"]
     assert daemon.end(signal.SIGTERM) == 0
     assert other.exists()
     assert not (tmp_path / "s.sock").exists()
+
+
+def test_second_signal_does_not_wait_for_what_runs(running: Callable[[], Running], tmp_path: Path) -> None:
+    daemon = running()
+    with SyncClient(str(tmp_path / "s.sock")) as client:
+        schedule = Schedule(name="groups/default/schedules/long", triggers=[Trigger(expression="@yearly")])
+        schedule.target.process.argv.extend(["/bin/sleep", "30"])
+        client.create_schedule(schedule)
+        name = client.trigger_schedule(schedule.name).execution.name
+        next(client.watch(after=0, filter=f'execution = "{name[-13:]}"', kinds=[JournalKind.JOURNAL_KIND_EXECUTION_STARTED]))
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.log_until("stopping")["running"] == 1
+    assert daemon.end(signal.SIGTERM) == 1
+    daemon.log_until("forced_to_stop")
+
+
+def test_daemon_under_systemd_tells_that_it_is_ready_feeds_the_watchdog_and_tells_that_it_stops(file: Path, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(20)
+        environment = {**ENVIRONMENT, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        process = subprocess.Popen([SCHEDD, "run", "--config", str(file)], stderr=subprocess.DEVNULL, env=environment)
+        try:
+            assert systemd.recv(200).startswith(b"READY=1")
+            assert [systemd.recv(200) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+            process.terminate()
+            while (told := systemd.recv(200)) == b"WATCHDOG=1":
+                pass
+            assert told.startswith(b"STOPPING=1")
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            process.wait(5)
 
 
 def test_run_with_tcp_in_the_open_is_refused_and_told_what_would_be_right(file: Path) -> None:

@@ -21,6 +21,7 @@ from schedd.core.ports import Alarm, Holidays
 from schedd.engine.engine import Engine, EngineSettings
 from schedd.engine.ids import TimeIds
 from schedd.service.asking import Asking
+from schedd.service.backfills import Backfills
 from schedd.service.calendars import CalendarUseCases
 from schedd.service.schedules import Schedules
 from schedd.store.sqlite import SqliteStore
@@ -142,6 +143,7 @@ class Rig:
     store: SqliteStore
     engine: Engine
     schedules: Schedules
+    backfills: Backfills
 
     @property
     def calendars(self) -> CalendarUseCases:
@@ -204,7 +206,8 @@ async def running(
     await engine.recover()
     agents = asyncio.get_running_loop().create_task(engine.run())
     try:
-        yield Rig(clock, target, store, engine, Schedules(store=store, engine=engine, clock=clock, ids=ids))
+        schedules = Schedules(store=store, engine=engine, clock=clock, ids=ids)
+        yield Rig(clock, target, store, engine, schedules, Backfills(store=store, engine=engine, clock=clock, ids=ids))
     finally:
         agents.cancel()
         await asyncio.gather(agents, return_exceptions=True)

@@ -248,8 +248,9 @@ async def test_restart_after_long_downtime_runs_the_latest_and_journals_one_rang
         await rig.settle()
         missed = await rig.journal(K.OCCURRENCES_MISSED)
         assert len(missed) == 1
-        assert missed[0].reason is Reason.CATCH_UP_WINDOW
-        assert len(target.requests) == 2
+        assert missed[0].reason is Reason.CATCH_UP_SUPERSEDED
+        year = 365 * 86400
+        assert target.nominal_s() == [60, year, year + 60]
 
 
 async def test_restart_with_catch_up_none_runs_nothing_late(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -29,7 +30,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     """The methods in the proto's order."""
 
-    def __init__(self, admin: Admin, journal: Journal, feed: Feed, addresses: tuple[str, ...]) -> None:
+    def __init__(self, admin: Admin, journal: Journal, feed: Feed, addresses: Sequence[str]) -> None:
         self._admin = admin
         self._journal = journal
         self._feed = feed

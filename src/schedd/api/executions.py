@@ -34,6 +34,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 _HEARTBEAT_MIN = timedelta(seconds=1)
 _HEARTBEAT_MAX = timedelta(minutes=10)
+_FULL_SIZE = 100
+"""The most executions on a page with their attempts."""
 _LATER = "comes with a later release: "
 
 
@@ -55,9 +57,10 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         search = (request.parent, request.filter, request.order_by)
         where = filters.parse_filter(request.filter, filters.EXECUTIONS) + below_schedule(request.parent)
         order = filters.parse_order(request.order_by or "nominal_time desc", ("nominal_time", "due_time", "execution"))
-        page = page_request(request.page_size, request.page_token, *search)
+        full = request.view == execution_pb2.EXECUTION_VIEW_FULL
+        page = page_request(min(request.page_size, _FULL_SIZE) if full else request.page_size, request.page_token, *search)
         found = await self._executions.find(where, order, page)
-        if request.view == execution_pb2.EXECUTION_VIEW_FULL:
+        if full:
             attempts = await self._executions.attempts(found.items)
             messages = [execution(one, made) for one, made in zip(found.items, attempts, strict=True)]
         else:
@@ -66,7 +69,8 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
 
     async def CancelExecution(self, request: pb.CancelExecutionRequest, context: Context) -> execution_pb2.Execution:
         schedule, execution_id = execution_parts(request.name)
-        return execution(await self._executions.cancel(schedule, execution_id, actor=actor_of(context)))
+        cancelled = await self._executions.cancel(schedule, execution_id, actor=actor_of(context), note=request.reason)
+        return execution(cancelled)
 
     async def RedeliverExecution(self, request: pb.RedeliverExecutionRequest, context: Context) -> execution_pb2.Execution:
         asking = Asking(actor=actor_of(context), request=mark_of(request))

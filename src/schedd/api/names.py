@@ -1,4 +1,4 @@
-"""Resource names: `groups/{group}/schedules/{schedule}` and, below it, `/executions/{execution}`."""
+"""Resource names: `groups/{group}/schedules/{schedule}` and, below it, `/executions/{execution}` and `/backfills/{backfill}`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ STAND_IN = ScheduleName(group=DEFAULT_GROUP, schedule="unnamed")
 
 _SCHEDULE = re.compile(r"groups/(?P<group>[^/]+)/schedules/(?P<schedule>[^/]+)")
 _EXECUTION = re.compile(r"(?P<schedule>groups/[^/]+/schedules/[^/]+)/executions/(?P<execution>[^/]+)")
+_BACKFILL = re.compile(r"(?P<schedule>groups/[^/]+/schedules/[^/]+)/backfills/(?P<backfill>[^/]+)")
 _CALENDAR = re.compile(r"calendars/(?P<calendar>[^/]+)")
 _GROUP = re.compile(r"groups/(?P<group>[^/]+)")
 
@@ -45,6 +46,23 @@ def execution_parts(text: str, field: str = "name") -> tuple[ScheduleName, int]:
         raise invalid(field, "INVALID_NAME", f"{text!r} is not of the form {form}: {error}") from error
 
 
+def backfill_name(schedule: ScheduleName, backfill_id: int) -> str:
+    """The resource name of a backfill."""
+    return f"groups/{schedule.group}/schedules/{schedule.schedule}/backfills/{id_text(backfill_id)}"
+
+
+def backfill_parts(text: str, field: str = "name") -> tuple[ScheduleName, int]:
+    """The schedule and the id of a backfill's resource name. Raises: InvalidError naming `field`."""
+    match = _BACKFILL.fullmatch(text)
+    try:
+        if match is None:
+            raise ValueError("it has another form")
+        return schedule_name(match["schedule"], field), id_value(match["backfill"])
+    except ValueError as error:
+        form = "groups/{group}/schedules/{schedule}/backfills/{backfill}"
+        raise invalid(field, "INVALID_NAME", f"{text!r} is not of the form {form}: {error}") from error
+
+
 def calendar_name(text: str, field: str = "name") -> str:
     """The last part of a calendar's resource name. Raises: InvalidError naming `field`."""
     match = _CALENDAR.fullmatch(text)
@@ -71,6 +89,13 @@ def below_group(parent: str) -> Filter:
     """The comparison that keeps a search to one group; none for an empty parent, or for `groups/-`. Raises: InvalidError."""
     group = group_name(parent) if parent else ANY
     return () if group == ANY else (Comparison(field="group", operator=Operator.EQUAL, value=group),)
+
+
+def below_schedules(parent: str) -> Filter:
+    """The comparisons that keep a search to a schedule's backfills; a dash in either place stands for all. Raises: InvalidError."""
+    name = schedule_name(parent, "parent")
+    parts = (("group", name.group), ("schedule_name", name.schedule))
+    return tuple(Comparison(field=field, operator=Operator.EQUAL, value=part) for field, part in parts if part != ANY)
 
 
 def below_schedule(parent: str) -> Filter:

@@ -19,6 +19,7 @@ from schedd.api.schedules import ScheduleServicer
 from schedd.api.watch import RING, Feed
 from schedd.core.ports import Clock
 from schedd.service.admin import Admin
+from schedd.service.backfills import Backfills
 from schedd.service.batches import Batches
 from schedd.service.calendars import CalendarUseCases
 from schedd.service.deadletters import DeadLetters
@@ -60,6 +61,7 @@ class UseCases:
     """What the services call."""
 
     schedules: Schedules
+    backfills: Backfills
     batches: Batches
     executions: Executions
     explanations: Explanations
@@ -93,10 +95,10 @@ class ApiServer:
     ) -> None:
         self._feed = Feed(use_cases.journal, ring=watch_ring)
         self._health = health.aio.HealthServicer()
-        addresses = (f"unix:{socket}", *([f"tcp:{tcp.address}"] if tcp is not None else []))
-        admin = AdminServicer(use_cases.admin, use_cases.journal, self._feed, addresses)
+        self._addresses = [f"unix:{socket}"]
+        admin = AdminServicer(use_cases.admin, use_cases.journal, self._feed, self._addresses)
         self._servicers = (
-            ScheduleServicer(use_cases.schedules, use_cases.batches, use_cases.clock),
+            ScheduleServicer(use_cases.schedules, use_cases.backfills, use_cases.batches, use_cases.clock),
             ExecutionServicer(use_cases.executions, use_cases.explanations, use_cases.letters, use_cases.batches, self._feed),
             admin,
         )
@@ -133,6 +135,8 @@ class ApiServer:
             self.tcp_port = server.add_insecure_port(tcp.address)
         else:
             self.tcp_port = server.add_secure_port(tcp.address, tcp.credentials)
+        host, _, _ = tcp.address.rpartition(":")
+        self._addresses.append(f"tcp:{host}:{self.tcp_port}")
         self._servers.append(server)
 
     def _server(self, first: Sequence[grpc.aio.ServerInterceptor]) -> grpc.aio.Server:

@@ -164,6 +164,16 @@ class LateGroup(Helpful, click.Group):
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
+class DefaultGroup(LateGroup):
+    """A group whose first command is meant where none is named: `backfill NAME` is `backfill start NAME`."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command of that name, else the first one with all of the arguments."""
+        if args and args[0] not in self.late and not args[0].startswith("-"):
+            args = [next(iter(self.late)), *args]
+        return super().resolve_command(ctx, args)
+
+
 def nearest(table: dict[str, Any], word: str) -> str:
     """`; did you mean 'x'?` for the key that is nearest to `word`, empty if none is near."""
     import difflib

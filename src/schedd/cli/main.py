@@ -32,6 +32,9 @@ def run(arguments: Sequence[str]) -> int:
         return answer if isinstance(answer, int) else ExitCode.OK
     except click.exceptions.Exit as end:
         return end.exit_code
+    except click.exceptions.NoArgsIsHelpError as asked:
+        sys.stderr.write(asked.format_message() + "\n")
+        return ExitCode.USAGE
     except click.ClickException as error:
         _show_usage(error)
         return ExitCode.USAGE if isinstance(error, click.UsageError) else ExitCode.ERROR

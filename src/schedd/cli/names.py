@@ -43,6 +43,11 @@ def group_parent(text: str) -> str:
     return text if text.startswith("groups/") else f"groups/{text or '-'}"
 
 
+def backfill_name(text: str) -> str:
+    """The resource name that a backfill's id, or its whole name, means."""
+    return text if text.startswith("groups/") else f"groups/-/schedules/-/backfills/{text}"
+
+
 def execution_name(text: str) -> str:
     """The resource name that an execution's id, or its whole name, means."""
     return text if text.startswith("groups/") else f"groups/-/schedules/-/executions/{text}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schedd.cli.commanding import Late, LateGroup
+from schedd.cli.commanding import DefaultGroup, Late, LateGroup
 
 _ROOM = "schedd.cli.commands"
 
@@ -16,17 +16,35 @@ _UNDELETE = "Restore deleted schedules."
 _PAUSE = "Pause schedules, with a reason."
 _RESUME = "Resume paused schedules."
 _TRIGGER = "Run a schedule now."
+_BACKFILL = "Run the occurrences of a past range."
 _NEXT = "Show when a schedule fires next."
 _EXPLAIN = "Say why a schedule ran, or did not, or will not."
 _WATCH = "Stream executions as they happen."
 _LOGS = "Show the output of a schedule's executions."
 
 
-def _group(name: str, help: str, commands: list[Late], examples: str = "") -> LateGroup:
-    made = LateGroup(name, help=help, commands=commands, no_args_is_help=True)
+def _group(name: str, help: str, commands: list[Late], examples: str = "", kind: type[LateGroup] = LateGroup) -> LateGroup:
+    made = kind(name, help=help, commands=commands, no_args_is_help=True)
     made.examples = examples
     return made
 
+
+backfill = _group(
+    "backfill",
+    _BACKFILL,
+    [
+        Late("start", f"{_ROOM}.backfills:start", "Run the occurrences of a past range; `backfill NAME` is the same."),
+        Late("list", f"{_ROOM}.backfills:list_backfills", "List backfills, newest first."),
+        Late("get", f"{_ROOM}.backfills:get", "Show a backfill and its progress."),
+        Late("cancel", f"{_ROOM}.backfills:cancel", "End backfills; what has started runs on."),
+    ],
+    examples="""
+schedctl backfill nightly-report --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z --wait
+schedctl backfill list
+schedctl backfill cancel 01j9zq4w8k2mn
+""",
+    kind=DefaultGroup,
+)
 
 schedule = _group(
     "schedule",
@@ -42,6 +60,7 @@ schedule = _group(
         Late("pause", f"{_ROOM}.change:pause", _PAUSE),
         Late("resume", f"{_ROOM}.change:resume", _RESUME),
         Late("trigger", f"{_ROOM}.trigger:trigger", _TRIGGER),
+        Late("backfill", "schedd.cli.tree:backfill", _BACKFILL),
         Late("next", f"{_ROOM}.schedules:next_times", _NEXT),
         Late("explain", f"{_ROOM}.explain:explain", _EXPLAIN),
     ],
@@ -139,6 +158,7 @@ schedctl = _group(
         Late("watch", f"{_ROOM}.watch:watch", _WATCH, _EVERYDAY),
         Late("logs", f"{_ROOM}.logs:logs", _LOGS, _EVERYDAY),
         Late("trigger", f"{_ROOM}.trigger:trigger", _TRIGGER, _EVERYDAY),
+        Late("backfill", "schedd.cli.tree:backfill", _BACKFILL, _EVERYDAY),
         Late("pause", f"{_ROOM}.change:pause", _PAUSE, _EVERYDAY),
         Late("resume", f"{_ROOM}.change:resume", _RESUME, _EVERYDAY),
         Late("delete", f"{_ROOM}.change:delete", _DELETE, _EVERYDAY),

@@ -50,15 +50,20 @@ from schedd.v1.execution_service_pb2 import (
 from schedd.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from schedd.v1.journal_pb2 import JournalEntry, JournalKind
 from schedd.v1.policy_pb2 import CatchUpMode, Overlap
-from schedd.v1.schedule_pb2 import Pause, Schedule
+from schedd.v1.schedule_pb2 import Backfill, Pause, Schedule
 from schedd.v1.schedule_service_pb2 import (
+    BackfillScheduleRequest,
     BatchCreateSchedulesRequest,
     BatchCreateSchedulesResponse,
     BatchOperateSchedulesRequest,
     BatchOperateSchedulesResponse,
+    CancelBackfillRequest,
     CreateScheduleRequest,
     DeleteScheduleRequest,
+    GetBackfillRequest,
     GetScheduleRequest,
+    ListBackfillsRequest,
+    ListBackfillsResponse,
     ListSchedulesRequest,
     ListSchedulesResponse,
     PauseScheduleRequest,
@@ -123,6 +128,10 @@ UNDELETE = Method(ScheduleServiceStub, "UndeleteSchedule", Schedule)
 PAUSE = Method(ScheduleServiceStub, "PauseSchedule", Schedule)
 RESUME = Method(ScheduleServiceStub, "ResumeSchedule", Schedule)
 TRIGGER = Method(ScheduleServiceStub, "TriggerSchedule", TriggerScheduleResponse)
+BACKFILL = Method(ScheduleServiceStub, "BackfillSchedule", Backfill)
+GET_BACKFILL = Method(ScheduleServiceStub, "GetBackfill", Backfill)
+LIST_BACKFILLS = Method(ScheduleServiceStub, "ListBackfills", ListBackfillsResponse)
+CANCEL_BACKFILL = Method(ScheduleServiceStub, "CancelBackfill", Backfill)
 PREVIEW = Method(ScheduleServiceStub, "PreviewSchedule", PreviewScheduleResponse)
 OPERATE = Method(ScheduleServiceStub, "BatchOperateSchedules", BatchOperateSchedulesResponse)
 GET_EXECUTION = Method(ExecutionServiceStub, "GetExecution", Execution)
@@ -300,6 +309,46 @@ def trigger_schedule(
             request_id=request_id or new_request_id(),
         ),
     )
+
+
+def backfill_schedule(
+    name: str,
+    start: datetime,
+    end: datetime,
+    *,
+    overlap: Overlap.ValueType = Overlap.OVERLAP_UNSPECIFIED,
+    rate_per_second: float = 0,
+    validate_only: bool = False,
+    request_id: str = "",
+) -> Call[Backfill]:
+    """Run the past occurrences from `start` to before `end`, at most `rate_per_second` (0: the default, 10)."""
+    return Call(
+        BACKFILL,
+        BackfillScheduleRequest(
+            name=name,
+            start_time=timestamp(start),
+            end_time=timestamp(end),
+            overlap=overlap,
+            rate_per_second=rate_per_second,
+            validate_only=validate_only,
+            request_id=request_id or new_request_id(),
+        ),
+    )
+
+
+def get_backfill(name: str) -> Call[Backfill]:
+    """The backfill `groups/{group}/schedules/{schedule}/backfills/{backfill}`, with its progress."""
+    return Call(GET_BACKFILL, GetBackfillRequest(name=name))
+
+
+def list_backfills(parent: str = "groups/-/schedules/-", *, page_size: int = 100) -> Listing[Backfill]:
+    """The backfills of a schedule, or of all, newest first."""
+    return Listing(LIST_BACKFILLS, ListBackfillsRequest(parent=parent, page_size=page_size), lambda answer: answer.backfills)
+
+
+def cancel_backfill(name: str) -> Call[Backfill]:
+    """End a backfill: what of it has not started is not run. One that was cancelled before stays as it is."""
+    return Call(CANCEL_BACKFILL, CancelBackfillRequest(name=name))
 
 
 def preview_schedule(

@@ -1,12 +1,12 @@
 """Planning: which occurrences of one schedule are to be fired now, and which are not, and why.
 
 One pure decision a schedule, from the first undecided occurrence up to the horizon. It costs the same after a minute of downtime as after a
-year: what is left out is a range, and only what is run is enumerated.
+year: what is left out is a range, what a policy runs of many misfires is a range too, and only what is fired at once is enumerated.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -47,29 +47,52 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """Several misfires that are to be run, oldest first: from the occurrence at `first_us` on, those before `before_us`, at most `runs`."""
+
+    first_us: int
+    before_us: int
+    runs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The nominal times to fire in order, the ranges left out, and the first undecided occurrence (None: there is none)."""
+    """The nominal times to fire in order, the ranges left out, and the first undecided occurrence (None: there is none).
+
+    `backlog` is decided too, and worked off beside what comes.
+    """
 
     fires: tuple[int, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    backlog: Backlog | None = None
     next_us: int | None = None
 
 
-def plan(rule: Occurrences, catch_up: CatchUp, *, first_us: int, now_us: int, horizon_us: int, spread_us: int = 0) -> Plan:
+def plan(
+    rule: Occurrences,
+    catch_up: CatchUp,
+    *,
+    first_us: int,
+    now_us: int,
+    horizon_us: int,
+    spread_us: int = 0,
+    with_backlog: bool = True,
+) -> Plan:
     """Decide everything from the occurrence at `first_us` up to `now_us + horizon_us`.
 
-    An occurrence older than `now_us - spread_us - grace` is a misfire and goes by the catch-up policy; the others are fired.
+    An occurrence older than `now_us - spread_us - grace` is a misfire and goes by the catch-up policy; the others are fired. Several
+    misfires that are all run are a backlog; without one, at most FIRES_A_PLAN of them are run.
     """
     live_from_us = now_us - spread_us - _micros(catch_up.grace)
     if first_us >= live_from_us:
         fires, next_us = _fires(rule, first_us, now_us + horizon_us, FIRES_A_PLAN)
         return Plan(fires=fires, next_us=next_us)
-    late, left_out = _catch_up(rule, catch_up, first_us, live_from_us, now_us)
+    late = _catch_up(rule, catch_up, first_us, live_from_us, now_us, with_backlog=with_backlog)
     first_live_us = rule.next_after(live_from_us - 1)
     if first_live_us is None:
-        return Plan(fires=late, left_out=left_out)
-    fires, next_us = _fires(rule, first_live_us, now_us + horizon_us, max(1, FIRES_A_PLAN - len(late)))
-    return Plan(fires=late + fires, left_out=left_out, next_us=next_us)
+        return late
+    fires, next_us = _fires(rule, first_live_us, now_us + horizon_us, max(1, FIRES_A_PLAN - len(late.fires)))
+    return replace(late, fires=late.fires + fires, next_us=next_us)
 
 
 def misfire_reason(rule: Occurrences, catch_up: CatchUp, *, nominal_us: int, due_us: int, now_us: int) -> Reason | None:
@@ -120,29 +143,29 @@ def _fires(rule: Occurrences, first_us: int, through_us: int, limit: int) -> tup
     return tuple(fires), next_us
 
 
-def _catch_up(
-    rule: Occurrences, policy: CatchUp, first_us: int, before_us: int, now_us: int
-) -> tuple[tuple[int, ...], tuple[LeftOut, ...]]:
+def _catch_up(rule: Occurrences, policy: CatchUp, first_us: int, before_us: int, now_us: int, *, with_backlog: bool) -> Plan:
     """Split the misfires, all in [first_us, before_us), into those to run and ranges left out."""
     if policy.mode is CatchUpMode.NONE:
-        return (), left_out(rule, first_us, before_us, Reason.MISFIRE)
+        return Plan(left_out=left_out(rule, first_us, before_us, Reason.MISFIRE))
     latest_us = rule.prev_before(before_us)
     assert latest_us is not None, "first_us is an occurrence before before_us"
     window_start_us = now_us - window_us(rule, policy, at_us=latest_us)
+    if policy.mode is CatchUpMode.LATEST and latest_us >= window_start_us:
+        # Whether older ones are within the window makes no difference: this one stands for them all.
+        return Plan(fires=(latest_us,), left_out=left_out(rule, first_us, latest_us, Reason.CATCH_UP_SUPERSEDED))
     too_old = left_out(rule, first_us, min(window_start_us, before_us), Reason.CATCH_UP_WINDOW)
     if latest_us < window_start_us:
-        return (), too_old
+        return Plan(left_out=too_old)
     earliest_us = first_us if first_us >= window_start_us else rule.next_after(window_start_us - 1)
     assert earliest_us is not None, "latest_us lies within the window"
-    chosen, superseded = _choose(rule, policy, earliest_us, latest_us, before_us)
-    return chosen, too_old + superseded
+    if policy.mode is CatchUpMode.ALL and with_backlog and earliest_us < latest_us and policy.max_runs > 1:
+        # What is beyond `max_runs` is found and left out by whoever works the backlog off.
+        return Plan(left_out=too_old, backlog=Backlog(first_us=earliest_us, before_us=before_us, runs=policy.max_runs))
+    chosen, others = _choose(rule, policy, earliest_us, before_us)
+    return Plan(fires=chosen, left_out=too_old + others)
 
 
-def _choose(
-    rule: Occurrences, policy: CatchUp, earliest_us: int, latest_us: int, before_us: int
-) -> tuple[tuple[int, ...], tuple[LeftOut, ...]]:
-    if policy.mode is CatchUpMode.LATEST:
-        return (latest_us,), left_out(rule, earliest_us, latest_us, Reason.CATCH_UP_SUPERSEDED)
+def _choose(rule: Occurrences, policy: CatchUp, earliest_us: int, before_us: int) -> tuple[tuple[int, ...], tuple[LeftOut, ...]]:
     runs = 1 if policy.mode is CatchUpMode.EARLIEST else min(policy.max_runs, FIRES_A_PLAN)
     reason = Reason.CATCH_UP_SUPERSEDED if policy.mode is CatchUpMode.EARLIEST else Reason.CATCH_UP_MAX_RUNS
     chosen, rest_us = _fires(rule, earliest_us, before_us - 1, runs)

@@ -24,6 +24,8 @@ class Limit(StrEnum):
     KEY = "key"
     CIRCUIT = "circuit"
     """A host's, while its circuit breaker is not closed."""
+    BACKGROUND = "background"
+    """What the background may take of another limit."""
 
 
 _NOWHERE: Final[frozenset[Limit]] = frozenset()
@@ -31,15 +33,19 @@ _PRUNE_FLOOR: Final = 256
 
 
 class Gate:
-    """One limit. At most `limit` are let through at the same time; `taken` are. `era` counts how often its kind has changed."""
+    """One limit. At most `limit` are let through at the same time; `taken` are, and `held` wait in the lanes that stand aside here.
 
-    __slots__ = ("__weakref__", "aside", "era", "kind", "limit", "name", "taken")
+    `era` counts how often its kind has changed.
+    """
+
+    __slots__ = ("__weakref__", "aside", "era", "held", "kind", "limit", "name", "taken")
 
     def __init__(self, kind: Limit, name: str, limit: int) -> None:
         self.kind = kind
         self.name = name
         self.limit = limit
         self.taken = 0
+        self.held = 0
         self.era = 0
         self.aside: list[tuple[int, int, Lane[Any]]] = []
         """The lanes that stand aside here, a heap by their first one's rank; some entries are out of date."""
@@ -142,6 +148,7 @@ class Slots(Generic[T]):
         self.waiting += 1
         if lane.at is not None:
             self.aside += 1
+            lane.at.held += 1
         if lane.queue[0] is entry:
             self._settle(lane)
         return ticket
@@ -201,10 +208,6 @@ class Slots(Generic[T]):
             if lane.at is gate and lane.queue and lane.queue[0][1] == number:
                 self._settle(lane)
 
-    def held_at(self, gate: Gate) -> int:
-        """How many wait in the lanes that stand aside there."""
-        return sum(lane.live for lane in {lane for _, _, lane in gate.aside if lane.at is gate})
-
     def holder(self, ticket: Ticket[T]) -> Gate:
         """The gate that one which waits is waiting for."""
         return ticket.lane.blocked_by() or self.all
@@ -215,6 +218,7 @@ class Slots(Generic[T]):
         self.waiting -= 1
         if ticket.lane.at is not None:
             self.aside -= 1
+            ticket.lane.at.held -= 1
 
     def _settle(self, lane: Lane[T]) -> None:
         """See to it that the first in the queue waits, that the lane stands where it belongs, and that it keeps no other from its turn."""
@@ -233,6 +237,7 @@ class Slots(Generic[T]):
 
     def _line_up(self, lane: Lane[T]) -> None:
         if lane.at is not None:
+            lane.at.held -= lane.live
             lane.at = None
             self.aside -= lane.live
         rank, number, _ = lane.queue[0]
@@ -242,6 +247,9 @@ class Slots(Generic[T]):
     def _stand_aside(self, lane: Lane[T], gate: Gate) -> None:
         if lane.at is None:
             self.aside += lane.live
+        else:
+            lane.at.held -= lane.live
+        gate.held += lane.live
         lane.at = gate
         rank, number, _ = lane.queue[0]
         heapq.heappush(gate.aside, (rank, number, lane))

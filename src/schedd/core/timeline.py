@@ -14,6 +14,8 @@ from collections.abc import Sequence
 NEVER = -1
 """The current time of a row that has no entry."""
 
+_END_OF_TIME = 2**63 - 1
+
 _ROW_BITS = 32
 _ROW_MASK = (1 << _ROW_BITS) - 1
 _PRUNE_FLOOR = 1024
@@ -24,6 +26,8 @@ class Timeline:
 
     def __init__(self) -> None:
         self._heap: list[int] = []
+        self._aside: list[int] = []
+        """A heap as well: what `set_aside` has taken out of the other."""
         self._current = array("q")
         self._live = 0
 
@@ -65,17 +69,29 @@ class Timeline:
 
     def peek_us(self) -> int:
         """The earliest nominal time, or NEVER."""
-        while self._heap:
-            nominal_us, row = self._heap[0] >> _ROW_BITS, self._heap[0] & _ROW_MASK
-            if self._current[row] == nominal_us:
-                return nominal_us
-            heapq.heappop(self._heap)
-        return NEVER
+        first = [heap[0] >> _ROW_BITS for heap in (self._heap, self._aside) if self._clean(heap)]
+        return min(first, default=NEVER)
+
+    def set_aside(self, before_us: int, count: int) -> None:
+        """Let at most `count` entries with nominal time < `before_us` stand aside: only `pop_aside` takes them out."""
+        heap = self._heap
+        while heap and count > 0 and heap[0] >> _ROW_BITS < before_us:
+            entry = heapq.heappop(heap)
+            if self._current[entry & _ROW_MASK] == entry >> _ROW_BITS:
+                heapq.heappush(self._aside, entry)
+                count -= 1
+
+    def pop_aside(self, count: int) -> list[tuple[int, int]]:
+        """Take out at most `count` of the entries that stand aside, earliest first."""
+        return self._pop(self._aside, _END_OF_TIME, count)
 
     def pop_through(self, limit_us: int, count: int) -> list[tuple[int, int]]:
-        """Take out at most `count` entries with nominal time <= `limit_us`, earliest first, as (nominal_us, row)."""
+        """Take out at most `count` entries with nominal time <= `limit_us`, earliest first, as (nominal_us, row): none that stand aside."""
+        return self._pop(self._heap, limit_us, count)
+
+    def _pop(self, heap: list[int], limit_us: int, count: int) -> list[tuple[int, int]]:
         taken: list[tuple[int, int]] = []
-        heap, current = self._heap, self._current
+        current = self._current
         while heap and len(taken) < count and heap[0] >> _ROW_BITS <= limit_us:
             entry = heapq.heappop(heap)
             nominal_us, row = entry >> _ROW_BITS, entry & _ROW_MASK
@@ -85,13 +101,20 @@ class Timeline:
         self._live -= len(taken)
         return taken
 
+    def _clean(self, heap: list[int]) -> bool:
+        """Drop the stale entries at the head; whether there is another one."""
+        while heap and self._current[heap[0] & _ROW_MASK] != heap[0] >> _ROW_BITS:
+            heapq.heappop(heap)
+        return bool(heap)
+
     def _grow(self, row: int) -> None:
         missing = row + 1 - len(self._current)
         if missing > 0:
             self._current.extend([NEVER] * max(missing, len(self._current) >> 3))
 
     def _prune(self) -> None:
-        if len(self._heap) > 2 * self._live + _PRUNE_FLOOR:
+        if len(self._heap) + len(self._aside) > 2 * self._live + _PRUNE_FLOOR:
             current = self._current
-            self._heap = list({entry for entry in self._heap if current[entry & _ROW_MASK] == entry >> _ROW_BITS})
+            self._heap = list({entry for entry in (*self._heap, *self._aside) if current[entry & _ROW_MASK] == entry >> _ROW_BITS})
+            self._aside = []
             heapq.heapify(self._heap)

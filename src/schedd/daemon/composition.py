@@ -35,7 +35,8 @@ from schedd.core.model.target import HttpTarget, ProcessTarget
 from schedd.core.ports import Target
 from schedd.daemon.config import Circuits, Config, Listen, Tcp
 from schedd.daemon.errors import ConfigError
-from schedd.daemon.listening import clear_socket, read_token
+from schedd.daemon.keys import restart_changes
+from schedd.daemon.listening import check_port, clear_socket, read_token
 from schedd.daemon.lock import DataLock
 from schedd.daemon.logging import configure_logging
 from schedd.daemon.notify import Notifier
@@ -46,6 +47,7 @@ from schedd.engine.ids import TimeIds
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.planner import Pace
 from schedd.service.admin import Admin
+from schedd.service.backfills import Backfills
 from schedd.service.batches import Batches
 from schedd.service.calendars import CalendarUseCases
 from schedd.service.deadletters import DeadLetters
@@ -71,6 +73,7 @@ class Daemon:
 
     def __init__(self, config: Config, reload: Reload, notifier: Notifier) -> None:
         self._config = config
+        self._reloaded = config
         self._reload = reload
         self._notifier = notifier
         self._clock = SystemClock()
@@ -81,6 +84,8 @@ class Daemon:
         """Start, serve until SIGTERM or SIGINT, drain, stop. Raises: StartError."""
         with DataLock(Path(self._config.storage.path)):
             clear_socket(Path(self._config.listen.socket))
+            if self._config.listen.tcp.address is not None:
+                check_port(self._config.listen.tcp.address)
             async with self._store() as store, self._targets() as targets:
                 engine = Engine(
                     store=store,
@@ -120,7 +125,7 @@ class Daemon:
         log.info("stopping", running=engine.dispatcher.running)
         self._notifier.stopping("draining")
         await server.set_serving(False)
-        await engine.drain(self._config.engine.drain_time)
+        await engine.drain(self._reloaded.engine.drain_time)
         agents.cancel()
         await asyncio.wait([agents])
         await engine.close()
@@ -150,6 +155,7 @@ class Daemon:
         schedules = Schedules(store=store, engine=engine, clock=self._clock, ids=engine.ids)
         return UseCases(
             schedules=schedules,
+            backfills=Backfills(store=store, engine=engine, clock=self._clock, ids=engine.ids),
             batches=Batches(store=store, schedules=schedules, clock=self._clock),
             executions=Executions(store=store, engine=engine),
             explanations=Explanations(store=store, engine=engine, clock=self._clock),
@@ -180,15 +186,17 @@ class Daemon:
             self._reloading.clear()
             self._notifier.reloading(self._clock.monotonic_us())
             try:
-                self._config = self._reload()
+                config = self._reload()
             except ConfigError as error:
                 log.error("reload_refused", faults=[str(fault) for fault in error.faults])
             else:
-                configure_logging(self._config.log)
-                engine.housekeeper.retention = _retention(self._config)
+                waiting = restart_changes(self._config, config)
+                self._reloaded = config
+                configure_logging(config.log)
+                engine.housekeeper.retention = _retention(config)
                 entry = JournalEntry(time_us=self._clock.now_us(), kind=JournalKind.CONFIGURATION_RELOADED)
                 await store.append([entry])
-                log.info("reloaded", note="log.level, retention and engine.drain_time are in force; other keys want a restart")
+                log.info("reloaded", restart_wanted=waiting)
             self._notifier.ready("running")
 
     async def _feed_watchdog(self) -> None:

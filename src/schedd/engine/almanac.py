@@ -99,16 +99,20 @@ class Almanac:
     def schedule_changed(self, schedule: Schedule) -> None:
         """A schedule has been committed."""
         row = schedule.row
-        for name in self._used.pop(row, ()):
-            self._users[name].discard(row)
+        self.leave(row)
         used = () if schedule.state is ScheduleState.DELETED else used_calendars(schedule.when)
         if not used:
-            self._generations.pop(row, None)
             return
         self._used[row] = used
         self._generations[row] = schedule.generation
         for name in used:
             self._users.setdefault(name, set()).add(row)
+
+    def leave(self, row: int) -> None:
+        """A schedule is gone."""
+        for name in self._used.pop(row, ()):
+            self._users[name].discard(row)
+        self._generations.pop(row, None)
 
     def users(self, name: str) -> list[int]:
         """The rows of the schedules that use a calendar."""

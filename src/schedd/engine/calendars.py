@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import structlog
 
 from schedd.core.errors import ConflictError, ExpressionError, NotFoundError, UnavailableError
-from schedd.core.model.batch import CalendarChange, Replanned, RequestMark
+from schedd.core.model.batch import UNDECIDED_US, CalendarChange, Replanned, RequestMark
 from schedd.core.model.calendar import Calendar, calendar_resource
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
 from schedd.core.model.reason import Reason
@@ -124,9 +124,9 @@ class CalendarRegistry:
                 if rule.next_after(nominal_us - 1) != nominal_us:
                     effects.takebacks.append(run)
             from_us = self._registry.decided_through_us(schedule.row, now_us)
-            effects.replanned.append(
-                Replanned(row=schedule.row, planned_from_us=from_us, next_us=rule.next_after(from_us) if by_clock else None)
-            )
+            next_us = rule.next_after(from_us) if by_clock else None
+            stored_us = UNDECIDED_US if self._registry.is_behind(schedule.row) else next_us
+            effects.replanned.append(Replanned(row=schedule.row, planned_from_us=from_us, next_us=stored_us))
         return effects
 
     async def _commit(self, change: CalendarChange, takebacks: Sequence[Run]) -> Calendar:

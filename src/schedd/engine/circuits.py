@@ -109,7 +109,7 @@ class Circuits:
                 opened_us=guarded.breaker.opened_us + offset_us,
                 probe_us=guarded.breaker.probe_us + offset_us,
                 failure_rate=guarded.breaker.failure_rate,
-                held=self._slots.held_at(guarded.gate),
+                held=guarded.gate.held,
             )
             for host, guarded in sorted(self._guarded.items())
             if guarded.breaker.state is not Circuit.CLOSED

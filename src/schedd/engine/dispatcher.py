@@ -7,16 +7,16 @@ import heapq
 import itertools
 import random
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 import structlog
 
-from schedd.core.admission import Verdict, admit
+from schedd.core.admission import BUFFER_CAP, Beside, Verdict, admit
 from schedd.core.breaker import BreakerPolicy
-from schedd.core.model.execution import AttemptResult, DeliveryRequest, ExecutionState
+from schedd.core.model.execution import AttemptResult, Cause, DeliveryRequest, ExecutionState, id_text
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence
-from schedd.core.model.policy import Delivery, Overlap, Policies
+from schedd.core.model.policy import Delivery, Overlap
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.ports import Clock, Target
 from schedd.core.retry import RetryAt, after_attempt
@@ -33,7 +33,10 @@ log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
-    """Holds what is armed until it is due, then starts attempts as the gatekeeper gives them their turn."""
+    """Holds what is armed until it is due, then starts attempts as the gatekeeper gives them their turn.
+
+    What is on time is admitted when it is due. What runs in the background is admitted when its turn has come, and in nobody's way before.
+    """
 
     def __init__(
         self,
@@ -59,11 +62,17 @@ class Dispatcher:
         self._alarm = clock.alarm()
         self._armed: list[tuple[int, int, Run]] = []
         self._order = itertools.count()
-        self._buffered: dict[int, deque[Run]] = {}
+        self._buffered: dict[tuple[int, bool], deque[Run]] = {}
+        """By schedule, what is on time (False) and the background (True) apart."""
         self.gates = Gatekeeper(clock=clock, recorder=recorder, limits=limits, breaker=breaker, finish=self._finish, wake=self._alarm.ring)
+        self._background_ended: Callable[[], None] = _nothing
         self._attempts: asyncio.TaskGroup | None = None
         self._draining = False
         self._room = asyncio.Event()
+
+    def connect(self, background_ended: Callable[[], None]) -> None:
+        """Set who is told that an execution of the background has ended."""
+        self._background_ended = background_ended
 
     @property
     def waiting(self) -> int:
@@ -82,12 +91,16 @@ class Dispatcher:
         self._runs.add(run)
         self._push(run)
 
-    def cancel(self, run: Run, actor: str, reason: Reason = Reason.CANCELLED, *, by_force: bool = False) -> None:
-        """End an execution: at once if it waits, else as soon as its target has let go of it; `by_force`: without any grace."""
+    def cancel(self, run: Run, actor: str, reason: Reason = Reason.CANCELLED, *, by_force: bool = False, note: str = "") -> None:
+        """End an execution: at once if it waits, else as soon as its target has let go of it; `by_force`: without any grace.
+
+        `note` is why, in the words of whoever asks.
+        """
         run.cancelled_by = actor
         run.cancel_reason = reason
+        run.cancel_note = note
         if run.task is None:
-            self._finish(run, Outcome.CANCELLED, reason, actor=actor)
+            self._finish(run, Outcome.CANCELLED, reason, actor=actor, evidence=_noted(run))
         elif run.state is ExecutionState.RUNNING:
             if by_force:
                 self._targets[type(run.definition.schedule.target)].force(run.id)
@@ -101,7 +114,7 @@ class Dispatcher:
         run.task = None
         run.attempt -= 1
         self.gates.free(run, _cut_off(run))
-        self._finish(run, Outcome.CANCELLED, run.cancel_reason, actor=run.cancelled_by)
+        self._finish(run, Outcome.CANCELLED, run.cancel_reason, actor=run.cancelled_by, evidence=_noted(run))
         self._room.set()
         self._alarm.ring()
 
@@ -151,16 +164,24 @@ class Dispatcher:
             self._alarm.ring()
 
     def _come_due(self, run: Run) -> None:
-        policies = run.definition.schedule.policies
-        if run.state is ExecutionState.ARMED and policies.overlap is not Overlap.ALLOW_ALL and (earlier := self._runs.come_due(run.row)):
-            self._admit(run, policies, earlier)
+        if not run.background and (earlier := self._overlapped(run)):
+            self._admit(run, earlier)
         else:
             self.gates.put(run)
 
-    def _admit(self, run: Run, policies: Policies, earlier: Sequence[Run]) -> None:
-        """Decide about an execution that comes due while earlier ones of its schedule are unfinished."""
-        buffered = len(self._buffered.get(run.row, ()))
-        decision = admit(policies.overlap, unfinished=len(earlier), buffered=buffered, buffer_limit=policies.buffer_limit)
+    def _overlapped(self, run: Run) -> Sequence[Run]:
+        """The unfinished executions of its schedule by which it is decided whether a run starts."""
+        return () if run.attempt or run.overlap is Overlap.ALLOW_ALL else self._runs.come_due(run.row)
+
+    def _admit(self, run: Run, earlier: Sequence[Run]) -> None:
+        """Decide about an execution that is to start while earlier ones of its schedule are unfinished."""
+        decision = admit(
+            run.overlap,
+            unfinished=len(earlier),
+            buffered=len(self._buffered.get((run.row, run.background), ())),
+            buffer_limit=BUFFER_CAP if run.background else run.definition.schedule.policies.buffer_limit,
+            beside=_beside(run, earlier),
+        )
         match decision.verdict:
             case Verdict.START:
                 self.gates.put(run)
@@ -178,21 +199,37 @@ class Dispatcher:
     def _buffer(self, run: Run, reason: Reason, earlier: Sequence[Run]) -> None:
         """Let it wait until the earlier ones have finished."""
         self._recorder.queued(run, reason, now_us=self._clock.now_us(), evidence=_blocked_by(earlier))
-        self._buffered.setdefault(run.row, deque()).append(run)
+        buffered = self._buffered.setdefault((run.row, run.background), deque())
+        if buffered and run.wake_us < buffered[0].wake_us:
+            buffered.appendleft(run)  # One of the background that was let go, and overtaken before it had its turn.
+        else:
+            buffered.append(run)
+
+    def _unbuffer(self, run: Run) -> None:
+        buffered = self._buffered.get((run.row, run.background))
+        if buffered is not None and run in buffered:
+            buffered.remove(run)
+            if not buffered:
+                del self._buffered[run.row, run.background]
 
     def _next_buffered(self, row: int) -> None:
-        """Start the one that has waited longest, if nothing else of its schedule is under way."""
-        buffered = self._buffered[row]
-        if not buffered:
-            del self._buffered[row]
-        elif len(self._runs.come_due(row)) == len(buffered):
-            self.gates.put(buffered.popleft())
+        """Let the one go that has waited longest, what is on time before the background, if nothing else of its schedule is under way."""
+        on_time = self._buffered.get((row, False), ())
+        key = (row, not on_time)
+        if key in self._buffered and len(self._runs.come_due(row)) == len(on_time):
+            run = self._buffered[key][0]
+            self._unbuffer(run)
+            self.gates.put(run)
             self._alarm.ring()
 
     def _start_ready(self) -> None:
         """Start those whose turn it is."""
         while not self._draining and (run := self.gates.next()) is not None:
-            self._start(run)
+            if run.background and (earlier := self._overlapped(run)):
+                self.gates.free(run)
+                self._admit(run, earlier)
+            else:
+                self._start(run)
 
     def _start(self, run: Run) -> None:
         assert self._attempts is not None, "attempts are started from run()"
@@ -245,7 +282,7 @@ class Dispatcher:
         try:
             return await self._targets[type(schedule.target)].deliver(request)
         except Exception as error:  # A target returns values; what it raises was not foreseen, and quarantines its schedule.
-            log.exception("delivery_failed", schedule=str(schedule.name), execution=run.id)
+            log.exception("delivery_failed", schedule=str(schedule.name), execution=id_text(run.id))
             text = f"delivery failed: {type(error).__name__}: {error}"
             self._keeper.quarantine(schedule.row, Reason.UNFORESEEN, text)
             return AttemptResult(outcome=Outcome.FAILED, reason=Reason.TARGET_ERROR, message=text)
@@ -253,7 +290,7 @@ class Dispatcher:
     def _conclude(self, run: Run, request: DeliveryRequest, result: AttemptResult, now_us: int) -> None:
         """Decide what follows from an attempt's result."""
         if result.outcome is Outcome.CANCELLED:
-            self._finish(run, Outcome.CANCELLED, result.reason, actor=run.cancelled_by)
+            self._finish(run, Outcome.CANCELLED, result.reason, actor=run.cancelled_by, evidence=_noted(run))
             return
         if result.reason is Reason.INTERRUPTED:
             self.interrupted(run, result, now_us)
@@ -301,31 +338,47 @@ class Dispatcher:
     ) -> None:
         now_us = self._clock.now_us()
         self.gates.withdraw(run)
-        buffered = self._buffered.get(run.row)
-        if buffered is not None and run in buffered:
-            buffered.remove(run)
+        if self._buffered:
+            self._unbuffer(run)
         self._recorder.finished(run, outcome, reason, now_us=now_us, actor=actor, evidence=evidence)
         if run.definition.ends_count:
             self._endings.finished(run)
         self._keeper.execution_finished(run.row)
-        if buffered is not None:
+        if self._buffered:
             self._next_buffered(run.row)
+        if run.background:
+            self._background_ended()
         if outcome is Outcome.FAILED:
             log.warning(
                 "execution_failed",
                 schedule=str(run.execution.schedule),
-                execution=run.id,
+                execution=id_text(run.id),
                 attempt=run.attempt,
                 reason=reason,
                 outcome=outcome,
             )
 
 
+def _nothing() -> None:
+    """Who is told as long as nobody else is."""
+
+
+def _beside(run: Run, earlier: Sequence[Run]) -> Beside:
+    if all(other.background for other in earlier):
+        return Beside.EQUALS if run.execution.cause is Cause.BACKFILL else Beside.LAST
+    return Beside.FIRST if run.background else Beside.EQUALS
+
+
 def _blocked_by(earlier: Sequence[Run]) -> Evidence:
     return {"blocking_execution": earlier[0].id}
 
 
+def _noted(run: Run) -> Evidence:
+    return {"detail": run.cancel_note} if run.cancel_note else NO_EVIDENCE
+
+
 def _cut_off(run: Run) -> AttemptResult:
     if run.cancelled_by:
-        return AttemptResult(outcome=Outcome.CANCELLED, reason=run.cancel_reason, message=f"cancelled by {run.cancelled_by}")
+        why = f": {run.cancel_note}" if run.cancel_note else ""
+        return AttemptResult(outcome=Outcome.CANCELLED, reason=run.cancel_reason, message=f"cancelled by {run.cancelled_by}{why}")
     return AttemptResult(outcome=Outcome.UNKNOWN, reason=Reason.INTERRUPTED, message="the daemon ended meanwhile")

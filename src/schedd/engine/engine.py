@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from schedd.core.breaker import BreakerPolicy, CircuitStanding
 from schedd.core.errors import PreconditionError, UnavailableError
+from schedd.core.model.backfill import Backfill
 from schedd.core.model.batch import ArmBatch, RequestMark, Retention
 from schedd.core.model.deadletter import Redelivery
 from schedd.core.model.execution import Cause, Execution, ExecutionState
@@ -19,6 +20,9 @@ from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Target
 from schedd.core.timeline import NEVER, Timeline
 from schedd.engine.almanac import Almanac, NoHolidays
+from schedd.engine.arming import armed_execution
+from schedd.engine.backfiller import Backfiller
+from schedd.engine.backfilljournal import started_entry
 from schedd.engine.calendars import CalendarRegistry
 from schedd.engine.clockwatch import ClockWatch
 from schedd.engine.definitions import Definition, Definitions
@@ -26,10 +30,11 @@ from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.endings import Endings
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.hub import Hub
+from schedd.engine.inspector import Inspector
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.occasions import Occasions
-from schedd.engine.planner import Pace, Planner, armed_execution
+from schedd.engine.planner import Pace, Planner
 from schedd.engine.recorder import Recorder
 from schedd.engine.recovery import Recovery
 from schedd.engine.registry import Registry
@@ -107,6 +112,18 @@ class Engine:
             breaker=settings.breaker,
             draw=draw if draw is not None else random.Random(),
         )
+        self.backfiller = Backfiller(
+            store=store,
+            clock=clock,
+            ids=ids,
+            definitions=self.definitions,
+            dispatcher=self.dispatcher,
+            runs=self.runs,
+            recorder=self.recorder,
+            keeper=self.keeper,
+            waiting_at_once=settings.pace.late_in_memory,
+        )
+        self.dispatcher.connect(self.backfiller.wake)
         self.housekeeper = Housekeeper(store, clock, self.timeline, settings.retention)
         self.planner = Planner(
             store=store,
@@ -120,6 +137,7 @@ class Engine:
             recorder=self.recorder,
             housekeeper=self.housekeeper,
             occasions=self.occasions,
+            backfiller=self.backfiller,
             pace=settings.pace,
         )
         self.zone_watch = ZoneWatch(store=store, clock=clock, definitions=self.definitions, keeper=self.keeper)
@@ -135,12 +153,14 @@ class Engine:
             keeper=self.keeper,
             occasions=self.occasions,
             zone_watch=self.zone_watch,
+            backfiller=self.backfiller,
         )
         self.calendars = CalendarRegistry(
             store=store, clock=clock, almanac=self.almanac, registry=self.registry, runs=self.runs, dispatcher=self.dispatcher
         )
-        self.keeper.connect(self.registry.change, self.planner.wake, self.recorder.committed)
+        self.keeper.connect(self.registry.change, self.registry.quarantine, self.planner.wake, self.recorder.committed)
         self._clock_watch = ClockWatch(clock, self.planner, self.recorder)
+        self._inspector = Inspector(store, clock, self.keeper)
         self._pace = settings.pace
 
     async def recover(self) -> None:
@@ -158,6 +178,7 @@ class Engine:
             keeper=self.keeper,
             occasions=self.occasions,
             zone_watch=self.zone_watch,
+            backfiller=self.backfiller,
             pace=self._pace,
         )
         # First of all, so that the entry before it is the last sign of life of the daemon before.
@@ -168,13 +189,24 @@ class Engine:
     async def run(self) -> None:
         """Run every agent until cancelled. An agent that fails ends them all: the daemon ends, and starts again from what is durable."""
         async with asyncio.TaskGroup() as agents:
-            for agent in (self.recorder, self.keeper, self.dispatcher, self.planner, self.housekeeper, self._clock_watch, self.calendars):
+            for agent in (
+                self.recorder,
+                self.keeper,
+                self.dispatcher,
+                self.planner,
+                self.backfiller,
+                self.housekeeper,
+                self._clock_watch,
+                self.calendars,
+            ):
                 agents.create_task(agent.run(), name=type(agent).__name__)
+            agents.create_task(self._inspector.run(), name="Inspector")
 
     async def drain(self, patience: timedelta) -> None:
         """Arm and start nothing more; return when no attempt is under way, or when `patience` has run out."""
         self._draining = True
         self.planner.stop()
+        self.backfiller.stop()
         try:
             async with asyncio.timeout(patience.total_seconds()):
                 await self.dispatcher.drain()
@@ -214,17 +246,28 @@ class Engine:
         now_us = self._clock.now_us()
         return Run(armed_execution(definition, self.ids.new_id(), now_us, now_us, cause=Cause.MANUAL), definition)
 
-    async def cancel(self, execution_id: int, *, actor: str) -> bool:
-        """End an unfinished execution; returns when its end is durable. False: it was finished already."""
+    async def cancel(self, execution_id: int, *, actor: str, note: str = "") -> bool:
+        """End an unfinished execution; returns when its end is durable. False: it was finished already. `note` says why."""
         run = self.runs.get(execution_id)
         if run is None:
             await self.recorder.committed()
             return False
         if run.finished is None:
             run.finished = asyncio.get_running_loop().create_future()
-        self.dispatcher.cancel(run, actor)
+        self.dispatcher.cancel(run, actor, note=note)
         await asyncio.shield(run.finished)
         return True
+
+    async def backfill(self, backfill: Backfill, *, request: RequestMark | None = None) -> Backfill:
+        """Have a range of past occurrences worked off; it is durable when this returns.
+
+        A request seen before gives its first answer's backfill as it stands now. Raises: UnavailableError; ConflictError.
+        """
+        self.must_be_open()
+        stored = await self._store.create_backfill(backfill, started_entry(backfill), request=request)
+        if stored is backfill:
+            self.backfiller.adopt([backfill])
+        return stored
 
     async def redeliver(self, execution: Execution, *, actor: str, request: RequestMark | None = None) -> None:
         """Take up a finished execution again: its next attempt is due now, and durable when this returns.
@@ -261,7 +304,7 @@ class Engine:
 
     def next_nominal_us(self, row: int) -> int | None:
         """The schedule's next nominal time that is not armed yet, or that of what is armed already; None: there is none."""
-        armed = [run.execution.nominal_us for run in self.runs.of_schedule(row) if run.state == "ARMED"]
+        armed = [run.execution.nominal_us for run in self.runs.of_schedule(row) if run.state == "ARMED" and not run.background]
         first_us = self.planner.undecided_us(row)
         times = armed + ([first_us] if first_us != NEVER else [])
         return min(times) if times else None

@@ -1,7 +1,10 @@
 """The gatekeeper: what is due waits here until the limits that it falls under have room: the global one, its host's, its key's.
 
+The background waits here too, behind what is on time, and gets no more than its share of each of these limits.
+
 What waits is told of in the journal, once: right away where a key or a circuit breaker holds it, else when it has waited for a second,
-since most of a rush is through by then. It does not wait past its retry policy's `max_age`.
+since most of a rush is through by then. It does not wait past its retry policy's `max_age`; a first attempt of the background does, since
+few of them are taken up at a time, and late they are already.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Final, Protocol
 
+from schedd.core.admission import background_limit
 from schedd.core.breaker import BreakerPolicy, CircuitStanding
 from schedd.core.explaining import Holdup
 from schedd.core.hosts import host_of
@@ -33,6 +37,8 @@ from schedd.engine.runs import Run
 
 AGEING_US: Final = 10_000_000
 """A level of priority goes before this much of waiting: one of priority 0 waits at most 90 s longer than one of 9 that came after it."""
+BACKGROUND_US: Final = 600_000_000
+"""What is on time goes before the background, unless that has waited for this much longer: so it is not starved."""
 NOTEWORTHY_US: Final = 1_000_000
 """How long something waits for its host or for everything before the journal tells of it."""
 LANE_MOST: Final = 10_000
@@ -41,6 +47,7 @@ LANE_MOST: Final = 10_000
 _MICROSECOND = timedelta(microseconds=1)
 _PRUNE_FLOOR = 1024
 _TOLD_AT_ONCE = (Limit.KEY, Limit.CIRCUIT)
+_OF_HOST = (Limit.HOST, Limit.CIRCUIT)
 
 
 class Finish(Protocol):
@@ -69,6 +76,7 @@ class Gatekeeper:
         self._wake = wake
         self._host_limit = limits.of_host
         self._slots: Slots[Run] = Slots(limits.running)
+        self._background = self._slots.gate(Limit.BACKGROUND, "", background_limit(limits.running))
         self._shared = SharedLimits()
         self._circuits = Circuits(slots=self._slots, clock=clock, recorder=recorder, policy=breaker, host_limit=self._host_limit, wake=wake)
         self._fresh: list[Ticket[Run]] = []
@@ -87,6 +95,11 @@ class Gatekeeper:
         return self._slots.aside
 
     @property
+    def background_waiting(self) -> int:
+        """How many wait for the background's share of the global limit, or for that limit itself, as all that is on time does."""
+        return self._background.held + self._slots.waiting - self._slots.aside
+
+    @property
     def running(self) -> int:
         """How many have had their turn and are not freed."""
         return self._slots.all.taken
@@ -98,31 +111,41 @@ class Gatekeeper:
 
     def schedule_changed(self, schedule: Schedule) -> None:
         """A schedule's change has been committed: its key's limit follows."""
-        concurrency = schedule.policies.concurrency if schedule.state is not ScheduleState.DELETED else None
-        before = self._shared.key_of(schedule.row)
+        self._share(schedule.row, schedule.policies.concurrency if schedule.state is not ScheduleState.DELETED else None)
+
+    def leave(self, row: int) -> None:
+        """A schedule is gone: what it said about its key's limit, too."""
+        self._share(row, None)
+
+    def _share(self, row: int, concurrency: Concurrency | None) -> None:
+        before = self._shared.key_of(row)
         if concurrency is None and before is None:
             return
-        self._shared.put(schedule.row, concurrency)
+        self._shared.put(row, concurrency)
         for key in {before, concurrency.key if concurrency else None}:
             gate = self._slots.known(Limit.KEY, key) if key is not None else None
             limit = self._shared.limit(gate.name) if gate is not None else None
             if gate is not None and limit is not None:
                 self._slots.set_limit(gate, limit)
+                self._slots.set_limit(self._share_of(gate), background_limit(limit))
                 self._wake()
 
     def put(self, run: Run) -> None:
         """Let a run that is due wait for its turn."""
-        definition = run.definition
-        lane = definition.lane
-        if lane is None:
-            lane = definition.lane = self._lane(definition)
-        if run.attempt and lane.skips:
-            lane = self._slots.lane(lane.gates)  # A policy may skip an occurrence, but not the rest of one that has begun.
+        lane = self._lane_of(run.definition)
         execution = run.execution
-        since_us = max(run.wake_us, execution.armed_us, execution.redelivered_us or 0)
+        rank = max(run.wake_us, execution.armed_us, execution.redelivered_us or 0) - run.definition.schedule.policies.priority * AGEING_US
+        if run.background:
+            lane, rank = self._background_lane(lane), rank + BACKGROUND_US
+        elif run.attempt and lane.skips:
+            lane = self._slots.lane(lane.gates)  # A policy may skip an occurrence, but not the rest of one that has begun.
         run.state = ExecutionState.QUEUED
-        run.ticket = self._slots.put(run, lane, since_us - definition.schedule.policies.priority * AGEING_US)
+        run.ticket = self._slots.put(run, lane, rank)
         self._fresh.append(run.ticket)
+
+    def crowded(self, definition: Definition, most: int) -> bool:
+        """Whether as many as `most` of the background wait in the lane of a schedule: where a host hangs, more would be of no use."""
+        return self._background_lane(self._lane_of(definition)).live >= most
 
     def next(self) -> Run | None:
         """The run whose turn it is; what is to be skipped is ended on the way."""
@@ -143,16 +166,17 @@ class Gatekeeper:
             self._slots.withdraw(run.ticket)
             run.ticket = None
 
-    def free(self, run: Run, result: AttemptResult) -> None:
-        """Its attempt has come to this, and gives back what it took."""
+    def free(self, run: Run, result: AttemptResult | None = None) -> None:
+        """Its attempt has come to this, and gives back what it took; without a result: it does not use its turn."""
         ticket = run.ticket
         assert ticket is not None, "it had its turn"
         run.ticket = None
         self._slots.free(ticket)
         gates = ticket.lane.gates
-        if gates and gates[0].kind is not Limit.KEY:
+        if gates and gates[0].kind in _OF_HOST:
             self._circuits.freed(gates[0], ticket.era)
-            self._circuits.book(gates[0], ticket.era, result)
+            if result is not None:
+                self._circuits.book(gates[0], ticket.era, result)
 
     def settle(self, now_us: int) -> None:
         """See to those that have come since the last time and did not get their turn."""
@@ -195,9 +219,27 @@ class Gatekeeper:
 
     def holdups(self, definition: Definition, now_us: int) -> tuple[Holdup, ...]:
         """What is full now of that through which a schedule's runs go."""
-        lane = definition.lane or self._lane(definition)
+        lane = self._lane_of(definition)
         full = [gate for gate in (*lane.gates, self._slots.all) if gate.full]
         return tuple(Holdup(reason=_reason(gate), evidence=self._evidence(gate, now_us), skips=gate.kind in lane.skips) for gate in full)
+
+    def _lane_of(self, definition: Definition) -> Lane[Run]:
+        lane = definition.lane
+        if lane is None:
+            lane = definition.lane = self._lane(definition)
+        return lane
+
+    def _background_lane(self, lane: Lane[Run]) -> Lane[Run]:
+        """The lane of what runs in the background where others take this one. It waits, whatever they do.
+
+        Its last gate is the background's own, so that those that stand aside there have room everywhere else.
+        """
+        return self._slots.lane((*(each for gate in lane.gates for each in (gate, self._share_of(gate))), self._background))
+
+    def _share_of(self, gate: Gate) -> Gate:
+        """What the background may take of a host's limit, or a key's."""
+        kind, limit = (Limit.KEY, gate.limit) if gate.kind is Limit.KEY else (Limit.HOST, self._host_limit)
+        return self._slots.gate(Limit.BACKGROUND, f"{kind} {gate.name}", background_limit(limit))
 
     def _lane(self, definition: Definition) -> Lane[Run]:
         """The gates that a schedule's runs go through: its host's first."""
@@ -228,6 +270,8 @@ class Gatekeeper:
         reason = _reason(holder)
         if run.reason is not reason:
             self._recorder.queued(run, reason, now_us=now_us, evidence=self._evidence(holder, now_us))
+        if run.background and not run.attempt:
+            return
         heapq.heappush(self._expiries, (_waits_until_us(run), next(self._order), ticket))
         if len(self._expiries) > 2 * self._slots.waiting + _PRUNE_FLOOR:
             self._expiries = [entry for entry in self._expiries if entry[2].waits]

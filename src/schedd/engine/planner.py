@@ -2,6 +2,10 @@
 
 It keeps the daemon's mark (`planned_through_us`): every nominal time up to it has been decided. The mark is committed with the executions,
 so a crash at any moment leaves no occurrence undecided and decides none twice.
+
+What is overdue (after downtime, a suspend, a clock step, a pause) stands aside and is decided beside what is on time, in portions. What of
+it is run is armed at once while the background has room, else it is a range to be worked off later. The mark waits for it meanwhile, and
+schedules that are further than it have marks of their own.
 """
 
 from __future__ import annotations
@@ -12,16 +16,18 @@ from datetime import timedelta
 
 import structlog
 
+from schedd.core.admission import LATE_US
 from schedd.core.errors import StoredDataError, UnavailableError
-from schedd.core.model.batch import ArmBatch
-from schedd.core.model.execution import Cause, Execution
-from schedd.core.model.journal import JournalEntry, JournalKind
-from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.backfill import Backfill
+from schedd.core.model.batch import NEVER_US, ArmBatch, Timer
+from schedd.core.model.journal import JournalEntry
+from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
-from schedd.core.planning import LeftOut, Plan, left_out, plan
+from schedd.core.planning import Backlog, Plan, left_out, plan
 from schedd.core.ports import Clock, Ids, Store
 from schedd.core.timeline import NEVER, Timeline
-from schedd.core.triggers import due_us
+from schedd.engine.arming import armed_entry, armed_execution, backlog_of, missed_entry
+from schedd.engine.backfiller import Backfiller
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.endings import Endings
@@ -35,18 +41,26 @@ _REFUSED_WAIT = timedelta(seconds=1)
 _MICROSECOND = timedelta(microseconds=1)
 _NO_TIME = timedelta(0)
 _DECIDED_AT_ONCE = 16
+_SET_ASIDE_AT_ONCE = 20_000
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How far ahead the planner arms, how often at most, how many schedules in one round, and how many runs may wait in memory."""
+    """How far ahead the planner arms, how often at most, how many schedules in one round, and how many runs may wait in memory.
+
+    Of overdue schedules a round takes at most `late_at_once`, fewer where that takes longer than `late_time`; while as many as
+    `late_in_memory` executions wait for a slot of the background, or for one host, what catches up waits in the store.
+    """
 
     horizon: timedelta = timedelta(milliseconds=500)
     interval: timedelta = timedelta(milliseconds=100)
     schedules_at_once: int = 2000
     runs_in_memory: int = 20_000
+    late_at_once: int = 500
+    late_time: timedelta = timedelta(milliseconds=100)
+    late_in_memory: int = 1000
 
 
 @dataclass(slots=True)
@@ -55,6 +69,7 @@ class _Round:
 
     runs: list[Run] = field(default_factory=list)
     entries: list[JournalEntry] = field(default_factory=list)
+    backlogs: list[tuple[Backfill, Definition]] = field(default_factory=list)
     following: list[tuple[Schedule, int]] = field(default_factory=list)
     ended: list[Definition] = field(default_factory=list)
 
@@ -76,6 +91,7 @@ class Planner:
         recorder: Recorder,
         housekeeper: Housekeeper,
         occasions: Occasions,
+        backfiller: Backfiller,
         pace: Pace,
     ) -> None:
         self._store = store
@@ -89,13 +105,16 @@ class Planner:
         self._recorder = recorder
         self._housekeeper = housekeeper
         self._occasions = occasions
+        self._backfiller = backfiller
         self._stopped = False
         self._horizon_us = pace.horizon // _MICROSECOND
         self._interval_us = pace.interval // _MICROSECOND
         self._pace = pace
         self._alarm = clock.alarm()
         self._in_hand: dict[int, int] = {}
+        self._late_at_once = pace.late_at_once
         self._changed: set[int] = set()
+        self._behind: set[int] = set()
         self.planned_through_us = 0
 
     def wake(self) -> None:
@@ -106,9 +125,21 @@ class Planner:
         """Arm nothing more."""
         self._stopped = True
 
-    def schedule_changed(self, row: int) -> None:
-        """What a round under way has decided about this schedule no longer counts."""
+    def schedule_changed(self, row: int, *, behind: bool) -> None:
+        """What a round under way has decided about this schedule no longer counts. `behind`: it is stored as UNDECIDED_US."""
         self._changed.add(row)
+        if behind:
+            self._behind.add(row)
+        else:
+            self._behind.discard(row)
+
+    def may_have_passed(self, nominal_us: int, now_us: int) -> bool:
+        """Whether the daemon's mark, that of a round under way included, may be there already."""
+        return nominal_us <= max(self.planned_through_us, now_us + self._horizon_us)
+
+    def is_behind(self, row: int) -> bool:
+        """Whether the schedule is stored as UNDECIDED_US: its own mark lies before the daemon's."""
+        return row in self._behind
 
     def undecided_us(self, row: int) -> int:
         """The schedule's first occurrence that is not armed yet, whether in the timeline or in a round under way; or NEVER."""
@@ -135,9 +166,13 @@ class Planner:
             return 0
         through_us = now_us + self._horizon_us
         self._changed.clear()
+        self._timeline.set_aside(now_us - LATE_US, _SET_ASIDE_AT_ONCE)
         due = self._timeline.pop_through(through_us, self._pace.schedules_at_once)
-        if not due:
+        late = self._timeline.pop_aside(self._late_at_once)
+        if not due and not late:
             return 0
+        started_us = self._clock.monotonic_us()
+        due += late
         self._in_hand = {row: nominal_us for nominal_us, row in due}
         definitions = await self._definitions.load(row for _, row in due)
         decided = _Round()
@@ -150,11 +185,16 @@ class Planner:
         armed = await self._arm(
             ArmBatch(
                 executions=tuple(run.execution for run in decided.runs),
-                entries=(*decided.entries, *[run.entry(JournalKind.EXECUTION_ARMED, now_us) for run in decided.runs]),
+                entries=(*decided.entries, *[armed_entry(run, now_us) for run in decided.runs]),
                 planned_through_us=mark_us,
+                decided=self._own_marks(decided, through_us, held_back=mark_us < through_us),
+                backlogs=tuple(backlog for backlog, _ in decided.backlogs),
             )
         )
+        if late:
+            self._pace_late(self._clock.monotonic_us() - started_us)
         self.planned_through_us = mark_us
+        self._behind.difference_update(self._in_hand.keys() - self._changed)
         self._in_hand = {}
         if self._hand_over(decided, armed):
             # What was taken back has to be gone before its occurrence can be armed again.
@@ -163,6 +203,21 @@ class Planner:
 
     def _full(self) -> bool:
         return self._dispatcher.waiting >= self._pace.runs_in_memory
+
+    def _room_for_late(self, decided: _Round, definition: Definition) -> bool:
+        """Whether one more late execution is armed now: never so many that they fill the memory up for what is on time."""
+        dispatcher, pace = self._dispatcher, self._pace
+        room = pace.late_in_memory - len(decided.runs)
+        if dispatcher.gates.background_waiting >= room or dispatcher.waiting >= pace.runs_in_memory // 2:
+            return False
+        return not dispatcher.gates.crowded(definition, room)
+
+    def _pace_late(self, took_us: int) -> None:
+        """Take fewer overdue schedules a round if the last one kept what is on time waiting, more again if it did not."""
+        if took_us > self._pace.late_time // _MICROSECOND:
+            self._late_at_once = max(1, self._late_at_once // 2)
+        else:
+            self._late_at_once = min(self._pace.late_at_once, self._late_at_once * 2)
 
     def _decide(
         self,
@@ -193,6 +248,8 @@ class Planner:
                 decided.ended.append(definition)
                 return
             nominal_us = first_us
+        # An occasion moves with each completion, and a limit of runs is counted here: neither can wait in a backlog.
+        with_backlog = not self._occasions.knows(schedule.row) and not schedule.policies.max_runs
         planned = plan(
             definition.rule,
             schedule.policies.catch_up,
@@ -200,10 +257,19 @@ class Planner:
             now_us=now_us,
             horizon_us=self._horizon_us,
             spread_us=schedule.when.spread.window // _MICROSECOND,
+            with_backlog=with_backlog,
         )
+        if planned.backlog is not None:
+            decided.backlogs.append((backlog_of(schedule, planned.backlog, self._ids.new_id(), now_us), definition))
         if schedule.policies.max_runs:
             planned = self._limited(definition, planned)
-        decided.runs += [Run(armed_execution(definition, self._ids.new_id(), fire_us, now_us), definition) for fire_us in planned.fires]
+        for fire_us in planned.fires:
+            run = Run(armed_execution(definition, self._ids.new_id(), fire_us, now_us), definition)
+            if run.background and with_backlog and not self._room_for_late(decided, definition):
+                alone = Backlog(first_us=fire_us, before_us=fire_us + 1, runs=1)
+                decided.backlogs.append((backlog_of(schedule, alone, self._ids.new_id(), now_us), definition))
+            else:
+                decided.runs.append(run)
         decided.entries += [missed_entry(schedule, range_, now_us) for range_ in planned.left_out]
         next_us = self._occasions.decided(schedule.row, planned.fires, planned.next_us)
         if next_us is None:
@@ -257,6 +323,8 @@ class Planner:
                 disarmed = True
             else:
                 self._dispatcher.add(run)
+        for backlog, definition in decided.backlogs:
+            self._backfiller.adopt([backlog], definition)
         for schedule, next_us in decided.following:
             if schedule.row not in self._changed:
                 self._follow(schedule, self._occasions.earliest(schedule.row, next_us))
@@ -265,6 +333,25 @@ class Planner:
                 self._follow(definition.schedule, self._occasions.earliest(definition.schedule.row, None))
         return disarmed
 
+    def _own_marks(self, decided: _Round, through_us: int, *, held_back: bool) -> tuple[Timer, ...]:
+        """The marks of schedules that are decided further than the daemon's mark, which is `held_back`, or that were behind it."""
+        following = [
+            Timer(
+                schedule.row,
+                schedule.generation,
+                NEVER_US if self._occasions.knows(schedule.row) else next_us,  # Where no clock yields them, none is stored.
+                min(through_us, next_us - 1),
+            )
+            for schedule, next_us in decided.following
+            if held_back or schedule.row in self._behind
+        ]
+        ended = [
+            Timer(each.schedule.row, each.schedule.generation, NEVER_US, through_us)
+            for each in decided.ended
+            if held_back or each.schedule.row in self._behind
+        ]
+        return (*following, *ended)
+
     def _follow(self, schedule: Schedule, next_us: int | None) -> None:
         if next_us is None:
             self._keeper.no_more_occurrences(schedule.row)
@@ -272,48 +359,3 @@ class Planner:
         self._timeline.set(schedule.row, next_us)
         if not self._occasions.knows(schedule.row):
             self._housekeeper.timer_moved(schedule.row, schedule.generation)
-
-
-def armed_execution(definition: Definition, execution_id: int, nominal_us: int, now_us: int, *, cause: Cause = Cause.SCHEDULE) -> Execution:
-    """The execution of one occurrence; only a scheduled one is spread."""
-    schedule = definition.schedule
-    due = nominal_us
-    if cause is Cause.SCHEDULE:
-        due = due_us(schedule.when, definition.rule, seed=schedule.uid, nominal_us=nominal_us)
-    return Execution(
-        id=execution_id,
-        schedule=schedule.name,
-        schedule_row=schedule.row,
-        schedule_uid=schedule.uid,
-        generation=schedule.generation,
-        cause=cause,
-        nominal_us=nominal_us,
-        due_us=due,
-        armed_us=now_us,
-    )
-
-
-def missed_entry(
-    schedule: Schedule,
-    range_: LeftOut,
-    now_us: int,
-    *,
-    kind: JournalKind = JournalKind.OCCURRENCES_MISSED,
-    outcome: Outcome = Outcome.MISSED,
-) -> JournalEntry:
-    """The journal's one row for a range of occurrences that are not run."""
-    return JournalEntry(
-        time_us=now_us,
-        kind=kind,
-        schedule=schedule.name,
-        schedule_row=schedule.row,
-        schedule_uid=schedule.uid,
-        outcome=outcome,
-        reason=range_.reason,
-        evidence={
-            "first_us": range_.first_us,
-            "last_us": range_.last_us,
-            "count": range_.count,
-            "counted": range_.counted,
-        },
-    )

@@ -37,6 +37,7 @@ class Recorder:
         self._attempts: list[Attempt] = []
         self._entries: list[JournalEntry] = []
         self._disarmed: list[int] = []
+        self._backfilled: list[tuple[int, Outcome]] = []
         self._dead_letters: list[NewDeadLetter] = []
         self._settled: list[int] = []
         self._ended: list[Run] = []
@@ -59,7 +60,8 @@ class Recorder:
         """An attempt has started."""
         if run.started_us is None:
             run.started_us = now_us
-            self.lateness.add(now_us - run.wake_us)
+            if not run.background:
+                self.lateness.add(now_us - run.wake_us)
         run.state = ExecutionState.RUNNING
         run.reason = Reason.NONE
         self._change(run, JournalKind.EXECUTION_STARTED, now_us, evidence={"lateness_us": now_us - run.wake_us})
@@ -85,6 +87,8 @@ class Recorder:
         run.finished_us = now_us
         self._change(run, JournalKind.EXECUTION_FINISHED, now_us, actor=actor, evidence=evidence)
         self._runs.remove(run)
+        if run.execution.backfill and run.execution.redelivered_us is None:
+            self._backfilled.append((run.execution.backfill, outcome))
         if run.finished is not None:
             self._ended.append(run)
 
@@ -109,6 +113,8 @@ class Recorder:
 
     def abandoned(self, execution: Execution, reason: Reason, now_us: int, detail: str) -> None:
         """An execution found at start ends, since its schedule cannot be read."""
+        if execution.backfill and execution.redelivered_us is None:
+            self._backfilled.append((execution.backfill, Outcome.UNKNOWN))
         self._abandoned.append(
             ExecutionChange(
                 execution_id=execution.id,
@@ -178,6 +184,7 @@ class Recorder:
             attempts=tuple(self._attempts),
             entries=tuple(self._entries),
             disarmed=tuple(self._disarmed),
+            backfilled=tuple(self._backfilled),
             dead_letters=tuple(self._dead_letters),
             settled=tuple(self._settled),
             ran=tuple(self._ran),
@@ -185,7 +192,7 @@ class Recorder:
         self._dead_letters, self._settled = [], []
         ended, gathered = self._ended, self._gathered
         self._changed, self._abandoned, self._attempts, self._entries, self._disarmed, self._ended = {}, [], [], [], [], []
-        self._ran = []
+        self._ran, self._backfilled = [], []
         self._gathered = None
         self._something.clear()
         return batch, ended, gathered

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 import structlog
 
 from schedd.core.errors import ExpressionError, StoredDataError
-from schedd.core.model.batch import NEVER_US, StoredWhen
+from schedd.core.model.batch import NEVER_US, UNDECIDED_US, StoredWhen
 from schedd.core.model.execution import AttemptResult, Cause, ExecutionState
+from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.policy import CatchUpMode
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
@@ -21,6 +23,7 @@ from schedd.core.ports import Clock, Store
 from schedd.core.timeline import Timeline
 from schedd.core.triggers import clockless, compile_when
 from schedd.engine.almanac import Almanac
+from schedd.engine.backfiller import Backfiller
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
@@ -54,6 +57,7 @@ class Recovery:
         keeper: Keeper,
         occasions: Occasions,
         zone_watch: ZoneWatch,
+        backfiller: Backfiller,
         pace: Pace,
     ) -> None:
         self._store = store
@@ -68,6 +72,7 @@ class Recovery:
         self._keeper = keeper
         self._occasions = occasions
         self._zone_watch = zone_watch
+        self._backfiller = backfiller
         self._ended_now: set[int] = set()
         self._horizon_us = int(pace.horizon.total_seconds() * 1e6)
 
@@ -78,6 +83,7 @@ class Recovery:
         await self._almanac.load()
         self._occasions.start(mark_us)
         self._dispatcher.gates.load(await self._store.shared_limits())
+        self._backfiller.adopt(await self._store.running_backfills())
         await self._take_up_unfinished()
         await self._zone_watch.run_once(mark_us, mark_us - self._horizon_us)
         await self._fill_timeline(mark_us)
@@ -91,7 +97,9 @@ class Recovery:
         for execution in unfinished:
             definition = definitions.get(execution.schedule_row)
             if isinstance(definition, Definition):
-                self._take_up(Run(execution, definition))
+                run = Run(execution, definition, self._backfiller.overlap_of(execution))
+                self._backfiller.took_up(run)
+                self._take_up(run)
             else:
                 detail = str(definition) if definition is not None else "its schedule is gone"
                 self._recorder.abandoned(execution, Reason.STORED_DATA, self._clock.now_us(), detail)
@@ -104,7 +112,7 @@ class Recovery:
             started_us = run.started_us if run.started_us is not None else now_us
             self._recorder.attempted(run, _INTERRUPTED, started_us=started_us, now_us=now_us)
             self._dispatcher.interrupted(run, _INTERRUPTED, now_us)
-        elif run.state is ExecutionState.ARMED and run.execution.generation != run.definition.schedule.generation:
+        elif self._is_out_of_date(run):
             self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, now_us)
             return
         else:
@@ -112,25 +120,36 @@ class Recovery:
         if not self._runs.holds(run):
             self._ended_now.add(run.row)
 
+    def _is_out_of_date(self, run: Run) -> bool:
+        """Whether it was armed ahead of its time under an earlier definition; what was late already depends on none."""
+        return run.state is ExecutionState.ARMED and run.execution.generation != run.definition.schedule.generation and not run.background
+
     def _wait_or_miss(self, run: Run, now_us: int) -> None:
-        """What was armed and not started is a misfire if the daemon was away too long, and goes by the catch-up policy."""
-        if run.state is ExecutionState.ARMED and run.execution.cause is Cause.SCHEDULE:
-            policy = run.definition.schedule.policies.catch_up
-            execution = run.execution
-            reason = misfire_reason(run.definition.rule, policy, nominal_us=execution.nominal_us, due_us=execution.due_us, now_us=now_us)
+        """What was armed and not started is a misfire if the daemon was away too long, and goes by the catch-up policy.
+
+        What was taken up late already is away from then on; where the policy runs all misfires it goes on, as the rest of its range does.
+        """
+        execution, policy = run.execution, run.definition.schedule.policies.catch_up
+        taken_up = run.background and policy.mode is CatchUpMode.ALL
+        if run.state is ExecutionState.ARMED and execution.cause is Cause.SCHEDULE and not taken_up:
+            since_us = max(execution.due_us, execution.armed_us)
+            reason = misfire_reason(run.definition.rule, policy, nominal_us=execution.nominal_us, due_us=since_us, now_us=now_us)
             if reason is not None:
                 self._recorder.finished(run, Outcome.MISSED, reason, now_us=now_us)
                 return
         self._dispatcher.add(run)
 
     async def _fill_timeline(self, mark_us: int) -> None:
+        await self._restore_timers()
         timers = await self._store.timers()
         recent_us = mark_us - self._horizon_us
         stale: list[tuple[int, int]] = []
         rows, times_us = array("q"), array("q")
         for row, next_us, planned_from_us in zip(timers.rows, timers.next_us, timers.planned_from_us, strict=True):
             # The mark holds for all, but a schedule that changed when the mark was already ahead of it has its own.
-            from_us = planned_from_us if planned_from_us > recent_us else mark_us
+            from_us = planned_from_us if planned_from_us > recent_us or next_us == UNDECIDED_US else mark_us
+            if next_us == UNDECIDED_US:
+                self._planner.schedule_changed(row, behind=True)
             # What a schedule's calendars come to may have changed meanwhile: public holidays do, with a newer edition of them.
             if next_us > from_us and next_us != NEVER_US and not self._almanac.uses_any(row):
                 rows.append(row)
@@ -140,6 +159,16 @@ class Recovery:
         self._timeline.load(rows, times_us)
         for start in range(0, len(stale), _READ_AT_ONCE):
             await self._recompute(stale[start : start + _READ_AT_ONCE])
+
+    async def _restore_timers(self) -> None:
+        """An enabled schedule that somebody has taken the timer from would never fire again, and nobody would know."""
+        text = "its timer was missing from the store, and is found anew"
+        entry = JournalEntry(
+            time_us=self._clock.now_us(), kind=JournalKind.SCHEDULE_UPDATED, reason=Reason.STORED_DATA, evidence={"detail": text}
+        )
+        restored = await self._store.restore_timers(entry)
+        if restored:
+            log.error("timers_restored", count=restored)
 
     async def _recompute(self, stale: Sequence[tuple[int, int]]) -> None:
         """Place schedules whose stored times are out of date: from their rules alone where that is enough, since few are used soon."""

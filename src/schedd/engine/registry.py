@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from schedd.core.model.batch import NewSchedule, RequestMark, ScheduleChange
+from schedd.core.model.batch import UNDECIDED_US, NewSchedule, RequestMark, ScheduleChange, UnreadableDeletion
 from schedd.core.model.execution import Cause, ExecutionState
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.model.unreadable import StoredSchedule, UnreadableSchedule
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import NEVER, Timeline
 from schedd.core.triggers import Calendars, clockless, compile_when
 from schedd.engine.almanac import Almanac
+from schedd.engine.backfiller import Backfiller
 from schedd.engine.definitions import Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
@@ -40,6 +42,7 @@ class Registry:
         keeper: Keeper,
         occasions: Occasions,
         zone_watch: ZoneWatch,
+        backfiller: Backfiller,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -52,6 +55,7 @@ class Registry:
         self._keeper = keeper
         self._occasions = occasions
         self._zone_watch = zone_watch
+        self._backfiller = backfiller
 
     async def create(
         self, drafts: Sequence[Schedule], entries: Sequence[JournalEntry], *, request: RequestMark | None = None
@@ -68,7 +72,12 @@ class Registry:
         return stored
 
     async def change(
-        self, before: Schedule, after: Schedule, *entries: JournalEntry, skip_backlog: bool = False, request: RequestMark | None = None
+        self,
+        before: StoredSchedule,
+        after: Schedule,
+        *entries: JournalEntry,
+        skip_backlog: bool = False,
+        request: RequestMark | None = None,
     ) -> Schedule:
         """Commit the next standing of a schedule, given as it was read and as it is to be, and let it take effect.
 
@@ -76,6 +85,21 @@ class Registry:
         A request seen before changes nothing, and gives its schedule as it stands now. Raises: as `Store.change_schedule`.
         """
         await self._zone_watch.in_use([after])
+        async with self._backfiller.ending_with(before, after) as ends:
+            change, armed = self._following(before, after, entries, skip_backlog=skip_backlog)
+            change = replace(change, ended=ends, request=request)
+            stored = await self._commit(change, armed)
+            if stored is change.schedule:  # Not so when the request was a repetition, and this its first answer.
+                self._backfiller.forget(ends)
+                first_us = first_nominal_us(stored, self._almanac.calendars)
+                self._take_effect(stored, first_us, behind=change.next_us == UNDECIDED_US)
+                self._planner.wake()
+        return stored
+
+    def _following(
+        self, before: StoredSchedule, after: Schedule, entries: Sequence[JournalEntry], *, skip_backlog: bool
+    ) -> tuple[ScheduleChange, list[Run]]:
+        """The change that makes `after` the next standing, and the armed runs that it takes back."""
         now_us = self._clock.now_us()
         armed = self.armed(before.row)
         following = replace(
@@ -85,19 +109,32 @@ class Registry:
             planned_from_us=now_us if skip_backlog else self._planned_from_us(before, after, armed, now_us),
         )
         next_us = first_nominal_us(following, self._almanac.calendars)
+        behind = following.planned_from_us < now_us and next_us is not None and self._planner.may_have_passed(next_us, now_us)
         takebacks = [run.entry(JournalKind.EXECUTION_DISARMED, now_us)._replace(reason=Reason.SCHEDULE_CHANGED) for run in armed]
         change = ScheduleChange(
             schedule=following,
-            next_us=_stored_us(following, next_us),
+            next_us=UNDECIDED_US if behind else _stored_us(following, next_us),
             entries=(*entries, *takebacks),
             disarmed=tuple(run.id for run in armed),
-            request=request,
         )
-        stored = await self._commit(change, armed)
-        if stored is following:  # Not so when the request was a repetition, and this its first answer.
-            self._take_effect(following, next_us)
-            self._planner.wake()
-        return stored
+        return change, armed
+
+    async def quarantine(self, row: int, entry: JournalEntry, seen: int | None) -> None:
+        """Take a schedule that cannot be read out of service; what of it is armed or runs may end."""
+        await self._store.quarantine(row, entry, seen=seen)
+        self._leave(row)
+
+    async def delete_unreadable(self, before: UnreadableSchedule, entry: JournalEntry, *, request: RequestMark | None = None) -> None:
+        """Delete a schedule that cannot be read, as it was read; what of it waits is cancelled. Raises: as `Store.delete_unreadable`."""
+        async with self._backfiller.ending_with(before, replace(before, state=ScheduleState.DELETED)) as ends:
+            await self._store.delete_unreadable(
+                UnreadableDeletion(schedule=before, deleted_us=self._clock.now_us(), entries=(entry,), ended=ends, request=request)
+            )
+            self._backfiller.forget(ends)
+        self._leave(before.row)
+        self._almanac.leave(before.row)
+        self._dispatcher.gates.leave(before.row)
+        self._cancel_waiting(before.row)
 
     async def _commit(self, change: ScheduleChange, armed: Sequence[Run]) -> Schedule:
         """Commit a change, and give the schedule as it stands; what is armed is held back meanwhile, and let go if it stays."""
@@ -116,7 +153,8 @@ class Registry:
         """A calendar of an enabled schedule has changed: what is not decided yet, and all that is to come, goes by the new one."""
         now_us = self._clock.now_us()
         rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=self._almanac.calendars)
-        self._enter(schedule, rule.next_after(self.decided_through_us(schedule.row, now_us)))
+        next_us = rule.next_after(self.decided_through_us(schedule.row, now_us))
+        self._enter(schedule, next_us, behind=self._planner.is_behind(schedule.row))
         self._planner.wake()
 
     def decided_through_us(self, row: int, now_us: int) -> int:
@@ -124,12 +162,16 @@ class Registry:
         first_us = self._planner.undecided_us(row)
         return now_us if first_us == NEVER else min(now_us, first_us - 1)
 
-    def armed(self, row: int) -> list[Run]:
-        """What is armed by the rule, and so depends on the definition."""
-        runs = self._runs.of_schedule(row)
-        return [run for run in runs if run.state is ExecutionState.ARMED and run.execution.cause is Cause.SCHEDULE]
+    def is_behind(self, row: int) -> bool:
+        """Whether a schedule's own mark lies before the daemon's, and is stored so."""
+        return self._planner.is_behind(row)
 
-    def _planned_from_us(self, before: Schedule, after: Schedule, armed: Sequence[Run], now_us: int) -> int:
+    def armed(self, row: int) -> list[Run]:
+        """What is armed by the rule ahead of its time, and so depends on the definition."""
+        runs = self._runs.of_schedule(row)
+        return [run for run in runs if run.state is ExecutionState.ARMED and run.execution.cause is Cause.SCHEDULE and not run.background]
+
+    def _planned_from_us(self, before: StoredSchedule, after: Schedule, armed: Sequence[Run], now_us: int) -> int:
         """Up to where the schedule's occurrences stay decided."""
         if before.when != after.when or before.state not in (ScheduleState.ENABLED, ScheduleState.PAUSED):
             return now_us
@@ -141,17 +183,18 @@ class Registry:
             undecided.append(first_us)
         return min([now_us, *(nominal_us - 1 for nominal_us in undecided)])
 
-    def _take_effect(self, schedule: Schedule, next_us: int | None) -> None:
+    def _take_effect(self, schedule: Schedule, next_us: int | None, *, behind: bool = False) -> None:
         self._almanac.schedule_changed(schedule)
         if self._almanac.uses_any(schedule.row):
             # One of its calendars may have changed while the commit was under way.
             next_us = first_nominal_us(schedule, self._almanac.calendars)
-        self._enter(schedule, next_us)
+        self._enter(schedule, next_us, behind=behind)
 
-    def _enter(self, schedule: Schedule, next_us: int | None) -> None:
+    def _enter(self, schedule: Schedule, next_us: int | None, *, behind: bool) -> None:
         row = schedule.row
-        self._planner.schedule_changed(row)
+        self._planner.schedule_changed(row, behind=behind)
         self._keeper.schedule_changed(schedule)
+        self._backfiller.wake()
         if schedule.state is ScheduleState.ENABLED:
             self._occasions.enter(schedule)
             next_us = self._occasions.first_after(row, schedule.planned_from_us, next_us)
@@ -167,9 +210,20 @@ class Registry:
         if schedule.state is ScheduleState.ENABLED:
             self._keeper.no_more_occurrences(row)
         if schedule.state is ScheduleState.DELETED:
-            for run in self._runs.of_schedule(row):
-                if run.task is None:
-                    self._dispatcher.cancel(run, DAEMON, Reason.DELETED)
+            self._cancel_waiting(row)
+
+    def _leave(self, row: int) -> None:
+        """Nothing of this schedule comes due any more."""
+        self._planner.schedule_changed(row, behind=False)
+        self._keeper.forget(row)
+        self._occasions.leave(row)
+        self._definitions.forget(row)
+        self._timeline.remove(row)
+
+    def _cancel_waiting(self, row: int) -> None:
+        for run in self._runs.of_schedule(row):
+            if run.task is None:
+                self._dispatcher.cancel(run, DAEMON, Reason.DELETED)
 
 
 def _stored_us(schedule: Schedule, next_us: int | None) -> int | None:

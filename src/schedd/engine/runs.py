@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from schedd.core.admission import in_background, overlap_of
 from schedd.core.model.batch import ExecutionChange
 from schedd.core.model.execution import Execution, ExecutionState
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.policy import Overlap
 from schedd.core.model.reason import Reason
 from schedd.core.slots import Ticket
 from schedd.engine.definitions import Definition
@@ -16,12 +19,14 @@ from schedd.engine.definitions import Definition
 class Run:
     """An unfinished execution: its unchanging facts, the definition it was armed under, and where it stands now.
 
-    `wake_us` is when it next wants attention: its due time, or the time of its next attempt. `ticket` is its place among those that wait
-    for their turn, or have it.
+    `wake_us` is when it next wants attention: its due time, or the time of its next attempt. `background`: it makes way for those that are
+    on time. `overlap` is its own policy, else its schedule's. `ticket` is its place among those that wait for their turn, or have it.
     """
 
     __slots__ = (
         "attempt",
+        "background",
+        "cancel_note",
         "cancel_reason",
         "cancelled_by",
         "definition",
@@ -31,6 +36,7 @@ class Run:
         "finished_us",
         "id",
         "outcome",
+        "overlap",
         "reason",
         "row",
         "started_us",
@@ -40,11 +46,13 @@ class Run:
         "wake_us",
     )
 
-    def __init__(self, execution: Execution, definition: Definition) -> None:
+    def __init__(self, execution: Execution, definition: Definition, overlap: Overlap | None = None) -> None:
         self.execution = execution
         self.definition = definition
         self.id = execution.id
         self.row = execution.schedule_row
+        self.background = in_background(execution)
+        self.overlap = overlap_of(definition.schedule.policies, background=self.background) if overlap is None else overlap
         self.facts = ExecutionFacts(execution.id, execution.cause, execution.nominal_us, execution.due_us)
         self.state = execution.state
         self.outcome = execution.outcome
@@ -56,6 +64,7 @@ class Run:
         self.task: asyncio.Task[None] | None = None
         self.ticket: Ticket[Run] | None = None
         self.cancelled_by = ""
+        self.cancel_note = ""
         self.cancel_reason = Reason.CANCELLED
         self.finished: asyncio.Future[None] | None = None
 
@@ -113,6 +122,7 @@ class Runs:
     def __init__(self) -> None:
         self._by_id: dict[int, Run] = {}
         self._by_row: dict[int, dict[int, Run]] = {}
+        self._to_come: Counter[int] = Counter()
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -146,6 +156,21 @@ class Runs:
         """The schedule's unfinished runs, in the order in which they were armed."""
         return tuple(self._by_row.get(row, _NONE).values())
 
+    def is_idle(self, row: int) -> bool:
+        """Whether nothing of the schedule is unfinished, and no range of it is being worked off."""
+        return row not in self._by_row and row not in self._to_come
+
+    def expect(self, row: int) -> None:
+        """A range of the schedule is being worked off: runs of it are to come."""
+        self._to_come[row] += 1
+
+    def expect_no_more(self, row: int) -> None:
+        """It is worked off."""
+        self._to_come[row] -= 1
+        if not self._to_come[row]:
+            del self._to_come[row]
+
     def come_due(self, row: int) -> list[Run]:
-        """The schedule's unfinished runs that are no longer waiting for their due time."""
-        return [run for run in self._by_row.get(row, _NONE).values() if run.state is not ExecutionState.ARMED]
+        """The schedule's unfinished runs that are no longer waiting for their due time; of the background only those that have begun."""
+        siblings = self._by_row.get(row, _NONE).values()
+        return [run for run in siblings if run.state is not ExecutionState.ARMED and (run.attempt or not run.background)]

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from schedd.core.model.batch import NEVER_US, Timers
+from schedd.core.model.batch import NEVER_US, UNDECIDED_US, Timers
 from schedd.core.model.journal import Evidence, JournalEntry, JournalKind
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule
@@ -142,7 +142,8 @@ class ZoneWatch:
         for timer in timers:
             definition = definitions.get(timer.row)
             if isinstance(definition, Definition) and (zones := sorted(zones_of(definition.schedule.when) & changed.keys())):
-                from_us = timer.planned_from_us if timer.planned_from_us > daemon.recent_us else daemon.mark_us
+                has_own = timer.planned_from_us > daemon.recent_us or timer.next_us == UNDECIDED_US
+                from_us = timer.planned_from_us if has_own else daemon.mark_us
                 found.append(_Concerned(timer, definition, changed[zones[0]], from_us))
         return found
 
@@ -151,7 +152,7 @@ class ZoneWatch:
         fresh = Timers()
         for one, move in zip(concerned, moves, strict=True):
             next_us = one.definition.rule.next_after(one.from_us)
-            if not clockless(one.definition.schedule.when):
+            if not clockless(one.definition.schedule.when) and one.timer.next_us != UNDECIDED_US:
                 _add(fresh, one.timer, NEVER_US if next_us is None else next_us)
                 if move is None and one.from_us < one.timer.next_us != NEVER_US and one.timer.next_us != next_us:
                     # The instant of `at()` was made of its local time by the data of then: its stored time alone tells.

@@ -10,7 +10,7 @@ from schedd.core.model.batch import ArmBatch, RecordBatch
 from schedd.core.model.execution import Attempt, Execution, id_text
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Filter, Order, Page, PageRequest
-from schedd.store import codec, rows, search
+from schedd.store import backfills, codec, rows, search, timers
 from schedd.store.reader import Reader
 from schedd.store.requests import Requests
 from schedd.store.statements import insertion, update
@@ -45,6 +45,9 @@ def _arm(transaction: Transaction, batches: Sequence[ArmBatch]) -> Sequence[froz
     planned = _insert(transaction, [batch for batch in batches if batch.request is None])
     answers = [next(planned) if batch.request is None else _arm_requested(transaction, requests, batch) for batch in batches]
     requests.write(transaction)
+    backfills.armed(transaction, batches)
+    # The last one holds where two rounds of the planner share a transaction.
+    timers.decided(transaction, list({timer.row: timer for batch in batches for timer in batch.decided}.values()))
     marks = [batch.planned_through_us for batch in batches if batch.planned_through_us is not None]
     if marks:
         transaction.connection.execute(_SET_MARK, (marks[-1],))
@@ -88,6 +91,7 @@ def _record(transaction: Transaction, batches: Sequence[RecordBatch]) -> Sequenc
     if settled := [execution_id for batch in batches for execution_id in batch.settled]:
         transaction.connection.execute(_DELETE_LETTERS, (codec.encode(settled),))
     delete_executions(transaction, [execution_id for batch in batches for execution_id in batch.disarmed])
+    backfills.recorded(transaction, batches)
     for batch in batches:
         if batch.ran:
             transaction.connection.executemany(_COUNT_RUN, [(uid,) for uid in batch.ran])
@@ -116,8 +120,8 @@ async def execution(reader: Reader, execution_id: int) -> Execution:
 
 
 async def attempts(reader: Reader, execution_id: int) -> tuple[Attempt, ...]:
-    """The attempts of an execution, by number. Raises: StoredDataError."""
-    return tuple(rows.attempt_of(row) for row in await reader.all(_ATTEMPTS, (execution_id,)))
+    """The attempts of an execution, by number; those that cannot be read are left out."""
+    return tuple(await reader.readable(_ATTEMPTS, (execution_id,), rows.attempt_of))
 
 
 async def unfinished(reader: Reader) -> tuple[Execution, ...]:

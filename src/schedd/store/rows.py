@@ -7,13 +7,17 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from schedd.core.errors import StoredDataError
+from schedd.core.model.backfill import Backfill, BackfillState, Progress
 from schedd.core.model.batch import ExecutionChange, NewDeadLetter, StoredWhen
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
 from schedd.core.model.journal import NO_EVIDENCE, ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.policy import Overlap
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
+from schedd.core.model.unreadable import StoredSchedule
 from schedd.store import codec
+from schedd.store.salvage import FAULTS, salvaged
 from schedd.store.statements import Row
 
 T = TypeVar("T")
@@ -59,8 +63,32 @@ EXECUTION_COLUMNS = (
     "started_us",
     "finished_us",
     "next_attempt_us",
+    "backfill",
 )
 EXECUTION_STANDING = ExecutionChange._fields[1:]
+
+BACKFILL_COLUMNS = (
+    "id",
+    "schedule_uid",
+    "schedule_row",
+    "cause",
+    "start_us",
+    "end_us",
+    "overlap",
+    "rate_per_second",
+    "actor",
+    "created_us",
+    "total_count",
+    "next_us",
+    "left_count",
+    "paced_us",
+    "state",
+    "finished_us",
+    "done_count",
+    "succeeded_count",
+    "failed_count",
+    "skipped_count",
+)
 
 ATTEMPT_COLUMNS = (
     "execution_id",
@@ -143,7 +171,22 @@ def schedule_content(schedule: Schedule, definitions: Definitions | None = None)
 
 def schedule_of(row: Row) -> Schedule:
     """The schedule in SCHEDULE_COLUMNS. Raises: StoredDataError."""
-    return _read("schedules", row, _schedule)
+    return readable(stored_schedule_of(row))
+
+
+def stored_schedule_of(row: Row) -> StoredSchedule:
+    """The schedule in SCHEDULE_COLUMNS, or what can be read of it."""
+    try:
+        return _schedule(row)
+    except FAULTS:
+        return salvaged(row)
+
+
+def readable(found: StoredSchedule) -> Schedule:
+    """Raises: StoredDataError."""
+    if isinstance(found, Schedule):
+        return found
+    raise StoredDataError("schedules", found.row, found.state_reason, resource=str(found.name), generation=found.generation)
 
 
 def _schedule(row: Any) -> Schedule:
@@ -234,6 +277,7 @@ def execution_values(execution: Execution) -> Row:
         execution.started_us,
         execution.finished_us,
         execution.next_attempt_us,
+        execution.backfill,
     )
 
 
@@ -246,11 +290,11 @@ def execution_of(row: Row) -> Execution:
 
 
 def _execution(row: Any) -> Execution:
-    if row[15] is None:
+    if row[16] is None:
         raise ValueError("its schedule is not there")
     return Execution(
         id=row[0],
-        schedule=ScheduleName(group=row[15], schedule=row[16]),
+        schedule=ScheduleName(group=row[16], schedule=row[17]),
         schedule_row=row[1],
         schedule_uid=row[2],
         generation=row[3],
@@ -265,8 +309,9 @@ def _execution(row: Any) -> Execution:
         started_us=row[12],
         finished_us=row[13],
         next_attempt_us=row[14],
-        attempts_before=row[17],
-        redelivered_us=row[18],
+        backfill=row[15],
+        attempts_before=row[18],
+        redelivered_us=row[19],
     )
 
 
@@ -326,6 +371,61 @@ def _attempt(row: Any) -> Attempt:
     )
 
 
+def backfill_values(backfill: Backfill) -> Row:
+    """The values of BACKFILL_COLUMNS."""
+    progress = backfill.progress
+    return (
+        backfill.id,
+        backfill.schedule_uid,
+        backfill.schedule_row,
+        backfill.cause.value,
+        backfill.start_us,
+        backfill.end_us,
+        backfill.overlap.value,
+        float(backfill.rate_per_second),
+        backfill.actor,
+        backfill.created_us,
+        backfill.total,
+        backfill.next_us,
+        backfill.left,
+        backfill.paced_us,
+        backfill.state.value,
+        backfill.finished_us,
+        progress.done,
+        progress.succeeded,
+        progress.failed,
+        progress.skipped,
+    )
+
+
+def backfill_of(row: Row) -> Backfill:
+    """The backfill in BACKFILL_COLUMNS followed by its schedule's group_name and name. Raises: StoredDataError."""
+    return _read("backfills", row, _backfill)
+
+
+def _backfill(row: Any) -> Backfill:
+    return Backfill(
+        id=row[0],
+        schedule=ScheduleName(group=row[20], schedule=row[21]),
+        schedule_uid=row[1],
+        schedule_row=row[2],
+        cause=Cause(row[3]),
+        start_us=row[4],
+        end_us=row[5],
+        overlap=Overlap(row[6]),
+        rate_per_second=row[7],
+        actor=row[8],
+        created_us=row[9],
+        total=row[10],
+        next_us=row[11],
+        left=row[12],
+        paced_us=row[13],
+        state=BackfillState(row[14]),
+        finished_us=row[15],
+        progress=Progress(done=row[16], succeeded=row[17], failed=row[18], skipped=row[19]),
+    )
+
+
 def journal_values(entry: JournalEntry) -> Row:
     """The values of JOURNAL_COLUMNS."""
     facts = entry.execution
@@ -377,5 +477,5 @@ def _value(outcome: Outcome | None) -> str | None:
 def _read(table: str, row: Any, decode: Callable[[Any], T]) -> T:
     try:
         return decode(row)
-    except (codec.DecodeError, ValueError, TypeError) as exc:
+    except FAULTS as exc:
         raise StoredDataError(table, row[0], str(exc)) from exc

@@ -1,6 +1,6 @@
 """Filters, orders and pages as SQL: fields come from fixed lists, values are always bound.
 
-The statements' aliases: `s` schedules, `c` calendars, `e` executions, `j` journal, `p` purged schedules.
+The statements' aliases: `s` schedules, `c` calendars, `e` executions, `b` backfills, `j` journal, `p` purged schedules.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class CalendarLabel(Field):
     def condition(self, comparison: Comparison) -> Condition:
         """A comparison of the value, or with `:` whether the label is there. Raises: InvalidError."""
         value = _text(comparison)
-        label = "(SELECT value FROM json_each(c.labels) WHERE key = ?)"
+        label = "(SELECT value FROM json_each(CASE WHEN json_valid(c.labels) THEN c.labels ELSE '{}' END) WHERE key = ?)"
         if comparison.operator is Operator.HAS:
             return Condition(text=f"{label} IS NOT NULL", values=(self.key,))
         found = _compared(label, comparison.operator, value)
@@ -192,6 +192,14 @@ EXECUTION_ORDERS: Mapping[str, tuple[str, ...]] = {
     "due_time": ("e.due_us", "e.id"),
     "execution": ("e.id",),
 }
+
+BACKFILL_FIELDS: Mapping[str, Field] = {
+    "schedule": FullName("b.schedule_uid IN (SELECT uid FROM schedules WHERE group_name = ? AND name = ?)"),
+    "schedule_name": Text("s.name"),
+    "group": Text("s.group_name"),
+    "state": Text("b.state"),
+}
+BACKFILL_ORDERS: Mapping[str, tuple[str, ...]] = {"backfill": ("b.id",)}
 
 JOURNAL_FIELDS: Mapping[str, Field] = {
     "kind": Text("j.kind"),

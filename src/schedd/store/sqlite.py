@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from schedd.core.errors import NotFoundError, StoredDataError
+from schedd.core.model.backfill import Backfill, BackfillEnd
 from schedd.core.model.batch import (
     Answer,
     ArmBatch,
@@ -22,6 +23,7 @@ from schedd.core.model.batch import (
     StoredWhen,
     StoreStatus,
     Timers,
+    UnreadableDeletion,
 )
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
@@ -30,12 +32,29 @@ from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.policy import Concurrency
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
+from schedd.core.model.unreadable import StoredSchedule
 from schedd.core.model.zonemark import ZoneMark
 from schedd.core.ports import CommitListener
-from schedd.store import backup, calendars, codec, database, deadletters, executions, journal, requests, schedules, timers, upkeep, zones
+from schedd.store import (
+    backfills,
+    backup,
+    calendars,
+    codec,
+    database,
+    deadletters,
+    executions,
+    journal,
+    requests,
+    schedules,
+    timers,
+    upkeep,
+    zones,
+)
 from schedd.store.change import CHANGE, QUARANTINE, Quarantine
 from schedd.store.creation import CREATE, Creation
 from schedd.store.reader import Reader
+from schedd.store.removal import DELETE_UNREADABLE
+from schedd.store.rows import readable
 from schedd.store.writer import Writer
 
 LOOKUP_ROWS = 500
@@ -110,7 +129,7 @@ class SqliteStore:
         creation = Creation(drafts=drafts, entries=entries, request=request)
         created = await self._writer.submit(CREATE, creation, rows=3 * len(drafts))
         if created.first is not None:
-            return await self.schedules_by_uid([int(uid) for uid in created.first])
+            return tuple(map(readable, await self.schedules_by_uid([int(uid) for uid in created.first])))
         return tuple(replace(draft.schedule, row=row) for draft, row in zip(drafts, created.rows, strict=True))
 
     async def change_schedule(self, change: ScheduleChange) -> Schedule:
@@ -121,15 +140,23 @@ class SqliteStore:
         found = await self.schedules_by_uid([int(uid) for uid in first])
         if not found:
             raise NotFoundError("schedule", str(change.schedule.name))
-        return found[0]
+        return readable(found[0])
 
-    async def quarantine(self, row: int, entry: JournalEntry) -> None:
+    async def quarantine(self, row: int, entry: JournalEntry, *, seen: int | None = None) -> None:
         """Make the schedule in this row DISABLED without reading its definition."""
-        await self._writer.submit(QUARANTINE, Quarantine(row=row, entry=entry), rows=3)
+        await self._writer.submit(QUARANTINE, Quarantine(row=row, entry=entry, seen=seen), rows=3)
+
+    async def delete_unreadable(self, deletion: UnreadableDeletion) -> None:
+        """Delete a schedule that cannot be read. Raises: NotFoundError; ConflictError."""
+        await self._writer.submit(DELETE_UNREADABLE, deletion, rows=3)
 
     async def schedule(self, name: ScheduleName) -> Schedule:
-        """The schedule of that name. Raises: NotFoundError."""
+        """The schedule of that name. Raises: NotFoundError; StoredDataError."""
         return await schedules.by_name(self._lookups, name)
+
+    async def stored_schedule(self, name: ScheduleName) -> StoredSchedule:
+        """The schedule of that name, or what can be read of it. Raises: NotFoundError."""
+        return await schedules.stored_by_name(self._lookups, name)
 
     async def schedules(self, rows: Sequence[int]) -> Mapping[int, Schedule | StoredDataError]:
         """The schedules in these rows."""
@@ -138,9 +165,9 @@ class SqliteStore:
             found |= await schedules.by_row(self._lookups, rows[start : start + LOOKUP_ROWS])
         return found
 
-    async def schedules_by_uid(self, uids: Sequence[int]) -> tuple[Schedule, ...]:
-        """The schedules of these uids, in that order. Raises: StoredDataError."""
-        found: list[Schedule] = []
+    async def schedules_by_uid(self, uids: Sequence[int]) -> tuple[StoredSchedule, ...]:
+        """The schedules of these uids, in that order."""
+        found: list[StoredSchedule] = []
         for start in range(0, len(uids), LOOKUP_ROWS):
             found += await schedules.by_uid(self._lookups, uids[start : start + LOOKUP_ROWS])
         return tuple(found)
@@ -148,6 +175,12 @@ class SqliteStore:
     async def find_schedules(self, where: Filter, order: Order, page: PageRequest, *, show_deleted: bool = False) -> Page[Schedule]:
         """A page of schedules. Raises: InvalidError."""
         return await schedules.find(self._scans, where, order, page, show_deleted=show_deleted)
+
+    async def find_stored_schedules(
+        self, where: Filter, order: Order, page: PageRequest, *, show_deleted: bool = False
+    ) -> Page[StoredSchedule]:
+        """A page of schedules, with those that cannot be read. Raises: InvalidError."""
+        return await schedules.find_stored(self._scans, where, order, page, show_deleted=show_deleted)
 
     async def last_runs(self, rows: Sequence[int]) -> Mapping[int, LastRun]:
         """The newest run of each of these schedules that has one."""
@@ -223,7 +256,7 @@ class SqliteStore:
 
     async def arm(self, batch: ArmBatch) -> frozenset[int]:
         """Store executions ahead of their due time. Raises: ConflictError."""
-        return await self._writer.submit(executions.ARM, batch, rows=2 * len(batch.executions) + len(batch.entries))
+        return await self._writer.submit(executions.ARM, batch, rows=2 * len(batch.executions) + len(batch.entries) + len(batch.decided))
 
     async def record(self, batch: RecordBatch) -> None:
         """Store what became of executions."""
@@ -249,6 +282,34 @@ class SqliteStore:
     async def unfinished(self) -> tuple[Execution, ...]:
         """All executions that are not FINISHED, by due time."""
         return await executions.unfinished(self._scans)
+
+    # Backfills
+
+    async def create_backfill(self, backfill: Backfill, entry: JournalEntry, *, request: RequestMark | None = None) -> Backfill:
+        """Store a backfill. Raises: ConflictError; NotFoundError."""
+        new = backfills.NewBackfill(backfill=backfill, entry=entry, request=request)
+        first = await self._writer.submit(backfills.CREATE, new, rows=2)
+        return backfill if first is None else await self.backfill(int(first[0]))
+
+    async def end_backfill(self, end: BackfillEnd) -> None:
+        """End a range that is worked off, or given up."""
+        await self._writer.submit(backfills.END, end, rows=1 + len(end.entries))
+
+    async def backfill(self, backfill_id: int) -> Backfill:
+        """One backfill. Raises: NotFoundError."""
+        return await backfills.backfill(self._lookups, backfill_id)
+
+    async def find_backfills(self, where: Filter, page: PageRequest) -> Page[Backfill]:
+        """A page of backfills, newest first. Raises: InvalidError."""
+        return await backfills.find(self._scans, where, page)
+
+    async def running_backfills(self) -> tuple[Backfill, ...]:
+        """All ranges under way."""
+        return await backfills.running(self._scans)
+
+    async def backfilled(self, schedule_uid: int, *, first_us: int, last_us: int) -> frozenset[int]:
+        """The nominal times from `first_us` to `last_us` that backfills have armed."""
+        return await backfills.run_before(self._lookups, schedule_uid, first_us, last_us)
 
     # Dead letters
 
@@ -290,6 +351,13 @@ class SqliteStore:
         """Refresh the stored next nominal times."""
         for portion in timers.portions(saved, TIMERS_SAVED):
             await self._writer.submit(timers.SAVE, portion, rows=len(portion))
+
+    async def restore_timers(self, entry: JournalEntry) -> int:
+        """Store the timers that enabled schedules should have and have not; how many."""
+        restored = 0
+        while count := await self._writer.submit(timers.RESTORE, entry, rows=2 * timers.RESTORED_AT_ONCE):
+            restored += count
+        return restored
 
     async def zone_marks(self) -> tuple[ZoneMark, ...]:
         """What is kept of time zones, by name."""

@@ -46,6 +46,7 @@ _OLD_JOURNAL = f"""
         SELECT sequence FROM (SELECT sequence, time_us FROM journal ORDER BY sequence LIMIT {PORTION}) WHERE time_us < ?
     ) AND sequence < (SELECT max(sequence) FROM journal)
 """
+_OLD_BACKFILLS = f"DELETE FROM backfills WHERE id IN (SELECT id FROM backfills WHERE finished_us < ? LIMIT {PORTION})"
 _OLD_REQUESTS = f"""
     DELETE FROM requests WHERE (scope, request_id) IN (SELECT scope, request_id FROM requests WHERE time_us < ? LIMIT {PORTION})
 """
@@ -158,6 +159,10 @@ def _requests(transaction: Transaction, portion: Portion) -> int:
     return transaction.connection.execute(_OLD_REQUESTS, (portion.before_us(REQUESTS_KEPT),)).rowcount
 
 
+def _backfills(transaction: Transaction, portion: Portion) -> int:
+    return transaction.connection.execute(_OLD_BACKFILLS, (portion.before_us(portion.retention.history),)).rowcount
+
+
 def _names(transaction: Transaction, portion: Portion) -> int:
     return transaction.connection.execute(_FORGOTTEN_NAMES, (portion.before_us(portion.retention.journal),)).rowcount
 
@@ -190,6 +195,7 @@ _STEPS: Sequence[Callable[[Transaction, Portion], int]] = (
     _schedules,
     _requests,
     _names,
+    _backfills,
 )
 
 PRUNE: Operation[Portion, int] = Operation(run=_prune)

@@ -179,7 +179,7 @@ def test_drawn_day_of_the_month_is_in_every_month() -> None:
         ("rate(1 hours)", "rate", "1 hours", "rate(1 hour)"),
         ("rate(2 day)", "rate", "2 day", "rate(2 days)"),
         ("at(2030-02-30T00:00:00)", "at", "2030-02-30T00:00:00", "does not exist"),
-        ("@every 366001d", "every", "366001d", "at most 1000 years"),
+        ("@every 3661d", "every", "3661d", "at most 10 years"),
         ("@every 0ms", "every", "0ms", "at least 1 ms"),
     ],
 )

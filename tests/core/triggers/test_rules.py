@@ -216,7 +216,8 @@ def test_what_the_clock_does_not_fire_has_no_times() -> None:
 @pytest.mark.parametrize("delay", [timedelta(0), timedelta(days=3661)])
 def test_delay_out_of_bounds_is_refused(delay: timedelta) -> None:
     [violation] = check_when(When(triggers=(AfterCompletion(delay=delay),)), now_us=NOW)
-    assert (violation.field, violation.reason) == ("triggers[0]", "INVALID_EXPRESSION")
+    assert (violation.field, violation.reason) == ("triggers[0].after_completion.delay", "OUT_OF_RANGE")
+    assert violation.description.endswith("is not allowed; 1ms to 3660d is, such as 90s or 1h")
 
 
 @pytest.mark.parametrize("trigger", [AtStart(), AfterCompletion(delay=timedelta(hours=1)), Expression(text="@reboot")])
@@ -276,20 +277,21 @@ def test_wrong_expression_names_its_part_and_suggests(text: str, part: str, sugg
     assert suggestion in caught.value.suggestion
 
 
-def test_check_names_every_wrong_field_at_once() -> None:
+@pytest.mark.parametrize(("zone", "also"), [("Europe/Berlin", set()), ("Europe/Berlim", {"time_zone"})])
+def test_check_names_every_wrong_field_at_once(zone: str, also: set[str]) -> None:
     wrong = When(
         triggers=(Expression(text="61 * * * *"), Interval(every=timedelta(0))),
-        time_zone="Europe/Berlin",
+        time_zone=zone,
         start_us=5,
         end_us=5,
         spread=Spread(mode=SpreadMode.STABLE),
     )
     assert {violation.field for violation in check_when(wrong, now_us=NOW)} == {
         "triggers[0].expression",
-        "triggers[1]",
+        "triggers[1].interval.every",
         "end_time",
         "spread.window",
-    }
+    } | also
 
 
 @pytest.mark.parametrize(
@@ -354,6 +356,16 @@ def test_preview_finds_the_mark_inside_unions_bounds_and_exclusions() -> None:
     assert Effect.MOVED_AFTER_GAP in instant.effects
 
 
+def test_preview_names_the_first_trigger_that_yields_an_occurrence_also_one_left_out() -> None:
+    when = When(
+        triggers=tuple(Expression(text=text) for text in ("0 9 * * *", "0 12 * * *", "0 9,15 * * *")),
+        exclusions=(Expression(text="0 12 * * *"),),
+    )
+    found = preview(when, created_us=NOW, seed=0, after_us=NOW, count=12, show_excluded=True)
+    hours = {(instant.nominal_us // 3_600_000_000 % 24, instant.trigger, Effect.EXCLUDED in instant.effects) for instant in found}
+    assert hours == {(9, 0, False), (12, 1, True), (15, 2, False)}
+
+
 def test_preview_ends_where_the_rule_does() -> None:
     times_us = (micros(datetime(2030, 1, 1, tzinfo=UTC)), micros(datetime(2030, 1, 2, tzinfo=UTC)))
     shown = preview(When(triggers=(Once(times_us=times_us),)), created_us=0, seed=0, after_us=times_us[0] - 1, count=5)
@@ -379,3 +391,9 @@ def test_preview_tells_effects_by_the_zone_that_the_expression_names() -> None:
         ((Effect.SECOND_OF_REPEATED,), 3600),
         ((), 3600),
     ]
+
+
+def test_fault_that_is_longer_than_a_line_is_shown_by_its_beginning() -> None:
+    error = ExpressionError(text="x" * 300, part="minute", reason="too much", length=300)
+    line, carets = pointed(error).splitlines()
+    assert (line, carets) == ("x" * 100 + "…", "^" * 101)

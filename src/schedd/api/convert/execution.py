@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from schedd.api.convert.basics import Words, duration, timestamp
-from schedd.api.names import execution_name
+from schedd.api.names import backfill_name, execution_name
 from schedd.core.model.execution import Attempt, Cause, Execution, ExecutionState, id_text
 from schedd.core.model.journal import Evidence, JournalEntry, JournalKind
 from schedd.core.model.reason import Outcome, Reason
@@ -44,6 +44,8 @@ def execution(execution: Execution, attempts: Iterable[Attempt] = ()) -> executi
         delivery_key=execution.delivery_key,
         attempts=[attempt(one) for one in attempts],
     )
+    if execution.backfill:
+        message.backfill = backfill_name(execution.schedule, execution.backfill)
     if execution.started_us is not None:
         message.start_time.CopyFrom(timestamp(execution.started_us))
     if execution.finished_us is not None:
@@ -106,8 +108,10 @@ def kinds_of(numbers: Iterable[int]) -> frozenset[JournalKind]:
 
 def evidence_texts(evidence: Evidence) -> dict[str, str]:
     """Evidence as the API has it."""
-    return {key: _evidence_text(value) for key, value in evidence.items()}
+    return {key: _evidence_text(key, value) for key, value in evidence.items()}
 
 
-def _evidence_text(value: str | float | bool) -> str:
+def _evidence_text(key: str, value: str | float | bool) -> str:
+    if key.endswith("_execution") and isinstance(value, int):
+        return id_text(value)
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
+from schedd.core.model.backfill import Backfill, BackfillEnd, BackfillStep
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.model.unreadable import UnreadableSchedule
 from schedd.core.model.when import When
 
 
@@ -45,14 +47,40 @@ class NewSchedule:
 class ScheduleChange:
     """A schedule's next generation: `schedule.generation` is the one that it replaces plus one.
 
-    `entries` are journaled with it. `next_us` is the first nominal time after `schedule.planned_from_us`, None if there is none.
-    `disarmed` are executions that are taken back: their rows go, the journal keeps them. `request` marks a change that somebody asked for.
+    `entries` are journaled with it. `next_us` is the first nominal time after `schedule.planned_from_us`, None if there is none;
+    UNDECIDED_US says that this one may lie before the daemon's mark.
+    `disarmed` are executions that are taken back: their rows go, the journal keeps them. `ended` are ranges that end with it. `request`
+    marks a change that somebody asked for.
     """
 
     schedule: Schedule
     next_us: int | None
     entries: tuple[JournalEntry, ...]
     disarmed: tuple[int, ...] = ()
+    ended: tuple[BackfillEnd, ...] = ()
+    request: RequestMark | None = None
+
+
+class Timer(NamedTuple):
+    """One schedule's next nominal time (NEVER_US: none) and its own mark: every nominal time up to it has been decided."""
+
+    row: int
+    generation: int
+    next_us: int
+    planned_from_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableDeletion:
+    """The deletion, at `deleted_us`, of a schedule that cannot be read, as it was read: its generation ascends by one.
+
+    `entries` are journaled with it. `ended` are ranges that end with it. `request` marks a deletion that somebody asked for.
+    """
+
+    schedule: UnreadableSchedule
+    deleted_us: int
+    entries: tuple[JournalEntry, ...]
+    ended: tuple[BackfillEnd, ...] = ()
     request: RequestMark | None = None
 
 
@@ -94,12 +122,17 @@ class ArmBatch:
 
     `entries` hold their arming and what else was decided (missed ranges, say). An execution whose (schedule, cause, nominal time) is there
     already is left out, with its entry.
-    `planned_through_us` None leaves the mark where it is. `request` marks a batch of one execution that somebody asked for.
+    `planned_through_us` None leaves the mark where it is. `decided` are the timers of schedules that are decided further than the mark.
+    `backlogs` are ranges to be worked off later, `steps` how far others are. `request` marks a batch of one execution that somebody
+    asked for.
     """
 
     executions: tuple[Execution, ...]
     entries: tuple[JournalEntry, ...] = ()
     planned_through_us: int | None = None
+    decided: tuple[Timer, ...] = ()
+    backlogs: tuple[Backfill, ...] = ()
+    steps: tuple[BackfillStep, ...] = ()
     request: RequestMark | None = None
 
 
@@ -129,7 +162,8 @@ class RecordBatch:
     """What became of executions since the last batch: at most one change an execution (its last), all of its attempts and entries.
 
     `disarmed` are executions that are taken back: their rows go, the journal keeps them. `settled` are redelivered executions that have
-    succeeded: they are no dead letters any more.
+    succeeded: they are no dead letters any more. `backfilled` says of each finished execution of a backfill, by the backfill's id, how it
+    ended.
     `ran` are the uids of schedules whose runs are counted and that have run once more, once for each run.
     """
 
@@ -137,6 +171,7 @@ class RecordBatch:
     attempts: tuple[Attempt, ...] = ()
     entries: tuple[JournalEntry, ...] = ()
     disarmed: tuple[int, ...] = ()
+    backfilled: tuple[tuple[int, Outcome], ...] = ()
     dead_letters: tuple[NewDeadLetter, ...] = ()
     settled: tuple[int, ...] = ()
     ran: tuple[int, ...] = ()
@@ -144,6 +179,9 @@ class RecordBatch:
 
 NEVER_US = 2**63 - 1
 """Stands in `Timers.next_us` for: there is no next nominal time."""
+
+UNDECIDED_US = 0
+"""Stands in `Timers.next_us` for: all nominal times after `planned_from_us` are undecided, also where the daemon's mark is further."""
 
 
 def _longs() -> array[int]:
@@ -154,7 +192,8 @@ def _longs() -> array[int]:
 class Timers:
     """What the timeline needs of schedules, as columns of 64-bit integers of equal length, by ascending row.
 
-    `next_us` is the nominal time that was next when it was stored, or NEVER_US; it still holds if it lies after the daemon's mark.
+    `next_us` is the nominal time that was next when it was stored, or NEVER_US; it still holds if it lies after the daemon's mark. Or it
+    is UNDECIDED_US: a schedule was resumed, say, and what was missed meanwhile is to be decided.
     `planned_from_us` is the schedule's own mark.
     """
 

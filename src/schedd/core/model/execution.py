@@ -44,6 +44,8 @@ class Execution(NamedTuple):
     """One execution as it stands. Instants are UTC microseconds; None: has not come to be.
 
     `id` is unique for ever and ascends with time. `attempt` counts from 1 once the first has started. `generation` is the schedule's
+    when it was armed. `reason` is NONE until it finished, or, while it waits for a retry, why the last attempt failed. `backfill` is the id
+    of the backfill that it belongs to, 0: to none.
     when it was armed. `attempts_before` is the number of the last attempt before its newest redelivery, at `redelivered_us`.
     `reason` is NONE until it finished, or, while it waits for a retry, why the last attempt failed.
     """
@@ -64,6 +66,7 @@ class Execution(NamedTuple):
     started_us: int | None = None
     finished_us: int | None = None
     next_attempt_us: int | None = None
+    backfill: int = 0
     attempts_before: int = 0
     redelivered_us: int | None = None
 

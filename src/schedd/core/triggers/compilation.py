@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Final, assert_never
 
+from schedd.core.durations import format_duration
 from schedd.core.errors import ExpressionError
 from schedd.core.model.when import (
     AfterCompletion,
@@ -229,13 +230,11 @@ def _calendar_rule(trigger: OnCalendar, setting: Setting) -> FieldRule:
 
 def _interval_rule(interval: Interval, setting: Setting) -> IntervalRule:
     if not SHORTEST <= interval.every <= LONGEST:
-        text = str(interval.every)
         raise ExpressionError(
-            text=text,
+            text="",
             part="every",
-            reason=f"`{text}` is not between 1 ms and 1000 years",
-            length=len(text),
-            suggestion="an interval such as 90 seconds or 1 hour",
+            reason=f"{format_duration(interval.every)} is not allowed; {format_duration(SHORTEST)} to {format_duration(LONGEST)} is",
+            suggestion="such as 90s or 1h",
         )
     if interval.anchor_us is not None:
         return IntervalRule(interval.every // _MICROSECOND, interval.anchor_us)

@@ -40,7 +40,7 @@ class Effect(StrEnum):
 class Instant:
     """One coming occurrence: nominal and due time in UTC microseconds, the zone's offset at the nominal time in seconds, and effects.
 
-    `calendar` names the calendar that leaves it out, if one does.
+    `calendar` names the calendar that leaves it out, if one does; `trigger` is the index of the first trigger that yields it.
     """
 
     nominal_us: int
@@ -48,6 +48,7 @@ class Instant:
     utc_offset_s: int
     effects: tuple[Effect, ...] = ()
     calendar: str = ""
+    trigger: int = 0
 
 
 def transition_effects(rule: Rule, zone: Zone, nominal_us: int, before_us: int | None) -> tuple[Effect, ...]:

@@ -1,0 +1,83 @@
+"""What deciding an occurrence makes: executions, ranges to be worked off later, and what the journal says of them."""
+
+from __future__ import annotations
+
+from schedd.core.model.backfill import Backfill
+from schedd.core.model.execution import Cause, Execution
+from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.reason import Outcome
+from schedd.core.model.schedule import Schedule
+from schedd.core.planning import Backlog, LeftOut
+from schedd.core.triggers import due_us
+from schedd.engine.definitions import Definition
+from schedd.engine.runs import Run
+
+
+def backlog_of(schedule: Schedule, backlog: Backlog, id_: int, now_us: int) -> Backfill:
+    """The range of misfires that is worked off later."""
+    return Backfill(
+        id=id_,
+        schedule=schedule.name,
+        schedule_row=schedule.row,
+        schedule_uid=schedule.uid,
+        cause=Cause.SCHEDULE,
+        start_us=backlog.first_us,
+        end_us=backlog.before_us,
+        created_us=now_us,
+        next_us=backlog.first_us,
+        left=backlog.runs,
+    )
+
+
+def armed_entry(run: Run, now_us: int) -> JournalEntry:
+    """What is journaled of an arming; of one that catches up also by which policy, and how late it is."""
+    if not run.background:
+        return run.entry(JournalKind.EXECUTION_ARMED, now_us)
+    catch_up = run.definition.schedule.policies.catch_up
+    evidence = {"catch_up": catch_up.mode.value, "lateness_us": now_us - run.execution.due_us}
+    return run.entry(JournalKind.EXECUTION_ARMED, now_us, evidence=evidence)
+
+
+def armed_execution(definition: Definition, execution_id: int, nominal_us: int, now_us: int, *, cause: Cause = Cause.SCHEDULE) -> Execution:
+    """The execution of one occurrence; only a scheduled one is spread."""
+    schedule = definition.schedule
+    due = nominal_us
+    if cause is Cause.SCHEDULE:
+        due = due_us(schedule.when, definition.rule, seed=schedule.uid, nominal_us=nominal_us)
+    return Execution(
+        id=execution_id,
+        schedule=schedule.name,
+        schedule_row=schedule.row,
+        schedule_uid=schedule.uid,
+        generation=schedule.generation,
+        cause=cause,
+        nominal_us=nominal_us,
+        due_us=due,
+        armed_us=now_us,
+    )
+
+
+def missed_entry(
+    schedule: Schedule,
+    range_: LeftOut,
+    now_us: int,
+    *,
+    kind: JournalKind = JournalKind.OCCURRENCES_MISSED,
+    outcome: Outcome = Outcome.MISSED,
+) -> JournalEntry:
+    """The journal's one row for a range of occurrences that are not run."""
+    return JournalEntry(
+        time_us=now_us,
+        kind=kind,
+        schedule=schedule.name,
+        schedule_row=schedule.row,
+        schedule_uid=schedule.uid,
+        outcome=outcome,
+        reason=range_.reason,
+        evidence={
+            "first_us": range_.first_us,
+            "last_us": range_.last_us,
+            "count": range_.count,
+            "counted": range_.counted,
+        },
+    )
