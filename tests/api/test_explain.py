@@ -140,7 +140,7 @@ async def test_pause_is_told_with_who_why_and_until_when(api: Api) -> None:
 
 async def test_downtime_tells_the_window_the_superseded_and_when_the_daemon_was_away(tmp_path: Path) -> None:
     clock = HandClock()
-    window = CatchUp(mode=CatchUpMode.CATCH_UP_MODE_LATEST)
+    window = CatchUp(mode=CatchUpMode.CATCH_UP_MODE_EARLIEST)
     window.window.FromSeconds(300)
     async with serving(tmp_path, clock=clock) as api:
         await api.create(expression=MINUTELY, policies=Policies(catch_up=window, overlap=Overlap.OVERLAP_ALLOW_ALL))
@@ -148,15 +148,15 @@ async def test_downtime_tells_the_window_the_superseded_and_when_the_daemon_was_
     clock.move(3600 * SECOND - SECOND)
     async with serving(tmp_path, clock=clock) as api:
         await api.rig.run_until(3661)
-        too_old, superseded, caught_up, *_ = await told(api, 61, 3661)
+        too_old, caught_up, superseded, *_ = await told(api, 61, 3661)
         away = "the daemon ended unforeseen after Thu 2026-01-01 00:01:00+0000, its last sign of life, and started at Thu 2026-01-01"
         assert verdict(too_old) == ("MISSED", "CATCH_UP_WINDOW", 54)
         assert "were older than the catch-up window (now 5 min); " + away in too_old.summary
         assert kinds(too_old) == ["DAEMON_STARTED", "OCCURRENCES_MISSED"]
         assert verdict(superseded)[:2] == ("MISSED", "CATCH_UP_SUPERSEDED")
-        assert f"it was execution {caught_up.execution.rsplit('/', 1)[-1]}, of Thu 2026-01-01 01:00:00+0000" in superseded.summary
+        assert f"it was execution {caught_up.execution.rsplit('/', 1)[-1]}, of Thu 2026-01-01 00:56:00+0000" in superseded.summary
         assert verdict(caught_up)[:2] == ("SUCCEEDED", "COMPLETED")
-        assert "Ran, and succeeded (started 1 min" in caught_up.summary
+        assert "Ran, and succeeded (started 5 min" in caught_up.summary
         assert away in caught_up.summary
         one = await at(api, 600)
         assert (one.count, one.first_time, verdict(one)[1]) == (1, stamp(600), "CATCH_UP_WINDOW")
@@ -182,7 +182,7 @@ async def test_clock_set_forward_is_told_of_what_it_leapt_over(api: Api) -> None
     api.rig.clock.step(1800 * SECOND)
     await api.rig.settle()
     missed = await at(api, 600)
-    assert verdict(missed) == ("MISSED", "CATCH_UP_WINDOW", 1)
+    assert verdict(missed) == ("MISSED", "CATCH_UP_SUPERSEDED", 1)
     assert "30 min" in missed.summary
     assert "CLOCK_STEPPED" in kinds(missed)
 

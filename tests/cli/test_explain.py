@@ -78,6 +78,7 @@ def test_lines_into_a_pipe_are_one_each_without_colour_and_coloured_on_a_termina
         (explanation("Nothing is recorded of it."), "not known"),
         (explanation("Runs since then.", execution="x"), "running"),
         (explanation("Waits for attempt 2.", execution="x"), "waiting"),
+        (explanation("Waits: catch-up works off what was late."), "waiting"),
         (explanation("What came of it is not kept.", execution="x"), "not known"),
     ],
 )

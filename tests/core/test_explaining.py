@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from schedd.core.explaining import Holdup, Present, Record, Window, explain
 from schedd.core.explaining.coming import LOOKED_AHEAD
 from schedd.core.explaining.wording import Wording, actor, clause, shown, span
+from schedd.core.model.backfill import Backfill
 from schedd.core.model.calendar import Calendar, DateEntry
 from schedd.core.model.execution import Cause, Execution, ExecutionState, id_text
 from schedd.core.model.explanation import Explanation
@@ -499,6 +500,29 @@ def test_taken_back_due_and_unrecorded_ones_are_told_as_what_they_are() -> None:
     assert (over.reason, over.outcome) == (Reason.MAX_RUNS, Outcome.SKIPPED)
     ran = Record(schedule=schedule(), executions=[execution(9, **SUCCEEDED)])
     assert one(ran, 8, runs_left=0).reason is Reason.NONE
+
+
+def test_what_waits_in_a_backlog_is_told_so() -> None:
+    daemon, signs, words = away("crashed")
+    catch_up = Backfill(
+        id=1,
+        schedule=NAME,
+        schedule_row=1,
+        schedule_uid=7,
+        start_us=us(2),
+        end_us=us(7),
+        created_us=us(8),
+        next_us=us(3),
+        left=9,
+        cause=Cause.SCHEDULE,
+    )
+    others = [replace(catch_up, cause=Cause.BACKFILL), replace(catch_up, next_us=None)]
+    record = Record(schedule=schedule(), executions=[execution(2, **SUCCEEDED)], daemon=daemon, signs=signs)
+    found = told(record, 2, 7, backlogs=[*others, catch_up])
+    waits = "Waits: catch-up works off what was late, oldest first, and is at Thu 2026-01-01 00:03:00+0000"
+    assert [each.summary for each in found[1:5]] == [f"{waits}; {words}."] * 4
+    assert found[5].summary.startswith("Nothing is recorded of it")
+    assert one(replace(record, daemon=()), 4, backlogs=[catch_up]).summary == f"{waits}."
 
 
 def test_end_of_the_rule_is_told_and_occasions_that_no_clock_knows() -> None:

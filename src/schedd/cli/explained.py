@@ -81,6 +81,8 @@ def what_text(one: Explanation) -> str:
         return "(held back)" if one.reason == Reason.REASON_PAUSED else "to come"
     if one.execution:
         return _RUNNING.get(one.summary.split(" ")[0], "not known")
+    if one.summary.startswith("Waits"):
+        return "waiting"
     return "held back" if one.reason == Reason.REASON_PAUSED else "not known"
 
 

@@ -146,6 +146,7 @@ class Explanations:
             unfinished=[run.standing() for run in engine.runs.of_schedule(row) if run.state is not ExecutionState.ARMED],
             runs_left=engine.endings.left(schedule) if schedule.policies.max_runs else None,
             holdups=engine.dispatcher.gates.holdups(definition, now_us) if isinstance(definition, Definition) else (),
+            backlogs=engine.backfiller.undecided(row),
             draining=engine.status().draining,
         )
 

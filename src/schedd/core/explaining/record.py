@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from schedd.core.model.backfill import Backfill
 from schedd.core.model.execution import Execution
 from schedd.core.model.journal import Evidence, JournalEntry
 from schedd.core.model.reason import Reason
@@ -36,7 +37,8 @@ class Present:
     """How a schedule stands now.
 
     `undecided_us` is its first occurrence that is not decided, None if there is none or if it is not enabled. `unfinished` are its
-    executions that have come due and have not finished, in the order of arming. `runs_left` is None without a limit.
+    executions that have come due and have not finished, in the order of arming. `runs_left` is None without a limit. `backlogs` are its
+    ranges of which something is left to be armed.
     """
 
     now_us: int
@@ -44,6 +46,7 @@ class Present:
     unfinished: Sequence[Execution] = ()
     runs_left: int | None = None
     holdups: Sequence[Holdup] = ()
+    backlogs: Sequence[Backfill] = ()
     draining: bool = False
 
 

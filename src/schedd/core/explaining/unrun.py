@@ -9,7 +9,7 @@ from schedd.core.explaining.context import Circumstance, Context, effect_words, 
 from schedd.core.explaining.life import Standing
 from schedd.core.explaining.wording import clause, span, told_of
 from schedd.core.model.calendar import calendar_resource
-from schedd.core.model.execution import id_text
+from schedd.core.model.execution import Cause, id_text
 from schedd.core.model.explanation import Explanation
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.reason import Outcome, Reason
@@ -184,6 +184,9 @@ def unexplained(context: Context, nominal_us: int) -> Explanation:
     recorded = context.recorded(nominal_us, OMISSIONS)
     if recorded is not None and calendar_change(context, nominal_us) is not None:
         return recorded_range(context, recorded, nominal_us, nominal_us)
+    backlog = _backlog(context, nominal_us)
+    if backlog is not None:
+        return backlog
     undecided_us = context.present.undecided_us
     taken_back = context.taken_back.get(nominal_us)
     reason = Reason.NONE
@@ -209,6 +212,17 @@ def unexplained(context: Context, nominal_us: int) -> Explanation:
     changed = calendar_change(context, nominal_us) if reason is Reason.NONE else None
     doubt = [] if changed is None else [f"a calendar that it uses was changed {context.wording.when_by(changed)}, and may have left it out"]
     return enriched(made, [*effect_words(context.instant(nominal_us)), *doubt])
+
+
+def _backlog(context: Context, nominal_us: int) -> Explanation | None:
+    """An occurrence that catch-up is to run, and has not come to yet."""
+    for backlog in context.present.backlogs:
+        next_us = backlog.next_us
+        if backlog.cause is Cause.SCHEDULE and next_us is not None and next_us <= nominal_us < backlog.end_us:
+            words = f"Waits: catch-up works off what was late, oldest first, and is at {context.wording.at(next_us)}"
+            late = context.why_late(nominal_us, backlog.created_us)
+            return enriched(Explanation(first_us=nominal_us, last_us=nominal_us, summary=words), (), () if late is None else (late,))
+    return None
 
 
 def pruned(context: Context, stretch: Stretch) -> Explanation:
