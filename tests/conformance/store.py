@@ -836,6 +836,13 @@ class StoreSuite:
         await store.save_timers(saved)
         assert list((await store.timers()).next_us) == [5, NOW_US + SECOND]
 
+    async def test_arm_moves_the_timers_of_what_it_has_decided_but_not_of_other_generations(self, store: Store) -> None:
+        one, two = await create(store, draft(1), draft(2))
+        decided = (Timer(one.row, 1, 5, 4), Timer(two.row, 9, 6, 5))
+        await store.arm(ArmBatch(executions=(), decided=decided))
+        found = await store.timers()
+        assert (list(found.next_us), list(found.planned_from_us)) == ([5, NOW_US + SECOND], [4, NOW_US])
+
     async def test_zone_marks_are_kept_by_name_until_they_are_gone(self, store: Store) -> None:
         berlin = ZoneMark(name="Europe/Berlin", version="2025a", from_us=5, until_us=9, offsets=((5, 3_600_000_000), (7, -1)))
         kiev = replace(berlin, name="Europe/Kiev", offsets=((5, 0),))

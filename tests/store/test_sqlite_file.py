@@ -59,6 +59,14 @@ async def test_open_of_a_new_file_makes_it_readable_by_its_owner_only(store: Sql
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
+def test_open_where_no_write_ahead_log_can_be_kept_is_refused(path: Path) -> None:
+    without_shared_memory = f"file:{path}?vfs=unix-dotfile"
+    with closing(sqlite3.connect(without_shared_memory, uri=True, isolation_level=None)) as connection:
+        with pytest.raises(UnavailableError, match="write-ahead log") as caught:
+            database.prepare(connection, path)
+        assert caught.value.reason == "STORE_CANNOT_OPEN"
+
+
 def test_connection_that_writes_waits_for_the_disk(path: Path) -> None:
     with closing(database.open_for_writing(path)) as connection:
         settings = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "busy_timeout")]

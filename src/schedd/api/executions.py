@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -32,10 +33,11 @@ from schedd.v1 import execution_service_pb2 as pb
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
+FULL_MOST = 100
+"""The most executions that one page holds with their attempts: the outputs of those are large."""
+
 _HEARTBEAT_MIN = timedelta(seconds=1)
 _HEARTBEAT_MAX = timedelta(minutes=10)
-_FULL_SIZE = 100
-"""The most executions on a page with their attempts."""
 _LATER = "comes with a later release: "
 
 
@@ -57,10 +59,12 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         search = (request.parent, request.filter, request.order_by)
         where = filters.parse_filter(request.filter, filters.EXECUTIONS) + below_schedule(request.parent)
         order = filters.parse_order(request.order_by or "nominal_time desc", ("nominal_time", "due_time", "execution"))
-        full = request.view == execution_pb2.EXECUTION_VIEW_FULL
-        page = page_request(min(request.page_size, _FULL_SIZE) if full else request.page_size, request.page_token, *search)
+        is_full = request.view == execution_pb2.EXECUTION_VIEW_FULL
+        page = page_request(request.page_size, request.page_token, *search)
+        if is_full:
+            page = replace(page, size=min(page.size, FULL_MOST))
         found = await self._executions.find(where, order, page)
-        if full:
+        if is_full:
             attempts = await self._executions.attempts(found.items)
             messages = [execution(one, made) for one, made in zip(found.items, attempts, strict=True)]
         else:

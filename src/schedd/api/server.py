@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from schedd.api.calendars import CalendarServicer
 from schedd.api.executions import ExecutionServicer
 from schedd.api.interceptors import ErrorInterceptor, TokenInterceptor
 from schedd.api.schedules import ScheduleServicer
+from schedd.api.turns import Turns
 from schedd.api.watch import RING, Feed
 from schedd.core.ports import Clock
 from schedd.service.admin import Admin
@@ -104,8 +107,10 @@ class ApiServer:
         )
         self._calendars = CalendarServicer(use_cases.calendars)
         self._with_reflection = with_reflection
+        self._turns = Turns()
         self._servers = [self._server(())]
-        self._servers[0].add_insecure_port(f"unix:{socket}")
+        with _nobody_else():
+            self._servers[0].add_insecure_port(f"unix:{socket}")
         self.tcp_port = 0
         if tcp is not None:
             self._add_tcp(tcp)
@@ -141,7 +146,7 @@ class ApiServer:
 
     def _server(self, first: Sequence[grpc.aio.ServerInterceptor]) -> grpc.aio.Server:
         # Limits and audit go between the two.
-        server = grpc.aio.server(interceptors=[*first, ErrorInterceptor()], options=_OPTIONS)
+        server = grpc.aio.server(interceptors=[*first, ErrorInterceptor(self._turns)], options=_OPTIONS)
         schedules, executions, admin = self._servicers
         encoded: Any = _EncodedWatch(server)
         schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server(schedules, server)
@@ -152,6 +157,16 @@ class ApiServer:
         if self._with_reflection:
             reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         return server
+
+
+@contextmanager
+def _nobody_else() -> Iterator[None]:
+    """What is made meanwhile is for its owner alone: whoever starts the daemon opens its socket to others, once it is ready."""
+    before = os.umask(0o177)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 class _EncodedWatch:

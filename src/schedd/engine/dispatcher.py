@@ -18,6 +18,7 @@ from schedd.core.model.execution import AttemptResult, Cause, DeliveryRequest, E
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence
 from schedd.core.model.policy import Delivery, Overlap
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.rendering import Rendering
 from schedd.core.ports import Clock, Target
 from schedd.core.retry import RetryAt, after_attempt
 from schedd.engine.endings import Endings
@@ -80,6 +81,11 @@ class Dispatcher:
         return len(self._armed) + self.gates.waiting - self.gates.aside
 
     @property
+    def ahead(self) -> int:
+        """How many of them wait for their time: what is armed, and retries."""
+        return len(self._armed)
+
+    @property
     def running(self) -> int:
         """How many attempts are under way."""
         return self.gates.running
@@ -122,13 +128,19 @@ class Dispatcher:
         """Dispatch until cancelled; attempts under way are then cancelled too, and recorded as interrupted."""
         try:
             async with asyncio.TaskGroup() as self._attempts:
-                while True:
-                    now_us = self._clock.now_us()
-                    self.run_once(now_us)
-                    self._alarm.set(self._next_us(now_us))
-                    await self._alarm.wait()
+                try:
+                    await self._dispatch()
+                finally:
+                    self._draining = True  # An attempt that ends meanwhile starts no other, which nobody would cancel.
         finally:
             self._alarm.close()
+
+    async def _dispatch(self) -> None:
+        while True:
+            now_us = self._clock.now_us()
+            self.run_once(now_us)
+            self._alarm.set(self._next_us(now_us))
+            await self._alarm.wait()
 
     async def drain(self) -> None:
         """Start nothing more, and return when no attempt is under way."""
@@ -251,7 +263,7 @@ class Dispatcher:
         self.gates.free(run, result)
         self._room.set()
         self._recorder.attempted(run, result, started_us=started_us, now_us=now_us)
-        self._conclude(run, request, result, now_us)
+        self._conclude(run, result, now_us)
         if cancelled and not run.cancelled_by:
             raise asyncio.CancelledError
         if self.gates.waiting:
@@ -287,7 +299,7 @@ class Dispatcher:
             self._keeper.quarantine(schedule.row, Reason.UNFORESEEN, text)
             return AttemptResult(outcome=Outcome.FAILED, reason=Reason.TARGET_ERROR, message=text)
 
-    def _conclude(self, run: Run, request: DeliveryRequest, result: AttemptResult, now_us: int) -> None:
+    def _conclude(self, run: Run, result: AttemptResult, now_us: int) -> None:
         """Decide what follows from an attempt's result."""
         if result.outcome is Outcome.CANCELLED:
             self._finish(run, Outcome.CANCELLED, result.reason, actor=run.cancelled_by, evidence=_noted(run))
@@ -307,8 +319,6 @@ class Dispatcher:
         if following.outcome is Outcome.SUCCEEDED:
             self._succeeded(run)
         self._finish(run, following.outcome, following.reason, evidence=result_evidence(result))
-        if following.outcome is Outcome.FAILED:
-            self._recorder.dead_letter(run, self._targets[type(request.target)].rendered(request))
 
     def _succeeded(self, run: Run) -> None:
         definition, nominal_us = run.definition, run.execution.nominal_us
@@ -349,6 +359,7 @@ class Dispatcher:
         if run.background:
             self._background_ended()
         if outcome is Outcome.FAILED:
+            self._recorder.dead_letter(run, self._rendered(run))
             log.warning(
                 "execution_failed",
                 schedule=str(run.execution.schedule),
@@ -357,6 +368,14 @@ class Dispatcher:
                 reason=reason,
                 outcome=outcome,
             )
+
+    def _rendered(self, run: Run) -> Rendering | None:
+        """What the last attempt has sent; None where that cannot be told."""
+        try:
+            return self._targets[type(run.definition.schedule.target)].rendered(self._request(run))
+        except Exception:  # As in `_deliver`: a target's unforeseen fault concerns its schedule alone.
+            log.exception("rendering_failed", schedule=str(run.execution.schedule), execution=run.id)
+            return None
 
 
 def _nothing() -> None:

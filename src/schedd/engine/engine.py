@@ -39,6 +39,7 @@ from schedd.engine.recorder import Recorder
 from schedd.engine.recovery import Recovery
 from schedd.engine.registry import Registry
 from schedd.engine.runs import Run, Runs
+from schedd.engine.undertakings import Undertakings
 from schedd.engine.zonewatch import MovedSchedules, ZoneWatch
 
 
@@ -94,6 +95,7 @@ class Engine:
         self.hub = Hub()
         store.listen(self.hub.publish)
         self.runs = Runs()
+        self._undertakings = Undertakings()
         self.timeline = Timeline()
         self.almanac = Almanac(store, clock, holidays if holidays is not None else NoHolidays())
         self.occasions = Occasions(clock, self.runs, self.timeline, self.almanac)
@@ -131,6 +133,7 @@ class Engine:
             ids=ids,
             timeline=self.timeline,
             definitions=self.definitions,
+            runs=self.runs,
             dispatcher=self.dispatcher,
             keeper=self.keeper,
             endings=self.endings,
@@ -140,7 +143,7 @@ class Engine:
             backfiller=self.backfiller,
             pace=settings.pace,
         )
-        self.zone_watch = ZoneWatch(store=store, clock=clock, definitions=self.definitions, keeper=self.keeper)
+        self.zone_watch = ZoneWatch(store=store, clock=clock, almanac=self.almanac, definitions=self.definitions, keeper=self.keeper)
         self.registry = Registry(
             store=store,
             clock=clock,
@@ -153,10 +156,18 @@ class Engine:
             keeper=self.keeper,
             occasions=self.occasions,
             zone_watch=self.zone_watch,
+            undertakings=self._undertakings,
             backfiller=self.backfiller,
         )
         self.calendars = CalendarRegistry(
-            store=store, clock=clock, almanac=self.almanac, registry=self.registry, runs=self.runs, dispatcher=self.dispatcher
+            store=store,
+            clock=clock,
+            almanac=self.almanac,
+            registry=self.registry,
+            runs=self.runs,
+            dispatcher=self.dispatcher,
+            undertakings=self._undertakings,
+            zone_watch=self.zone_watch,
         )
         self.keeper.connect(self.registry.change, self.registry.quarantine, self.planner.wake, self.recorder.committed)
         self._clock_watch = ClockWatch(clock, self.planner, self.recorder)
@@ -216,6 +227,7 @@ class Engine:
 
     async def close(self) -> None:
         """After `run` has ended: commit what its end recorded, and the timers, so that the next start is quick."""
+        await self._undertakings.ended()
         await self.recorder.run_once()
         await self.housekeeper.save_timers()
         await self._note(JournalKind.DAEMON_STOPPED)
@@ -229,15 +241,20 @@ class Engine:
         run = await self._manual_run(schedule)
         entry = run.entry(JournalKind.EXECUTION_ARMED, run.execution.armed_us, actor=actor)
         batch = ArmBatch(executions=(run.execution,), entries=(entry,), request=request)
-        armed = await self._store.arm(batch)
+        armed = await self._undertakings.see_through(self._armed(run, batch))
         if run.id in armed:
-            self.dispatcher.add(run)
             return run.execution
         for first_id in armed:
             return await self._store.execution(first_id)
         raise PreconditionError(
             "schedule", str(schedule.name), reason="TRIGGERED_ALREADY", description="was triggered in this very microsecond"
         )
+
+    async def _armed(self, run: Run, batch: ArmBatch) -> frozenset[int]:
+        armed = await self._store.arm(batch)
+        if run.id in armed:
+            self.dispatcher.add(run)
+        return armed
 
     async def _manual_run(self, schedule: Schedule) -> Run:
         definition = (await self.definitions.load([schedule.row])).get(schedule.row)
@@ -294,7 +311,11 @@ class Engine:
         )
         run = Run(again, definition)
         entry = run.entry(JournalKind.EXECUTION_REDELIVERED, now_us, actor=actor)
-        if await self._store.redeliver(Redelivery(execution_id=run.id, now_us=now_us, entry=entry, request=request)):
+        redelivery = Redelivery(execution_id=run.id, now_us=now_us, entry=entry, request=request)
+        await self._undertakings.see_through(self._redelivered(run, redelivery))
+
+    async def _redelivered(self, run: Run, redelivery: Redelivery) -> None:
+        if await self._store.redeliver(redelivery):
             self.dispatcher.add(run)
 
     def must_be_open(self) -> None:

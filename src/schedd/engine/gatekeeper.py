@@ -41,8 +41,6 @@ BACKGROUND_US: Final = 600_000_000
 """What is on time goes before the background, unless that has waited for this much longer: so it is not starved."""
 NOTEWORTHY_US: Final = 1_000_000
 """How long something waits for its host or for everything before the journal tells of it."""
-LANE_MOST: Final = 10_000
-"""How many may stand aside together; further ones are skipped."""
 
 _MICROSECOND = timedelta(microseconds=1)
 _PRUNE_FLOOR = 1024
@@ -74,6 +72,7 @@ class Gatekeeper:
         self._recorder = recorder
         self._finish = finish
         self._wake = wake
+        self._limits = limits
         self._host_limit = limits.of_host
         self._slots: Slots[Run] = Slots(limits.running)
         self._background = self._slots.gate(Limit.BACKGROUND, "", background_limit(limits.running))
@@ -257,7 +256,8 @@ class Gatekeeper:
         lane = ticket.lane
         refused_by = lane.refused_by()
         holder = refused_by or self._slots.holder(ticket)
-        if refused_by is not None or (lane.at is not None and lane.live > LANE_MOST):
+        crowded = lane.at is not None and (lane.live > self._limits.held_together or self._slots.aside > self._limits.held)
+        if refused_by is not None or (crowded and not ticket.item.attempt):
             self._skip(ticket.item, holder)
         elif holder.kind in _TOLD_AT_ONCE:
             self._tell(ticket, holder, now_us)

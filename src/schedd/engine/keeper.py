@@ -11,7 +11,7 @@ from functools import partial
 
 import structlog
 
-from schedd.core.errors import ConflictError, NotFoundError, StoredDataError, UnavailableError
+from schedd.core.errors import ConflictError, ExpressionError, NotFoundError, StoredDataError, UnavailableError
 from schedd.core.lifetime import failures_in_a_row
 from schedd.core.model.execution import Execution, id_text
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
@@ -166,6 +166,9 @@ class Keeper:
                 await self._clock.sleep(_REFUSED_WAIT)
             except (ConflictError, NotFoundError):
                 return
+            except Exception:  # A fault of one schedule: it must not stop the changes of the others.
+                log.exception("change_failed")
+                return
             else:
                 return
 
@@ -212,7 +215,11 @@ class Keeper:
         if schedule.state is not ScheduleState.PAUSED or pause is None or pause.until_us is None or pause.until_us > now_us:
             return
         changed = replace(schedule, state=ScheduleState.ENABLED, pause=None)
-        await self._make(schedule, changed, JournalKind.SCHEDULE_RESUMED, Reason.ENDED, now_us)
+        try:
+            await self._make(schedule, changed, JournalKind.SCHEDULE_RESUMED, Reason.ENDED, now_us)
+        except ExpressionError as error:
+            disabled = replace(schedule, state=ScheduleState.DISABLED, state_reason=str(error), pause=None)
+            await self._make(schedule, disabled, JournalKind.SCHEDULE_DISABLED, Reason.STORED_DATA, now_us, detail=str(error))
 
     async def _disable(self, row: int, fault: _Fault, now_us: int) -> None:
         schedule = (await self._store.schedules([row])).get(row)

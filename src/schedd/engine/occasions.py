@@ -7,14 +7,14 @@ again from the newest finished executions, so that no fire writes to its schedul
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
 from schedd.core.model.schedule import Schedule
 from schedd.core.ports import Clock
 from schedd.core.timeline import NEVER, Timeline
-from schedd.core.triggers import Rule, clockless, compile_when, within_limits
+from schedd.core.triggers import Rule, clockless, compile_when, leaves_out, within_limits
 from schedd.core.triggers.rule import Instants, Union
 from schedd.engine.almanac import Almanac
 
@@ -144,6 +144,14 @@ class Occasions:
         if standing.delay_us is not None and not self._runs.of_schedule(schedule.row):
             self._await_delay(standing, self._counted_from_us(schedule, before, completed_us))
         return True
+
+    def omitted_start_us(self, schedule: Schedule) -> int | None:
+        """The daemon's start, where it would be an occurrence of the schedule if no exclusion or calendar left it out; else None."""
+        if not leaves_out(schedule.when) or not clockless(schedule.when).at_start or self._start_of(schedule) is not None:
+            return None
+        bare = replace(schedule.when, exclusions=(), exclude_calendars=(), include_calendars=())
+        start = within_limits(bare, Instants((self._started_us,)), created_us=schedule.created_us, seed=schedule.uid)
+        return start.next_after(self._started_us - 1)
 
     def leave(self, row: int) -> None:
         """The schedule is no longer enabled."""

@@ -18,7 +18,7 @@ from schedd.core.model.policy import CatchUpMode
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
-from schedd.core.planning import misfire_reason
+from schedd.core.planning import LeftOut, misfire_reason
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import Timeline
 from schedd.core.triggers import clockless, compile_when
@@ -29,6 +29,7 @@ from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
 from schedd.engine.planner import Pace, Planner
+from schedd.engine.ranges import omitted_entries
 from schedd.engine.recorder import Recorder
 from schedd.engine.runs import Run, Runs
 from schedd.engine.zonewatch import ZoneWatch
@@ -112,6 +113,8 @@ class Recovery:
             started_us = run.started_us if run.started_us is not None else now_us
             self._recorder.attempted(run, _INTERRUPTED, started_us=started_us, now_us=now_us)
             self._dispatcher.interrupted(run, _INTERRUPTED, now_us)
+        elif run.definition.schedule.state is ScheduleState.DELETED:
+            self._recorder.finished(run, Outcome.CANCELLED, Reason.DELETED, now_us=now_us)
         elif self._is_out_of_date(run):
             self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, now_us)
             return
@@ -121,8 +124,13 @@ class Recovery:
             self._ended_now.add(run.row)
 
     def _is_out_of_date(self, run: Run) -> bool:
-        """Whether it was armed ahead of its time under an earlier definition; what was late already depends on none."""
-        return run.state is ExecutionState.ARMED and run.execution.generation != run.definition.schedule.generation and not run.background
+        """Whether it was armed ahead of its time by the rule of an earlier definition, and its occurrence is that of the new one.
+
+        What was late already depends on none; what was due when the schedule changed is not decided again.
+        """
+        execution, schedule = run.execution, run.definition.schedule
+        is_ahead = run.state is ExecutionState.ARMED and execution.cause is Cause.SCHEDULE and not run.background
+        return is_ahead and execution.generation != schedule.generation and execution.nominal_us > schedule.planned_from_us
 
     def _wait_or_miss(self, run: Run, now_us: int) -> None:
         """What was armed and not started is a misfire if the daemon was away too long, and goes by the catch-up policy.
@@ -149,7 +157,7 @@ class Recovery:
             # The mark holds for all, but a schedule that changed when the mark was already ahead of it has its own.
             from_us = planned_from_us if planned_from_us > recent_us or next_us == UNDECIDED_US else mark_us
             if next_us == UNDECIDED_US:
-                self._planner.schedule_changed(row, behind=True)
+                self._planner.stands_behind(row)
             # What a schedule's calendars come to may have changed meanwhile: public holidays do, with a newer edition of them.
             if next_us > from_us and next_us != NEVER_US and not self._almanac.uses_any(row):
                 rows.append(row)
@@ -185,6 +193,10 @@ class Recovery:
             except (StoredDataError, ExpressionError) as error:
                 self._keeper.quarantine(row, Reason.STORED_DATA, str(error))
                 continue
+            except Exception as error:  # One schedule's unforeseen fault must not keep the daemon from starting.
+                log.exception("placing_failed", row=row)
+                self._keeper.quarantine(row, Reason.UNFORESEEN, f"planning failed: {type(error).__name__}: {error}")
+                continue
             if next_us is None:
                 self._keeper.no_more_occurrences(row)
             else:
@@ -206,6 +218,14 @@ class Recovery:
             row = definition.schedule.row
             if kinds[row]:
                 self._occasions.enter(definition.schedule, completed_us=now_us if row in self._ended_now else finished.get(row))
+                self._tell_omitted_start(definition.schedule, now_us)
+
+    def _tell_omitted_start(self, schedule: Schedule, now_us: int) -> None:
+        at_us = self._occasions.omitted_start_us(schedule)
+        if at_us is not None:
+            omitted = LeftOut(first_us=at_us, last_us=at_us, count=1, counted=True, reason=Reason.EXCLUDED)
+            for entry in omitted_entries(schedule, [omitted], self._almanac.calendars, now_us):
+                self._recorder.note(entry)
 
     async def _watch_pauses(self) -> None:
         paused = (Comparison(field="state", operator=Operator.EQUAL, value=ScheduleState.PAUSED),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from schedd.core.errors import NotFoundError
 from schedd.core.model.batch import UNDECIDED_US, NewSchedule, RequestMark, ScheduleChange, UnreadableDeletion
 from schedd.core.model.execution import Cause, ExecutionState
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
@@ -21,7 +22,9 @@ from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
 from schedd.engine.planner import Planner
+from schedd.engine.ranges import pending_entries
 from schedd.engine.runs import Run, Runs
+from schedd.engine.undertakings import Undertakings
 from schedd.engine.zonewatch import ZoneWatch
 
 
@@ -42,6 +45,7 @@ class Registry:
         keeper: Keeper,
         occasions: Occasions,
         zone_watch: ZoneWatch,
+        undertakings: Undertakings,
         backfiller: Backfiller,
     ) -> None:
         self._store = store
@@ -55,16 +59,24 @@ class Registry:
         self._keeper = keeper
         self._occasions = occasions
         self._zone_watch = zone_watch
+        self._undertakings = undertakings
         self._backfiller = backfiller
 
     async def create(
         self, drafts: Sequence[Schedule], entries: Sequence[JournalEntry], *, request: RequestMark | None = None
     ) -> tuple[Schedule, ...]:
         """Store valid new schedules, all or none, and start them. Raises: as `Store.create_schedules`; ExpressionError."""
+        return await self._undertakings.see_through(self._create(drafts, entries, request))
+
+    async def _create(
+        self, drafts: Sequence[Schedule], entries: Sequence[JournalEntry], request: RequestMark | None
+    ) -> tuple[Schedule, ...]:
         firsts = [first_nominal_us(draft, self._almanac.calendars) for draft in drafts]
         new = [NewSchedule(schedule=draft, next_us=_stored_us(draft, first)) for draft, first in zip(drafts, firsts, strict=True)]
         await self._zone_watch.in_use(drafts)
         stored = await self._store.create_schedules(new, entries, request=request)
+        if len(stored) < len(drafts):  # A repetition, and some of what its first call stored is purged.
+            raise NotFoundError("schedule", ", ".join(sorted({str(draft.name) for draft in drafts} - {str(each.name) for each in stored})))
         for draft, schedule, next_us in zip(drafts, stored, firsts, strict=True):
             if schedule.uid == draft.uid:  # Not so when the request was a repetition, and this its first answer.
                 self._take_effect(schedule, next_us)
@@ -84,6 +96,11 @@ class Registry:
         What is armed is taken back and decided anew, also what is overdue if the rule stays the same; `skip_backlog`: from now on only.
         A request seen before changes nothing, and gives its schedule as it stands now. Raises: as `Store.change_schedule`.
         """
+        return await self._undertakings.see_through(self._change(before, after, entries, skip_backlog, request))
+
+    async def _change(
+        self, before: StoredSchedule, after: Schedule, entries: Sequence[JournalEntry], skip_backlog: bool, request: RequestMark | None
+    ) -> Schedule:
         await self._zone_watch.in_use([after])
         async with self._backfiller.ending_with(before, after) as ends:
             change, armed = self._following(before, after, entries, skip_backlog=skip_backlog)
@@ -111,10 +128,13 @@ class Registry:
         next_us = first_nominal_us(following, self._almanac.calendars)
         behind = following.planned_from_us < now_us and next_us is not None and self._planner.may_have_passed(next_us, now_us)
         takebacks = [run.entry(JournalKind.EXECUTION_DISARMED, now_us)._replace(reason=Reason.SCHEDULE_CHANGED) for run in armed]
+        omitted: list[JournalEntry] = []
+        if isinstance(before, Schedule):
+            omitted = self.omitted(before, self._almanac.calendars, through_us=following.planned_from_us, now_us=now_us)
         change = ScheduleChange(
             schedule=following,
             next_us=UNDECIDED_US if behind else _stored_us(following, next_us),
-            entries=(*entries, *takebacks),
+            entries=(*omitted, *entries, *takebacks),
             disarmed=tuple(run.id for run in armed),
         )
         return change, armed
@@ -126,6 +146,9 @@ class Registry:
 
     async def delete_unreadable(self, before: UnreadableSchedule, entry: JournalEntry, *, request: RequestMark | None = None) -> None:
         """Delete a schedule that cannot be read, as it was read; what of it waits is cancelled. Raises: as `Store.delete_unreadable`."""
+        await self._undertakings.see_through(self._delete_unreadable(before, entry, request))
+
+    async def _delete_unreadable(self, before: UnreadableSchedule, entry: JournalEntry, request: RequestMark | None) -> None:
         async with self._backfiller.ending_with(before, replace(before, state=ScheduleState.DELETED)) as ends:
             await self._store.delete_unreadable(
                 UnreadableDeletion(schedule=before, deleted_us=self._clock.now_us(), entries=(entry,), ended=ends, request=request)
@@ -162,6 +185,13 @@ class Registry:
         first_us = self._planner.undecided_us(row)
         return now_us if first_us == NEVER else min(now_us, first_us - 1)
 
+    def omitted(self, schedule: Schedule | UnreadableSchedule, calendars: Calendars, *, through_us: int, now_us: int) -> list[JournalEntry]:
+        """What is to be journaled of what a schedule has left out, as its planning begins anew after `through_us`."""
+        if not isinstance(schedule, Schedule):
+            return []
+        undecided_us = self._planner.undecided_us(schedule.row)
+        return pending_entries(schedule, calendars, undecided_us=undecided_us, through_us=through_us, now_us=now_us)
+
     def is_behind(self, row: int) -> bool:
         """Whether a schedule's own mark lies before the daemon's, and is stored so."""
         return self._planner.is_behind(row)
@@ -192,7 +222,7 @@ class Registry:
 
     def _enter(self, schedule: Schedule, next_us: int | None, *, behind: bool) -> None:
         row = schedule.row
-        self._planner.schedule_changed(row, behind=behind)
+        self._planner.schedule_changed(schedule, behind=behind)
         self._keeper.schedule_changed(schedule)
         self._backfiller.wake()
         if schedule.state is ScheduleState.ENABLED:
@@ -214,7 +244,7 @@ class Registry:
 
     def _leave(self, row: int) -> None:
         """Nothing of this schedule comes due any more."""
-        self._planner.schedule_changed(row, behind=False)
+        self._planner.schedule_left(row)
         self._keeper.forget(row)
         self._occasions.leave(row)
         self._definitions.forget(row)
@@ -228,7 +258,7 @@ class Registry:
 
 def _stored_us(schedule: Schedule, next_us: int | None) -> int | None:
     """What is stored as the next nominal time: nothing where it depends on more than the clock, and is found anew at each start."""
-    return None if clockless(schedule.when) else next_us
+    return None if next_us is None or clockless(schedule.when) else next_us
 
 
 def first_nominal_us(schedule: Schedule, calendars: Calendars) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -11,6 +11,7 @@ from schedd.core.changes import changed_fields
 from schedd.core.errors import (
     AlreadyExistsError,
     ConflictError,
+    ExpressionError,
     FieldViolation,
     InvalidError,
     NotFoundError,
@@ -40,6 +41,7 @@ PREVIEW_MAX = 1000
 """The most fire times in one preview."""
 
 _READ_AT_ONCE = 500
+_HELD_BY = {ScheduleState.PAUSED: Reason.PAUSED, ScheduleState.DISABLED: Reason.DISABLED}
 
 
 class Backlog(StrEnum):
@@ -124,6 +126,7 @@ class Schedules:
         if (first := await self._answered(name, asking)) is not None:
             return _readable(first)
         before = _live(before, name, asking)
+        entries: list[JournalEntry] = []
         if isinstance(before, Schedule):
             after = edit(before)
             self._refuse(check_change(before, after, now_us=self._clock.now_us(), calendars=self.calendars))
@@ -131,12 +134,14 @@ class Schedules:
                 return await self._unchanged(before, asking)
             if before.state in (ScheduleState.COMPLETED, ScheduleState.DISABLED):
                 after = replace(after, state=ScheduleState.ENABLED, state_reason="")
+            if before.state is ScheduleState.DISABLED or after.when != before.when:
+                entries = self._held_back(before)  # Another rule begins now: these are nobody's business any more.
         else:
             after = before.replaced(_given(before, whole))
             self._refuse(check_schedule(after, now_us=self._clock.now_us(), calendars=self.calendars))
         # Of a row that could not be read nothing says what is other than it was.
         evidence = {"fields": ", ".join(changed_fields(before, after))} if isinstance(before, Schedule) else {}
-        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UPDATED, asking, evidence))
+        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UPDATED, asking, evidence), *entries)
 
     async def delete(self, name: ScheduleName, asking: Asking, *, allow_missing: bool = False) -> StoredSchedule | None:
         """Delete a schedule; what of it runs may end, what waits is cancelled. None: there was none, and that is allowed.
@@ -219,7 +224,7 @@ class Schedules:
         after = replace(before, state=ScheduleState.ENABLED, pause=None, state_reason="")
         entries = [self._entry(after, JournalKind.SCHEDULE_RESUMED, asking)]
         skip = backlog is Backlog.SKIP
-        if skip and before.state is ScheduleState.PAUSED:
+        if skip or before.state is ScheduleState.DISABLED:  # A quarantine leaves no backlog.
             entries += self._held_back(before)
         return await self._change(before, after, asking, *entries, skip_backlog=skip)
 
@@ -276,9 +281,19 @@ class Schedules:
             raise InvalidError(violations)
         new = [self._begun(draft, asking.actor, now_us) for draft in drafts]
         if asking.validate_only:
+            await self._must_be_free(draft.name for draft in drafts)
             return tuple(new)
         entries = [self._entry(schedule, JournalKind.SCHEDULE_CREATED, asking) for schedule in new]
         return await self._engine.registry.create(new, entries, request=asking.request)
+
+    async def _must_be_free(self, names: Iterable[ScheduleName]) -> None:
+        """Raises: AlreadyExistsError naming the first name that has a holder, or stands twice among them."""
+        seen: set[ScheduleName] = set()
+        for name in names:
+            holder = await self._stored(name)
+            if name in seen or (holder is not None and holder.state is not ScheduleState.DELETED):
+                raise AlreadyExistsError("schedule", str(name))
+            seen.add(name)
 
     def _begun(self, draft: Schedule, creator: str, now_us: int) -> Schedule:
         """A draft with what the server sets."""
@@ -389,16 +404,23 @@ class Schedules:
             show_excluded=show_excluded,
         )
 
-    def _held_back(self, paused: Schedule) -> list[JournalEntry]:
-        """The journal's row for the occurrences that a pause held back until now."""
+    def _held_back(self, held: Schedule) -> list[JournalEntry]:
+        """The journal's row for the occurrences that a pause or a quarantine held back until now; none where the rule is at fault."""
+        if held.state not in _HELD_BY:
+            return []
         now_us = self._clock.now_us()
-        rule = compile_when(paused.when, created_us=paused.created_us, seed=paused.uid, calendars=self.calendars)
-        first_us = rule.next_after(paused.planned_from_us)
+        try:
+            rule = compile_when(held.when, created_us=held.created_us, seed=held.uid, calendars=self.calendars)
+        except ExpressionError:
+            return []
+        # The quarantine of a row that cannot be read leaves its mark where it was.
+        from_us = held.planned_from_us if held.state is ScheduleState.PAUSED else max(held.planned_from_us, held.updated_us)
+        first_us = rule.next_after(from_us)
         if first_us is None:
             return []
         return [
-            missed_entry(paused, range_, now_us, kind=JournalKind.OCCURRENCES_SKIPPED, outcome=Outcome.SKIPPED)
-            for range_ in left_out(rule, first_us, now_us + 1, Reason.PAUSED)
+            missed_entry(held, range_, now_us, kind=JournalKind.OCCURRENCES_SKIPPED, outcome=Outcome.SKIPPED)
+            for range_ in left_out(rule, first_us, now_us + 1, _HELD_BY[held.state])
         ]
 
     def _entry(self, schedule: StoredSchedule, kind: JournalKind, asking: Asking, evidence: Evidence | None = None) -> JournalEntry:

@@ -105,7 +105,12 @@ class SqliteStore:
     async def over(cls, path: Path, writer: Writer) -> SqliteStore:
         """The store on a database that is open for writing."""
         try:
-            return cls(path, writer, await Reader.open(path), await Reader.open(path))
+            lookups = await Reader.open(path)
+            try:
+                return cls(path, writer, lookups, await Reader.open(path))
+            except BaseException:
+                await lookups.aclose()
+                raise
         except BaseException:
             await writer.aclose()
             raise

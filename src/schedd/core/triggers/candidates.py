@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from schedd.core.model.when import CalendarShift, FoldPolicy, GapPolicy, When
-from schedd.core.triggers.calendars import NO_CALENDARS, Calendars, left_out_by
+from schedd.core.triggers.calendars import NO_CALENDARS, Calendars, leaving_out
 from schedd.core.triggers.compilation import compile_when
 from schedd.core.triggers.effects import Effect, Instant, skipped_by_transition, transition_effects
 from schedd.core.triggers.rule import Rule
@@ -45,24 +45,13 @@ class Candidates:
         if not self.runs(nominal_us):
             if not _yields(self.bare, nominal_us):
                 return replace(made, effects=(skipped_by_transition(self.full, self._zone, nominal_us),))
-            calendar = self._left_out_by(nominal_us)
+            calendar = leaving_out(self._when, self._calendars, nominal_us)
             shifted = calendar and self._when.calendar_shift is not CalendarShift.SKIP
             return replace(made, effects=(Effect.SHIFTED_AWAY if shifted else Effect.EXCLUDED,), calendar=calendar)
         effects = transition_effects(self.rule, self._zone, nominal_us, before_us)
         if not _yields(self.bare, nominal_us):
             effects = (*effects, Effect.CALENDAR_SHIFTED)
         return replace(made, due_us=due_us(self._when, self.rule, seed=self._seed, nominal_us=nominal_us), effects=effects)
-
-    def _left_out_by(self, nominal_us: int) -> str:
-        """The first calendar that leaves an instant out; empty if an exclusion does."""
-        when, days = self._when, self._calendars.days
-        for name in when.exclude_calendars:
-            if left_out_by([days[name]], [], when.time_zone).inside_from(nominal_us) == nominal_us:
-                return name
-        included = [days[name] for name in when.include_calendars]
-        if included and left_out_by([], included, when.time_zone).inside_from(nominal_us) == nominal_us:
-            return when.include_calendars[0]
-        return ""
 
 
 def _yields(rule: Rule, t_us: int) -> bool:
