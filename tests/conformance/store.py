@@ -29,6 +29,7 @@ from schedd.core.model.batch import (
     RequestMark,
     Retention,
     ScheduleChange,
+    SetBack,
     Timer,
     Timers,
 )
@@ -835,6 +836,46 @@ class StoreSuite:
         )
         await store.save_timers(saved)
         assert list((await store.timers()).next_us) == [5, NOW_US + SECOND]
+
+    async def test_set_back_leaves_no_mark_in_the_future(self, store: Store) -> None:
+        now_us = NOW_US + DAY
+        late = now_us + 5 * SECOND
+        old, _, _, _ = await create(
+            store,
+            draft(1),
+            draft(2, state=ScheduleState.PAUSED, created_us=late, planned_from_us=late),
+            draft(3, created_us=late, planned_from_us=late),
+            draft(4, planned_from_us=late),
+        )
+        runs = (execution(10, old, now_us + 20), execution(11, old, now_us + 30))
+        await store.arm(ArmBatch(executions=runs, planned_through_us=now_us + 40))
+        entry = JournalEntry(time_us=now_us, kind=JournalKind.CLOCK_STEPPED)
+        change = SetBack(now_us=now_us, by_us=60 * SECOND, mark_us=now_us - 1, entries=(entry,), disarmed=(10,))
+        assert await store.set_back(change) == (2, 3, 4)
+        assert await store.planned_through_us() == now_us - 1
+        assert [run.id for run in await store.unfinished()] == [11]
+        timers = await store.timers()
+        assert (list(timers.next_us), list(timers.planned_from_us)) == ([1, 1, 1], [NOW_US, now_us, now_us])
+        found = [await store.schedule(ScheduleName(group="default", schedule=f"job-{uid}")) for uid in (1, 2, 3, 4)]
+        assert [each.planned_from_us for each in found] == [NOW_US, now_us, now_us, now_us]
+        assert [each.created_us for each in found] == [NOW_US + 1, now_us - 55 * SECOND, now_us - 55 * SECOND, NOW_US + 4]
+        assert (await store.journal(after=0, limit=1, descending=True))[0].kind is JournalKind.CLOCK_STEPPED
+        await store.save_timers(replace(timers, next_us=array("q", [5, 6, 7])))
+        later = replace(change, now_us=now_us + DAY, mark_us=now_us + DAY, disarmed=(), stale=frozenset([3]))
+        assert await store.set_back(later) == ()
+        assert list((await store.timers()).next_us) == [5, 1, 7]
+        assert await store.planned_through_us() == now_us - 1
+
+    async def test_set_back_by_less_than_a_creation_is_ahead_makes_it_now(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1, created_us=NOW_US + DAY))
+        await store.set_back(SetBack(now_us=NOW_US, by_us=SECOND, mark_us=NOW_US))
+        assert (await store.schedule(stored.name)).created_us == NOW_US
+
+    async def test_prune_of_the_journal_is_not_held_up_by_rows_of_a_time_to_come(self, store: Store) -> None:
+        await store.append([JournalEntry(time_us=NOW_US + 900 * DAY, kind=JournalKind.CLOCK_STEPPED)] * 600)
+        await store.append([JournalEntry(time_us=NOW_US, kind=JournalKind.CLOCK_STEPPED)] * 3)
+        assert await prune_all(store, Retention(), NOW_US + 91 * DAY) == 2
+        assert len(await store.journal(after=0, limit=1000)) == 601
 
     async def test_arm_moves_the_timers_of_what_it_has_decided_but_not_of_other_generations(self, store: Store) -> None:
         one, two = await create(store, draft(1), draft(2))

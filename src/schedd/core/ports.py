@@ -19,6 +19,7 @@ from schedd.core.model.batch import (
     RequestMark,
     Retention,
     ScheduleChange,
+    SetBack,
     StoredWhen,
     StoreStatus,
     Timers,
@@ -62,7 +63,13 @@ class Clock(Protocol):
         """The wall clock: microseconds since 1970-01-01T00:00:00Z."""
 
     def monotonic_us(self) -> int:
-        """A clock that never steps: microseconds since some moment."""
+        """A clock that never steps, and stands still while the host is suspended: microseconds since some moment."""
+
+    def boot_us(self) -> int:
+        """A clock that never steps, and goes on while the host is suspended: microseconds since some moment.
+
+        A host that cannot tell gives the monotonic one: a suspend then looks like a step forward.
+        """
 
     def alarm(self) -> Alarm:
         """A new alarm on the wall clock, for one waiting agent."""
@@ -338,6 +345,14 @@ class Store(Protocol):
 
     async def timers_naming(self, texts: Sequence[str]) -> Timers:
         """The timers of every enabled schedule in whose rule, its time zone included, one of these texts stands. May be slow."""
+
+    async def set_back(self, set_back: SetBack) -> tuple[int, ...]:
+        """The clock was set back: nothing that is stored makes a schedule wait until the old time comes again.
+
+        The daemon's mark, and the marks of schedules that are later than `now_us`, are set back to it; stale timers are stored as 1;
+        schedules that were created later than now count as created `by_us` earlier, or now. Gives the rows of those that changed; their
+        timers are stale too.
+        """
 
     async def planned_through_us(self) -> int:
         """The mark: every nominal time up to it has been decided. 0 on a new store."""

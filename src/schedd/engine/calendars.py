@@ -122,7 +122,7 @@ class CalendarRegistry:
                 year = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC).year
                 self._alarm.set(int(datetime(year + 1, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000)
                 await self._alarm.wait()
-                if datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC).year > year:
+                if datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC).year != year:  # Earlier, if the clock was set back.
                     await self.run_once()
         finally:
             self._alarm.close()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from schedd.core.breaker import BreakerPolicy, CircuitStanding
+from schedd.core.clockjumps import Jump, JumpKind
 from schedd.core.errors import PreconditionError, UnavailableError
 from schedd.core.model.backfill import Backfill
 from schedd.core.model.batch import ArmBatch, RequestMark, Retention
@@ -34,10 +35,13 @@ from schedd.engine.inspector import Inspector
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.occasions import Occasions
+from schedd.engine.placing import Placing
 from schedd.engine.planner import Pace, Planner
+from schedd.engine.realignment import Realignment
 from schedd.engine.recorder import Recorder
 from schedd.engine.recovery import Recovery
 from schedd.engine.registry import Registry
+from schedd.engine.revival import Revival
 from schedd.engine.runs import Run, Runs
 from schedd.engine.undertakings import Undertakings
 from schedd.engine.zonewatch import MovedSchedules, ZoneWatch
@@ -101,10 +105,12 @@ class Engine:
         self.occasions = Occasions(clock, self.runs, self.timeline, self.almanac)
         self.definitions = Definitions(store, self.almanac, self.occasions, capacity=settings.definitions_kept)
         self.recorder = Recorder(store, self.runs, clock, linger=settings.record_linger)
+        self.clock_watch = ClockWatch(clock, self.recorder)
         self.keeper = Keeper(store, clock, self.runs, self.occasions)
         self.endings = Endings(self.runs, self.recorder, self.keeper, self.timeline)
         self.dispatcher = Dispatcher(
             clock=clock,
+            clock_watch=self.clock_watch,
             runs=self.runs,
             recorder=self.recorder,
             keeper=self.keeper,
@@ -127,6 +133,19 @@ class Engine:
         )
         self.dispatcher.connect(self.backfiller.wake)
         self.housekeeper = Housekeeper(store, clock, self.timeline, settings.retention)
+        self.placing = Placing(store=store, timeline=self.timeline, almanac=self.almanac, definitions=self.definitions, keeper=self.keeper)
+        self.revival = Revival(store, self.almanac)
+        self.realignment = Realignment(
+            store=store,
+            clock=clock,
+            timeline=self.timeline,
+            almanac=self.almanac,
+            definitions=self.definitions,
+            runs=self.runs,
+            occasions=self.occasions,
+            placing=self.placing,
+            revival=self.revival,
+        )
         self.planner = Planner(
             store=store,
             clock=clock,
@@ -140,6 +159,8 @@ class Engine:
             recorder=self.recorder,
             housekeeper=self.housekeeper,
             occasions=self.occasions,
+            clock_watch=self.clock_watch,
+            realignment=self.realignment,
             backfiller=self.backfiller,
             pace=settings.pace,
         )
@@ -170,7 +191,8 @@ class Engine:
             zone_watch=self.zone_watch,
         )
         self.keeper.connect(self.registry.change, self.registry.quarantine, self.planner.wake, self.recorder.committed)
-        self._clock_watch = ClockWatch(clock, self.planner, self.recorder)
+        self.revival.connect(self.registry.change)
+        self.clock_watch.connect(self._clock_jumped, self.planner.wake)
         self._inspector = Inspector(store, clock, self.keeper)
         self._pace = settings.pace
 
@@ -189,6 +211,10 @@ class Engine:
             keeper=self.keeper,
             occasions=self.occasions,
             zone_watch=self.zone_watch,
+            realignment=self.realignment,
+            placing=self.placing,
+            revival=self.revival,
+            housekeeper=self.housekeeper,
             backfiller=self.backfiller,
             pace=self._pace,
         )
@@ -207,7 +233,7 @@ class Engine:
                 self.planner,
                 self.backfiller,
                 self.housekeeper,
-                self._clock_watch,
+                self.clock_watch,
                 self.calendars,
             ):
                 agents.create_task(agent.run(), name=type(agent).__name__)
@@ -348,6 +374,11 @@ class Engine:
             moved=self.zone_watch.moved,
             draining=self._draining,
         )
+
+    def _clock_jumped(self, jump: Jump, now_us: int) -> None:
+        self.dispatcher.clock_jumped(jump, now_us)
+        if jump.kind is JumpKind.STEP:
+            self.housekeeper.time_leapt(jump.by_us)
 
     async def _note(self, kind: JournalKind) -> None:
         await self._store.append([JournalEntry(time_us=self._clock.now_us(), kind=kind)])

@@ -82,6 +82,8 @@ class Gatekeeper:
         self._untold: deque[tuple[int, Ticket[Run]]] = deque()
         self._expiries: list[tuple[int, int, Ticket[Run]]] = []
         self._order = itertools.count()
+        self._steps_us = 0
+        """How far the clock was stepped in all: ranks are in the time of a clock that was not, so that each keeps its place."""
 
     @property
     def waiting(self) -> int:
@@ -133,7 +135,8 @@ class Gatekeeper:
         """Let a run that is due wait for its turn."""
         lane = self._lane_of(run.definition)
         execution = run.execution
-        rank = max(run.wake_us, execution.armed_us, execution.redelivered_us or 0) - run.definition.schedule.policies.priority * AGEING_US
+        since_us = max(run.wake_us, max(execution.armed_us, execution.redelivered_us or 0) + run.shift_us) - self._steps_us
+        rank = since_us - run.definition.schedule.policies.priority * AGEING_US
         if run.background:
             lane, rank = self._background_lane(lane), rank + BACKGROUND_US
         elif run.attempt and lane.skips:
@@ -211,6 +214,12 @@ class Gatekeeper:
         if probe_us is not None:
             times.append(probe_us)
         return min(times, default=None)
+
+    def clock_stepped(self, by_us: int) -> None:
+        """The clock was stepped: nobody's wait gets longer or shorter."""
+        self._steps_us += by_us
+        self._untold = deque((at_us + by_us, ticket) for at_us, ticket in self._untold)
+        self._expiries = [(at_us + by_us, number, ticket) for at_us, number, ticket in self._expiries]
 
     def circuits(self, now_us: int) -> tuple[CircuitStanding, ...]:
         """The circuit breakers that are not closed."""
@@ -318,4 +327,4 @@ def _waits_until_us(run: Run) -> int:
     """
     execution = run.execution
     taken_up_us = execution.redelivered_us or (0 if run.attempt else execution.armed_us)
-    return max(execution.due_us, taken_up_us) + run.definition.schedule.policies.retry.max_age // _MICROSECOND
+    return max(execution.due_us, taken_up_us) + run.shift_us + run.definition.schedule.policies.retry.max_age // _MICROSECOND

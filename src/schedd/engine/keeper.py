@@ -81,6 +81,11 @@ class Keeper:
         self._without_occurrences.add(row)
         self.execution_finished(row)
 
+    def occurrence_found(self, row: int) -> None:
+        """The schedule's rule has not ended after all."""
+        self._without_occurrences.discard(row)
+        self._completed.discard(row)
+
     def limit_reached(self, row: int) -> None:
         """The schedule has run as often as it may: if it is completed, then for that."""
         self._out_of_runs.add(row)

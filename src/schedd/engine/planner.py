@@ -30,6 +30,7 @@ from schedd.core.ports import Clock, Ids, Store
 from schedd.core.timeline import NEVER, Timeline
 from schedd.engine.arming import armed_entry, armed_execution, backlog_of, missed_entry
 from schedd.engine.backfiller import Backfiller
+from schedd.engine.clockwatch import NO_STEPS, ClockWatch
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.endings import Endings
@@ -37,6 +38,7 @@ from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
 from schedd.engine.ranges import omitted_entries
+from schedd.engine.realignment import Realignment
 from schedd.engine.recorder import Recorder
 from schedd.engine.runs import Run, Runs
 
@@ -98,6 +100,8 @@ class Planner:
         recorder: Recorder,
         housekeeper: Housekeeper,
         occasions: Occasions,
+        clock_watch: ClockWatch,
+        realignment: Realignment,
         backfiller: Backfiller,
         pace: Pace,
     ) -> None:
@@ -113,6 +117,8 @@ class Planner:
         self._recorder = recorder
         self._housekeeper = housekeeper
         self._occasions = occasions
+        self._clock_watch = clock_watch
+        self._realignment = realignment
         self._backfiller = backfiller
         self._stopped = False
         self._horizon_us = pace.horizon // _MICROSECOND
@@ -167,6 +173,10 @@ class Planner:
         """Whether the schedule is stored as UNDECIDED_US: its own mark lies before the daemon's."""
         return row in self._behind
 
+    def is_ahead(self, row: int) -> None:
+        """What was committed just now of this schedule goes by the time before the clock was set back: have it set back too."""
+        self._clock_watch.is_ahead(row)
+
     def undecided_us(self, row: int) -> int:
         """The schedule's first occurrence that is not armed yet, whether in the timeline or in a round under way; or NEVER."""
         return self._in_hand.get(row, self._timeline.next_of(row))
@@ -188,6 +198,7 @@ class Planner:
 
     async def run_once(self, now_us: int) -> int:
         """Decide and arm what comes due within the horizon; how many executions were armed."""
+        now_us = await self._follow_clock(now_us)
         if self._stopped or self._full():
             return 0
         if self._took_back:
@@ -228,6 +239,20 @@ class Planner:
         self._in_hand = {}
         self._hand_over(decided, armed)
         return len(armed)
+
+    async def _follow_clock(self, now_us: int) -> int:
+        """Have the plan follow the steps of the clock since the last round; the time after that."""
+        self._clock_watch.run_once(now_us)
+        steps = self._clock_watch.take_steps()
+        if steps is NO_STEPS:
+            return now_us
+        if steps.is_back:
+            self._changed.clear()
+            self.planned_through_us = await self._realignment.back(self.planned_through_us, steps, self._changed)
+        else:
+            self._realignment.ahead(steps.by_us)
+            await self._recorder.committed()  # The journal tells of the jump first, and then of what it made late.
+        return self._clock.now_us()
 
     def _full(self) -> bool:
         ahead = self._dispatcher.ahead
@@ -301,7 +326,9 @@ class Planner:
                 decided.backlogs.append((backlog_of(schedule, alone, self._ids.new_id(), now_us), definition))
             else:
                 decided.runs.append(run)
-        decided.entries += [missed_entry(schedule, range_, now_us) for range_ in planned.left_out]
+        for range_ in planned.left_out:
+            jumped = self._clock_watch.evidence(range_.first_us, range_.last_us)
+            decided.entries.append(missed_entry(schedule, range_, now_us, jumped=jumped))
         if definition.omissions is not None:
             decided.entries += self._omitted(definition.omissions, schedule, planned, now_us)
         next_us = self._occasions.decided(schedule.row, planned.fires, planned.next_us)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from schedd.core.clockjumps import TOLERANCE_US
 from schedd.core.errors import NotFoundError
 from schedd.core.model.batch import UNDECIDED_US, NewSchedule, RequestMark, ScheduleChange, UnreadableDeletion
 from schedd.core.model.execution import Cause, ExecutionState
@@ -214,6 +215,8 @@ class Registry:
         return min([now_us, *(nominal_us - 1 for nominal_us in undecided)])
 
     def _take_effect(self, schedule: Schedule, next_us: int | None, *, behind: bool = False) -> None:
+        if max(schedule.planned_from_us, schedule.created_us) > self._clock.now_us() + TOLERANCE_US:
+            self._planner.is_ahead(schedule.row)
         self._almanac.schedule_changed(schedule)
         if self._almanac.uses_any(schedule.row):
             # One of its calendars may have changed while the commit was under way.

@@ -20,6 +20,7 @@ from schedd.core.model.batch import (
     RequestMark,
     Retention,
     ScheduleChange,
+    SetBack,
     StoredWhen,
     StoreStatus,
     Timers,
@@ -39,6 +40,7 @@ from schedd.store import (
     backfills,
     backup,
     calendars,
+    clock,
     codec,
     database,
     deadletters,
@@ -377,6 +379,10 @@ class SqliteStore:
         found = Timers()
         timers.extend(found, await self._scans.all(timers.READ_NAMING, (codec.encode(texts),)))
         return found
+
+    async def set_back(self, set_back: SetBack) -> tuple[int, ...]:
+        """The clock was set back: no mark stays in the future. The rows of the schedules that changed."""
+        return await self._writer.submit(clock.SET_BACK, set_back, rows=TIMERS_SAVED)
 
     async def planned_through_us(self) -> int:
         """The mark: every nominal time up to it has been decided."""

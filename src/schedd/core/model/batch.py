@@ -136,6 +136,23 @@ class ArmBatch:
     request: RequestMark | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetBack:
+    """The wall clock was set back by `by_us` (at least; positive) and says `now_us`.
+
+    `mark_us` is up to where everything stays decided, at most `now_us`. `disarmed` are executions that are taken back, since their
+    occurrences come again: their rows go, the journal keeps them. `entries` are journaled with it. `stale` are the rows of the schedules
+    whose stored next nominal time does not hold any more, None: all.
+    """
+
+    now_us: int
+    by_us: int
+    mark_us: int
+    entries: tuple[JournalEntry, ...] = ()
+    disarmed: tuple[int, ...] = ()
+    stale: frozenset[int] | None = None
+
+
 class ExecutionChange(NamedTuple):
     """An execution's new standing."""
 
