@@ -29,6 +29,7 @@ from schedd.core.model.calendar import Calendar, HolidaysEntry
 from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
 from schedd.core.model.execution import Attempt, AttemptResult, DeliveryRequest, Execution
 from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.notice import Notice
 from schedd.core.model.policy import Concurrency
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.rendering import Rendering
@@ -252,8 +253,11 @@ class Store(Protocol):
         A request seen before stores nothing and gives the id of its first answer. Raises: ConflictError (REQUEST_ID_REUSED).
         """
 
-    async def record(self, batch: RecordBatch) -> None:
-        """Store what became of executions."""
+    async def record(self, batch: RecordBatch) -> frozenset[int]:
+        """Store what became of executions; the ids of those that follow (`batch.followed`) and were not there already."""
+
+    async def notices(self) -> tuple[Notice, ...]:
+        """All notices that have not been delivered, oldest first. For the start."""
 
     async def append(self, entries: Sequence[JournalEntry]) -> None:
         """Append to the journal alone."""

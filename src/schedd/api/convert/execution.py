@@ -46,6 +46,12 @@ def execution(execution: Execution, attempts: Iterable[Attempt] = ()) -> executi
     )
     if execution.backfill:
         message.backfill = backfill_name(execution.schedule, execution.backfill)
+    origin = execution.origin
+    if origin is not None:
+        if execution.cause is Cause.MANUAL:
+            message.actor = origin.actor
+        if origin.parent is not None:
+            message.parent_execution = execution_name(*origin.parent)
     if execution.started_us is not None:
         message.start_time.CopyFrom(timestamp(execution.started_us))
     if execution.finished_us is not None:

@@ -75,4 +75,6 @@ class Reason(StrEnum):
     DST_FOLD = "DST_FOLD"
     """Its local time was the second of a repeated one."""
     DRAINING = "DRAINING"
+    CONDITION = "CONDITION"
+    """Its schedule's condition did not hold."""
     NONE = "NONE"
