@@ -855,6 +855,11 @@ class StoreSuite:
             (where("labels.team", "=", "pay"), 2),
             (where("cause", "=", "SCHEDULE"), 2),
             (where("kind", "=", "CLOCK_STEPPED"), 1),
+            (where("schedule_uid", "=", 0), 1),
+            (where("schedule_uid", "=", 1), 2),
+            (where("schedule_uid", "!=", 1), 3),
+            (where("nominal_time", "=", NOW_US), 2),
+            (where("nominal_time", ">", NOW_US), 0),
             (where("time", "<", 5), 1),
         ],
     )

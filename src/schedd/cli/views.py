@@ -21,7 +21,7 @@ from schedd.v1.when_pb2 import Trigger
 
 NOTHING = "-"
 
-_COLOURS = {
+COLOURS = {
     "SUCCEEDED": "green",
     "FAILED": "red",
     "UNKNOWN": "red",
@@ -44,7 +44,7 @@ def word(enum: type, number: int) -> str:
 
 def coloured(text: str) -> Cell:
     """A state or an outcome, in its colour."""
-    return Cell(text.lower(), _COLOURS.get(text.split(" ")[0], ""))
+    return Cell(text.lower(), COLOURS.get(text.split(" ")[0], ""))
 
 
 def instant(stamp: Timestamp) -> datetime:
@@ -354,43 +354,12 @@ def attempt_lines(attempt: Attempt) -> list[str]:
     return lines
 
 
-def journal_view(now: datetime) -> View[JournalEntry]:
-    """Journal entries as a table."""
-    return View(
-        name=lambda entry: str(entry.sequence),
-        columns=[
-            Column(title="SEQUENCE", right=True, rank=2),
-            Column(title="TIME"),
-            Column(title="WHAT"),
-            Column(title="WHY", rank=1),
-            Column(title="SCHEDULE", elastic=True),
-            Column(title="BY", elastic=True, rank=3),
-            Column(title="EVIDENCE", elastic=True, rank=4),
-        ],
-        row=lambda entry: _journal_row(entry, now),
-        empty="the journal has nothing of that",
-    )
-
-
-def _journal_row(entry: JournalEntry, now: datetime) -> Sequence[Cell]:
-    reason = word(Reason, entry.reason)
-    return [
-        Cell(str(entry.sequence)),
-        Cell(glance_text(instant(entry.time), now)),
-        event_cell(entry),
-        Cell(NOTHING if reason in ("UNSPECIFIED", "COMPLETED") else reason.lower()),
-        Cell(short_name(entry.schedule) or NOTHING),
-        Cell(entry.actor),
-        Cell(" ".join(f"{key}={value}" for key, value in sorted(entry.evidence.items())) or NOTHING),
-    ]
-
-
 def event_cell(entry: JournalEntry) -> Cell:
     """What happened, in a word or two: `execution started`, `succeeded`, `schedule paused`."""
     if entry.outcome:
         outcome = word(Outcome, entry.outcome)
         what = f"{entry.evidence.get('count', '')} {outcome}".strip()
-        return Cell(what.lower(), _COLOURS.get(outcome, ""))
+        return Cell(what.lower(), COLOURS.get(outcome, ""))
     kind = word(JournalKind, entry.kind)
     colour = "yellow" if kind.endswith(("RETRYING", "PAUSED")) else "red" if kind.endswith("DISABLED") else ""
     return Cell(kind.removeprefix("EXECUTION_").replace("_", " ").lower(), colour)

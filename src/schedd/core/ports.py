@@ -375,7 +375,8 @@ class Store(Protocol):
 
         Oldest first; `descending`: newest first.
 
-        Fields: kind, actor, schedule (full name), group, execution, cause, outcome, reason, time, labels.KEY (the schedule's of now).
+        Fields: kind, actor, schedule (full name), schedule_uid (0: of what concerns no schedule), group, execution, cause, nominal_time,
+        outcome, reason, time, labels.KEY (the schedule's of now).
         """
 
     async def journal_bounds(self) -> tuple[int, int]:

@@ -232,7 +232,6 @@ class Engine:
         self.endings.load(await self._store.run_counts())
         await self.notifier.load()
         await recovery.run_once()
-        await self._note(JournalKind.DAEMON_STARTED)
 
     async def run(self) -> None:
         """Run every agent until cancelled. An agent that fails ends them all: the daemon ends, and starts again from what is durable."""

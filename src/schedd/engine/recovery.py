@@ -95,6 +95,8 @@ class Recovery:
     async def run_once(self) -> None:
         """Fill the timeline and take up every unfinished execution; what that records is durable before anything is dispatched."""
         mark_us, is_set_back = await self._set_back(await self._store.planned_through_us())
+        # Before all that the recovery records: what is before it is the last sign of life of the daemon before.
+        await self._store.append([JournalEntry(time_us=self._clock.now_us(), kind=JournalKind.DAEMON_STARTED)])
         self._planner.planned_through_us = mark_us
         await self._almanac.load()
         self._occasions.start(mark_us)

@@ -74,6 +74,19 @@ class Run:
         self.cancel_reason = Reason.CANCELLED
         self.finished: asyncio.Future[None] | None = None
 
+    def standing(self) -> Execution:
+        """The execution as it is now."""
+        _, state, outcome, reason, attempt, started_us, finished_us, next_attempt_us = self.change()
+        return self.execution._replace(
+            state=state,
+            outcome=outcome,
+            reason=reason,
+            attempt=attempt,
+            started_us=started_us,
+            finished_us=finished_us,
+            next_attempt_us=next_attempt_us,
+        )
+
     def change(self) -> ExecutionChange:
         """Its standing as it is now."""
         waits = self.state is ExecutionState.WAITING_RETRY

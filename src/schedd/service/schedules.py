@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from schedd.core.changes import changed_fields
 from schedd.core.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -141,7 +142,9 @@ class Schedules:
                 after = replace(after, state=ScheduleState.ENABLED, state_reason="")
             if before.state is ScheduleState.DISABLED or after.when != before.when:
                 entries = self._held_back(before)  # Another rule begins now: these are nobody's business any more.
-        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UPDATED, asking), *entries)
+        # Of a row that could not be read nothing says what is other than it was.
+        evidence = {"fields": ", ".join(changed_fields(before, after))} if isinstance(before, Schedule) else {}
+        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UPDATED, asking, evidence), *entries)
 
     async def delete(self, name: ScheduleName, asking: Asking, *, allow_missing: bool = False) -> StoredSchedule | None:
         """Delete a schedule; what of it runs may end, what waits is cancelled. None: there was none, and that is allowed.
@@ -425,7 +428,10 @@ class Schedules:
         )
 
     def _paused_entry(self, schedule: Schedule, pause: Pause, asking: Asking) -> JournalEntry:
-        return self._entry(schedule, JournalKind.SCHEDULE_PAUSED, asking, {"detail": pause.reason} if pause.reason else {})
+        evidence: dict[str, str | int] = {"detail": pause.reason} if pause.reason else {}
+        if pause.until_us is not None:
+            evidence["until_us"] = pause.until_us
+        return self._entry(schedule, JournalKind.SCHEDULE_PAUSED, asking, evidence)
 
     def _held_back(self, held: Schedule) -> list[JournalEntry]:
         """The journal's row for the occurrences that a pause or a quarantine held back until now; none where the rule is at fault."""

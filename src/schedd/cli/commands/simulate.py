@@ -65,9 +65,9 @@ def simulate(
 ) -> None:
     """Run schedules files ahead of time: fires, load, offsets.
 
-    The daemon's own engine runs them on virtual time. Shows how often each fires, how many run at once by the minute of the busiest day, and offsets that would flatten the peaks. Nothing
-    is called, and no server is needed: a run is taken to succeed after its --duration. The files' schedules are taken to be created at the
-    start.
+    The daemon's own engine runs them on virtual time. Shows how often each fires, how many run at once by the minute of the busiest day,
+    and offsets that would flatten the peaks. Nothing is called, and no server is needed: a run is taken to succeed after its --duration.
+    The files' schedules are taken to be created at the start.
     """
     from schedd.cli.manifest import load_files
 
