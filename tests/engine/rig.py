@@ -15,9 +15,9 @@ from schedd.core.model.policy import Policies
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import RenderedHttp, Rendering
 from schedd.core.model.schedule import Schedule, ScheduleName
-from schedd.core.model.target import HttpTarget
+from schedd.core.model.target import HttpTarget, ProcessTarget
 from schedd.core.model.when import Expression, When
-from schedd.core.ports import Alarm, Holidays
+from schedd.core.ports import Alarm, Holidays, Survivors
 from schedd.engine.engine import Engine, EngineSettings
 from schedd.engine.ids import TimeIds
 from schedd.service.asking import Asking
@@ -194,6 +194,7 @@ async def running(
     target: HandTarget | None = None,
     holidays: Holidays | None = None,
     settings: EngineSettings | None = None,
+    survivors: Survivors | None = None,
 ) -> AsyncIterator[Rig]:
     """A running engine on the database at `path`. Leaving it is like a crash: nothing is drained."""
     clock = clock or HandClock()
@@ -201,7 +202,13 @@ async def running(
     store = await SqliteStore.open(path)
     ids = TimeIds(clock)
     engine = Engine(
-        store=store, clock=clock, ids=ids, targets={HttpTarget: target}, settings=settings or EngineSettings(), holidays=holidays
+        store=store,
+        clock=clock,
+        ids=ids,
+        targets={HttpTarget: target, ProcessTarget: target},
+        settings=settings or EngineSettings(),
+        holidays=holidays,
+        survivors=survivors,
     )
     await engine.recover()
     agents = asyncio.get_running_loop().create_task(engine.run())

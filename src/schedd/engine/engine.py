@@ -17,8 +17,9 @@ from schedd.core.model.deadletter import Redelivery
 from schedd.core.model.execution import Cause, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.schedule import Schedule, ScheduleState
-from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Target
+from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Survivors, Target
 from schedd.core.timeline import NEVER, Timeline
+from schedd.engine.adoption import Adoption, NoSurvivors
 from schedd.engine.almanac import Almanac, NoHolidays
 from schedd.engine.arming import armed_execution
 from schedd.engine.backfiller import Backfiller
@@ -84,12 +85,14 @@ class Engine:
         targets: Mapping[type, Target],
         settings: EngineSettings,
         holidays: Holidays | None = None,
+        survivors: Survivors | None = None,
         draw: random.Random | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self.ids = ids
         self._draining = False
+        self._survivors = survivors if survivors is not None else NoSurvivors()
         self.hub = Hub()
         store.listen(self.hub.publish)
         self.runs = Runs()
@@ -107,6 +110,7 @@ class Engine:
             keeper=self.keeper,
             endings=self.endings,
             targets=targets,
+            survivors=self._survivors,
             limits=settings.limits,
             breaker=settings.breaker,
             draw=draw if draw is not None else random.Random(),
@@ -177,6 +181,7 @@ class Engine:
             occasions=self.occasions,
             zone_watch=self.zone_watch,
             backfiller=self.backfiller,
+            adoption=Adoption(self._survivors, self.recorder, self.dispatcher),
             pace=self._pace,
         )
         self.endings.load(await self._store.run_counts())

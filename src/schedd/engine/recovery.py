@@ -12,7 +12,7 @@ import structlog
 
 from schedd.core.errors import ExpressionError, StoredDataError
 from schedd.core.model.batch import NEVER_US, UNDECIDED_US, StoredWhen
-from schedd.core.model.execution import AttemptResult, Cause, ExecutionState
+from schedd.core.model.execution import Cause, ExecutionState, Survivor
 from schedd.core.model.policy import CatchUpMode
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
@@ -21,6 +21,7 @@ from schedd.core.planning import misfire_reason
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import Timeline
 from schedd.core.triggers import clockless, compile_when
+from schedd.engine.adoption import Adoption, cut_off
 from schedd.engine.almanac import Almanac
 from schedd.engine.backfiller import Backfiller
 from schedd.engine.definitions import Definition, Definitions
@@ -33,7 +34,6 @@ from schedd.engine.runs import Run, Runs
 from schedd.engine.zonewatch import ZoneWatch
 
 _READ_AT_ONCE = 500
-_INTERRUPTED = AttemptResult(outcome=Outcome.UNKNOWN, reason=Reason.INTERRUPTED, message="the daemon ended while this attempt ran")
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +57,7 @@ class Recovery:
         occasions: Occasions,
         zone_watch: ZoneWatch,
         backfiller: Backfiller,
+        adoption: Adoption,
         pace: Pace,
     ) -> None:
         self._store = store
@@ -72,6 +73,7 @@ class Recovery:
         self._occasions = occasions
         self._zone_watch = zone_watch
         self._backfiller = backfiller
+        self._adoption = adoption
         self._ended_now: set[int] = set()
         self._horizon_us = int(pace.horizon.total_seconds() * 1e6)
 
@@ -92,6 +94,7 @@ class Recovery:
 
     async def _take_up_unfinished(self) -> None:
         unfinished = await self._store.unfinished()
+        await self._adoption.look(unfinished)
         definitions = await self._definitions.load({execution.schedule_row for execution in unfinished})
         for execution in unfinished:
             definition = definitions.get(execution.schedule_row)
@@ -102,15 +105,17 @@ class Recovery:
             else:
                 detail = str(definition) if definition is not None else "its schedule is gone"
                 self._recorder.abandoned(execution, Reason.STORED_DATA, self._clock.now_us(), detail)
+        self._adoption.discard_rest()
 
     def _take_up(self, run: Run) -> None:
-        """Dispatch what is armed or waits for a retry, and make again what was cut off."""
+        """Dispatch what is armed or waits for a retry, adopt what still runs, and make again what was cut off."""
         now_us = self._clock.now_us()
         self._runs.add(run)
-        if run.state is ExecutionState.RUNNING:
-            started_us = run.started_us if run.started_us is not None else now_us
-            self._recorder.attempted(run, _INTERRUPTED, started_us=started_us, now_us=now_us)
-            self._dispatcher.interrupted(run, _INTERRUPTED, now_us)
+        survivor = self._adoption.of(run)
+        if survivor is not None and not survivor.ended:
+            self._adoption.take(run, survivor, now_us)
+        elif survivor is not None or run.state is ExecutionState.RUNNING:
+            self._cut_off(run, survivor, now_us)
         elif self._is_out_of_date(run):
             self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, now_us)
             return
@@ -118,6 +123,14 @@ class Recovery:
             self._wait_or_miss(run, now_us)
         if not self._runs.holds(run):
             self._ended_now.add(run.row)
+
+    def _cut_off(self, run: Run, survivor: Survivor | None, now_us: int) -> None:
+        started_us = run.started_us if run.started_us is not None else now_us
+        if survivor is not None:
+            self._recorder.found(run, survivor.attempt, started_us)
+        result = cut_off(run, survivor)
+        self._recorder.attempted(run, result, started_us=started_us, now_us=now_us)
+        self._dispatcher.interrupted(run, result, now_us)
 
     def _is_out_of_date(self, run: Run) -> bool:
         """Whether it was armed ahead of its time under an earlier definition; what was late already depends on none."""

@@ -20,7 +20,7 @@ from schedd.core.model.execution import id_text
 from schedd.core.model.policy import Policies
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.service.schedules import ScheduleView
-from schedd.v1 import policy_pb2, schedule_pb2
+from schedd.v1 import schedule_pb2
 
 STATE = Words(ScheduleState, schedule_pb2.ScheduleState, "SCHEDULE_STATE")
 
@@ -48,14 +48,10 @@ _UNBUILT = {
         "on_success",
         "on_failure",
         "condition",
-        "recovery",
     ),
     ("target", "http"): ("auth", "signature", "tls"),
     ("target", "process"): ("resource_limits",),
 }
-
-_SPELLED_OUT = {"recovery": (policy_pb2.RECOVERY_ADOPT,)}
-"""What answers say of fields that are not built yet, and so may be said again."""
 
 
 def schedule_of(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int, reading: Reading) -> Schedule:
@@ -167,5 +163,5 @@ def _not_built(message: schedule_pb2.Schedule) -> Iterator[FieldViolation]:
                 break
             part = getattr(part, step)
         else:
-            present = {field.name for field, value in part.ListFields() if value not in _SPELLED_OUT.get(field.name, ())}
+            present = {field.name for field, _ in part.ListFields()}
             yield from (unbuilt(".".join((*path, name))) for name in names if name in present)
