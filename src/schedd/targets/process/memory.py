@@ -11,6 +11,8 @@ from schedd.targets.process.frames import Held
 _KEPT_S = 60.0
 """A daemon records a result within some 20 ms. This is longer than one whose loop hangs lives: systemd's watchdog ends it after 30 s."""
 _KEPT_BYTES = 8 << 20
+_ENTRY_BYTES = 600
+"""What an ended job takes in memory beside its result, about."""
 
 
 class Ended(NamedTuple):
@@ -37,13 +39,13 @@ class Memory:
     def add(self, ended: Ended) -> None:
         """Remember one more."""
         self._ended.append(ended)
-        self._bytes += len(ended.result)
+        self._bytes += len(ended.result) + _ENTRY_BYTES
 
     def trim(self, now: float) -> None:
         """Drop what a living daemon, to which all was sent, has surely recorded, and the oldest beyond 8 MiB."""
         ended = self._ended
         while ended and (ended[0].at + _KEPT_S <= now or self._bytes > _KEPT_BYTES):
-            self._bytes -= len(ended.popleft().result)
+            self._bytes -= len(ended.popleft().result) + _ENTRY_BYTES
 
     def renew(self, now: float) -> None:
         """Another daemon comes: what it is told of is as old as it is now, and it gets the time to record it."""
