@@ -75,6 +75,9 @@ proto: proto-out ## Regenerate src/schedd/v1 from proto/
 proto-check: proto-fresh $(BUF) ## Is proto/ clean, compatible with its baseline, and its generated code up to date?
 	@$(BUF) lint
 	@$(BUF) breaking proto --against proto/baseline.binpb
+	@$(BUF) build proto --exclude-source-info -o build/proto-now.binpb
+	@cmp -s build/proto-now.binpb proto/baseline.binpb || \
+	  echo "proto/ has additions that its baseline does not protect yet; 'make proto-baseline' accepts them"
 
 # The root of the output is that of the package path, so that imports read `from schedd.v1 import ...`; stubs of services only for the
 # files that have some.

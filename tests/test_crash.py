@@ -26,6 +26,8 @@ from schedd.v1 import journal_pb2, policy_pb2, schedule_pb2, target_pb2, when_pb
 KILLS = 20
 SCHEDULES = 400
 LATE_ENOUGH_S = 1.0
+LAST_SECONDS_S = 2.0
+"""Each fires every second, and the daemon ends within one of them: by more than this none lags behind the others."""
 ALL = policy_pb2.CatchUp(mode=policy_pb2.CATCH_UP_MODE_ALL, window=Duration(seconds=3600), max_runs=100_000)
 """However slow the host, no policy leaves anything out."""
 
@@ -162,6 +164,11 @@ def judge(receiver: Receiver, uids: set[str]) -> None:
     keys = receiver.keys
     assert {key.partition(":")[0] for key in keys} == uids
     assert not missed_of(receiver)
+    last_s: dict[str, float] = {}
+    for key in keys:
+        uid = key.partition(":")[0]
+        last_s[uid] = max(last_s.get(uid, 0), nominal_s(key))
+    assert max(last_s.values()) - min(last_s.values()) <= LAST_SECONDS_S, "some stopped before the others did"
     duplicates = keys.total() - len(keys)
     assert duplicates <= DUPLICATES_MOST * keys.total(), f"{duplicates} of {keys.total()} deliveries came twice"
 

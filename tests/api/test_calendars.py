@@ -122,6 +122,8 @@ async def test_calendar_id_names_and_wrong_masks_etags_and_request_ids_are_refus
         stub = CalendarServiceStub(channel)
         made = await stub.CreateCalendar(CreateCalendarRequest(calendar_id="days", calendar=calendar(name="")))
         assert made.name == "calendars/days"
+        with pytest.raises(grpc.aio.AioRpcError, match=r"calendar\.name: is calendars/one, and calendar_id says two"):
+            await stub.CreateCalendar(CreateCalendarRequest(calendar_id="two", calendar=calendar(name="calendars/one")))
         with pytest.raises(errors.InvalidError, match="update_mask"):
             await client.update_calendar(calendar(), update_mask=["uid"])
         with pytest.raises(errors.InvalidError, match="etag"):

@@ -19,7 +19,9 @@ from tests.api.served import Api, full_name, http, refused
 
 JOB = full_name("job")
 DELETE = pb.SCHEDULE_OPERATION_DELETE
+PAUSE = pb.SCHEDULE_OPERATION_PAUSE
 NEVER = Timestamp(seconds=2**60)
+LATER = Timestamp(seconds=2**32)
 FOREVER = Duration(seconds=2**60)
 
 
@@ -178,13 +180,17 @@ async def test_name_of_parent_and_id_is_that_of_the_schedule(api: Api) -> None:
         (pb.UndeleteScheduleRequest(name="x", etag="y"), ["name", "etag"]),
         (pb.PreviewScheduleRequest(name="x", after_time=NEVER, before_time=NEVER), ["name", "after_time", "before_time"]),
         (pb.PreviewScheduleRequest(name=JOB, count=1001), ["count"]),
+        (pb.PreviewScheduleRequest(name=JOB, after_time=LATER, before_time=Timestamp(seconds=1)), ["before_time"]),
         (pb.PreviewScheduleRequest(), ["subject"]),
         (pb.ListSchedulesRequest(page_size=-1), ["page_size"]),
         (
             pb.BatchOperateSchedulesRequest(names=["x"], filter="y", until_time=NEVER),
             ["operation", "names", "names[0]", "filter", "until_time"],
         ),
-        (pb.BatchOperateSchedulesRequest(operation=DELETE, reason="x" * 1025, names=[JOB]), ["reason"]),
+        (pb.BatchOperateSchedulesRequest(operation=PAUSE, reason="x" * 1025, names=[JOB]), ["reason"]),
+        (pb.BatchOperateSchedulesRequest(operation=DELETE, reason="why", until_time=LATER, names=[JOB]), ["reason", "until_time"]),
+        (pb.BatchOperateSchedulesRequest(operation=PAUSE, backlog=CatchUpMode.CATCH_UP_MODE_NONE, names=[JOB]), ["backlog"]),
+        (pb.BatchOperateSchedulesRequest(operation=DELETE, page_size=5, page_token="x", names=[JOB]), ["page_size", "page_token"]),
         (pb.BatchOperateSchedulesRequest(operation=DELETE), ["names"]),
         (pb.BatchOperateSchedulesRequest(operation=DELETE, parent="groups/other", names=[JOB]), ["names[0]"]),
         (pb.BatchOperateSchedulesRequest(operation=DELETE, names=[JOB] * 1001), ["names"]),
@@ -274,3 +280,24 @@ async def test_change_with_an_old_etag_is_aborted_and_changes_nothing(api: Api, 
     assert (refusal.resource.resource_type, refusal.resource.resource_name) == ("schedd.v1/Schedule", JOB)
     assert made.etag in refusal.resource.description
     assert (await api.schedules.GetSchedule(pb.GetScheduleRequest(name=JOB))).etag == made.etag
+
+
+async def test_cancellation_with_too_long_a_reason_is_refused(api: Api) -> None:
+    await api.create()
+    triggered = await api.schedules.TriggerSchedule(pb.TriggerScheduleRequest(name=JOB))
+    refusal = await refused(api.executions.CancelExecution(CancelExecutionRequest(name=triggered.execution.name, reason="x" * 1025)))
+    assert refusal.fields == {"reason": "TOO_LONG"}
+
+
+@pytest.mark.parametrize("every", [0, -1, 3661 * 86_400])
+async def test_interval_out_of_its_bounds_is_refused_and_the_bounds_are_told(api: Api, every: int) -> None:
+    schedule = http()
+    del schedule.triggers[:]
+    schedule.triggers.add().interval.every.seconds = every
+    schedule.triggers.add().after_completion.delay.seconds = every
+    refusal = await refused(api.schedules.CreateSchedule(pb.CreateScheduleRequest(schedule=schedule)))
+    assert refusal.fields == {
+        "schedule.triggers[0].interval.every": "OUT_OF_RANGE",
+        "schedule.triggers[1].after_completion.delay": "OUT_OF_RANGE",
+    }
+    assert all("1ms to 3660d is, such as 90s" in wrong.description for wrong in refusal.request.field_violations)

@@ -10,7 +10,7 @@ from schedd.v1.execution_pb2 import ExecutionView
 from schedd.v1.execution_service_pb2 import GetExecutionRequest, ListExecutionsRequest
 from schedd.v1.journal_pb2 import JournalKind
 from schedd.v1.reason_pb2 import Outcome
-from tests.api.served import Api, full_name, refused
+from tests.api.served import Api, full_name, http, refused
 from tests.engine.rig import BROKEN
 
 
@@ -156,3 +156,15 @@ async def test_journal_is_listed_by_kind_and_filter(api: Api) -> None:
     assert [entry.kind for entry in of_a.entries] == [JournalKind.JOURNAL_KIND_SCHEDULE_CREATED]
     several = [JournalKind.JOURNAL_KIND_SCHEDULE_PAUSED, JournalKind.JOURNAL_KIND_SCHEDULE_CREATED]
     assert len((await api.admin.ListJournal(ListJournalRequest(kinds=several))).entries) == 3
+
+
+async def test_page_of_executions_with_their_attempts_has_a_hundred_at_most(api: Api) -> None:
+    requests = [pb.CreateScheduleRequest(schedule=http(f"s{index}")) for index in range(101)]
+    await api.schedules.BatchCreateSchedules(pb.BatchCreateSchedulesRequest(requests=requests))
+    names = [one.schedule.name for one in requests]
+    await api.schedules.BatchOperateSchedules(pb.BatchOperateSchedulesRequest(operation=pb.SCHEDULE_OPERATION_TRIGGER, names=names))
+    asked = ListExecutionsRequest(page_size=1000, view=ExecutionView.EXECUTION_VIEW_FULL)
+    first = await api.executions.ListExecutions(asked)
+    asked.page_token = first.next_page_token
+    rest = await api.executions.ListExecutions(asked)
+    assert (len(first.executions), len(rest.executions), rest.next_page_token) == (100, 1, "")

@@ -325,6 +325,13 @@ async def test_preview_of_a_stored_schedule_ends_before_the_given_time(api: Api)
     assert [one.nominal_time for one in shown.occurrences] == [at(60), at(120)]
 
 
+async def test_preview_names_the_trigger_of_each_occurrence(api: Api) -> None:
+    schedule = http("job", "0 9 * * *")
+    schedule.triggers.add(expression="0 12 * * *")
+    shown = (await api.schedules.PreviewSchedule(pb.PreviewScheduleRequest(schedule=schedule, count=4))).occurrences
+    assert [occurrence.trigger for occurrence in shown] == [0, 1, 0, 1]
+
+
 async def test_preview_without_a_count_shows_ten(api: Api) -> None:
     await api.create()
     assert len((await api.schedules.PreviewSchedule(pb.PreviewScheduleRequest(name=JOB))).occurrences) == 10
@@ -343,3 +350,14 @@ async def test_completed_schedule_runs_on_once_its_limit_of_runs_is_raised(api: 
     await api.rig.run_until(900)
     ended = await get(api)
     assert (ended.run_count, ended.state) == (3, ScheduleState.SCHEDULE_STATE_COMPLETED)
+
+
+async def test_deleted_schedule_says_until_when_it_can_be_restored(api: Api) -> None:
+    made = await api.create()
+    deleted = await api.schedules.DeleteSchedule(pb.DeleteScheduleRequest(name=made.name))
+    shown = await api.schedules.GetSchedule(pb.GetScheduleRequest(name=made.name))
+    (listed,) = (await api.schedules.ListSchedules(pb.ListSchedulesRequest(show_deleted=True))).schedules
+    for schedule in (deleted, shown, listed):
+        assert schedule.purge_time.seconds - schedule.delete_time.seconds == 90 * 86_400
+    restored = await api.schedules.UndeleteSchedule(pb.UndeleteScheduleRequest(name=made.name))
+    assert not restored.HasField("purge_time")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from schedd.v1.admin_service_pb2 import GetStatusRequest
 from schedd.v1.execution_service_pb2 import WatchExecutionsRequest
 from schedd.v1.schedule_service_pb2 import CreateScheduleRequest, ListSchedulesRequest
 from tests.api.served import Api, http, over, refused, serving
+from tests.certificates import make_certificate
 
 TOKEN = "0123456789abcdef"
 
@@ -41,24 +41,14 @@ class Tls:
             yield over(channel, api.rig, api.server)
 
 
-def make_certificate(directory: Path) -> Tls:
-    """A self-signed certificate, by openssl."""
-    certificate, key = directory / "cert.pem", directory / "key.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"),
-            *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-    return Tls(certificate.read_bytes(), key.read_bytes())
+def certified(directory: Path) -> Tls:
+    made = make_certificate(directory)
+    return Tls(made.certificate.read_bytes(), made.key.read_bytes())
 
 
 @pytest.fixture
 def tls(tmp_path: Path) -> Tls:
-    return make_certificate(tmp_path)
+    return certified(tmp_path)
 
 
 def bearing(token: str) -> tuple[tuple[str, str], ...]:
@@ -104,8 +94,7 @@ async def test_tokens_that_change_hold_from_the_next_call_on(tls: Tls, tmp_path:
 
 
 async def test_client_that_does_not_know_the_certificate_does_not_connect(tls: Tls, tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
-    other = make_certificate(tmp_path / "other")
+    other = certified(tmp_path / "other")
     async with serving(tmp_path, tcp=tls.listener()) as api, tls.channel(api, roots=other.certificate) as remote:
         refusal = await refused(remote.admin.GetStatus(GetStatusRequest(), metadata=bearing(TOKEN)))
         assert refusal.code == grpc.StatusCode.UNAVAILABLE

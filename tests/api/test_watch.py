@@ -16,7 +16,7 @@ from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.v1 import schedule_service_pb2 as pb
 from schedd.v1.admin_service_pb2 import GetStatusRequest
 from schedd.v1.execution_pb2 import ExecutionState
-from schedd.v1.execution_service_pb2 import CancelExecutionRequest, WatchExecutionsRequest
+from schedd.v1.execution_service_pb2 import CancelExecutionRequest, GetExecutionRequest, WatchExecutionsRequest
 from schedd.v1.journal_pb2 import JournalEntry as Event
 from schedd.v1.journal_pb2 import JournalKind as Kind
 from schedd.v1.reason_pb2 import Outcome
@@ -248,13 +248,16 @@ async def test_cancelled_execution_ends_and_is_told_with_who_did_it(api: Api) ->
     await api.create()
     watch = await Watch(api, kinds=[FINISHED]).begun()
     name = await trigger(api)
-    cancelled = await api.executions.CancelExecution(CancelExecutionRequest(name=name))
+    cancelled = await api.executions.CancelExecution(CancelExecutionRequest(name=name, reason="wrong list"))
     assert (cancelled.state, cancelled.outcome) == (ExecutionState.EXECUTION_STATE_FINISHED, Outcome.OUTCOME_CANCELLED)
     (event,) = await watch.take(1)
     assert (event.execution, event.outcome, event.actor) == (name, Outcome.OUTCOME_CANCELLED, "unix")
+    assert dict(event.evidence) == {"detail": "wrong list"}
+    (attempt,) = (await api.executions.GetExecution(GetExecutionRequest(name=name))).attempts
+    assert attempt.message == "cancelled by unix: wrong list"
     refusal = await refused(api.executions.CancelExecution(CancelExecutionRequest(name=name)))
     assert (refusal.code, refusal.info.reason, refusal.resource.resource_name) == (
         grpc.StatusCode.FAILED_PRECONDITION,
-        "FINISHED",
+        "EXECUTION_FINISHED",
         name,
     )

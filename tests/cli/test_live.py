@@ -6,8 +6,10 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -279,3 +281,58 @@ def test_schedule_that_no_clock_fires_is_created_and_stays(capfd: pytest.Capture
     assert shown["triggers"] == [{"after_completion": {"delay": "3600s"}}]
     assert shown["state"] == "SCHEDULE_STATE_ENABLED"
     assert "next_time" in shown
+
+
+def test_creation_tells_wrong_options_by_their_names(capfd: pytest.CaptureFixture[str]) -> None:
+    refused = Run(capfd, "schedule", "create", "x", "--every", "0s", "--attempt-timeout", "0s", "--tz", "Europe/Berlim", "--", "true")
+    assert refused.code == 1
+    assert "  --every: 0s is not allowed; 1ms to 3660d is, such as 90s or 1h\n" in refused.err
+    assert "  --attempt-timeout: 0s is not allowed; 1ms to 366d is\n" in refused.err
+    assert "  --tz: " in refused.err
+
+
+def test_trigger_that_waits_tells_of_retries(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = """
+        name: stubborn
+        schedule: "@yearly"
+        process: {command: "exit 3"}
+        retry: {max_attempts: 2, min_backoff: 100ms}
+        """
+    Run(capfd, "apply", "-f", _write(tmp_path, file))
+    waited = Run(capfd, "trigger", "stubborn", "--wait")
+    assert (waited.code, waited.out) == (7, "")
+    assert "attempt 1 failed (exit_code); the next one starts " in waited.err
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value", "why"),
+    [
+        ("later", "--after-completion", "10m", "fires by no clock (10m after completion)"),
+        ("boot", "--schedule", "@reboot", "the daemon's next start"),
+    ],
+)
+def test_next_of_a_schedule_that_no_clock_fires_says_why_it_is_empty(
+    capfd: pytest.CaptureFixture[str], name: str, option: str, value: str, why: str
+) -> None:
+    Run(capfd, "schedule", "create", name, option, value, "--", "true")
+    shown = Run(capfd, "next", name)
+    assert (shown.code, shown.out) == (0, "")
+    assert why in shown.err
+
+
+def test_unreadable_schedule_is_shown_planned_and_replaced(capfd: pytest.CaptureFixture[str], daemon: RealDaemon, tmp_path: Path) -> None:
+    file = _write(tmp_path, 'name: damaged\nschedule: "0 9 * * *"\nprocess: {argv: [echo, hi]}\n')
+    Run(capfd, "apply", "-f", file)
+    with closing(sqlite3.connect(daemon.directory / "schedd.db", timeout=20)) as connection, connection:
+        connection.execute("UPDATE schedules SET policies = '{', target = '{' WHERE name = 'damaged'")
+    shown = Run(capfd, "get", "damaged").out
+    assert "disabled: its stored row cannot be read (target: " in shown
+    assert "UNSPECIFIED" not in shown
+    assert "damaged" in Run(capfd, "list").out
+    refused = Run(capfd, "schedule", "update", "damaged", "--tz", "Europe/Berlin")
+    assert (refused.code, "`schedctl apply -f FILE` replaces it" in refused.err) == (4, True)
+    planned = Run(capfd, "apply", "-f", file, "--dry-run").out
+    assert planned.startswith("update     damaged")
+    assert "30 added" in planned
+    assert Run(capfd, "apply", "-f", file).out.split() == ["updated", "damaged"]
+    assert Run(capfd, "trigger", "damaged", "--wait").out == "hi\n"

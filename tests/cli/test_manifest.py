@@ -228,3 +228,19 @@ def test_any_text_is_read_or_refused_in_words(text: str) -> None:
         faults = error.faults
 
     assert faults
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: a\nevery: 1m\ncommand: echo", "f.yaml:3: command: is not known here: it belongs below `process`"),
+        ("name: a\nevery: 1m\nurl: http://x/", "f.yaml:3: url: is not known here: it belongs below `http`"),
+        (
+            "name: a\nevery: 1m\nprocess:\n  argv: [x]\n  timeout: 3s",
+            "f.yaml:5: process.timeout: is not known here: it belongs to the schedule, beside `process`",
+        ),
+        ("schedules:\n  a: {every: 1m}", "f.yaml:2: schedules: has to be a list: begin each schedule with a dash"),
+    ],
+)
+def test_key_in_the_wrong_place_is_told_where_it_belongs(text: str, said: str) -> None:
+    assert any(fault.startswith(said) for fault in _faults(text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from grpc_health.v1 import health_pb2
 
-from schedd.client import Client, SyncClient, calls
+from schedd.client import Client, SyncClient, calls, errors
 from schedd.v1 import admin_service_pb2, calendar_service_pb2, execution_service_pb2, schedule_service_pb2
 from schedd.v1.schedule_pb2 import Schedule
 from schedd.v1.schedule_service_pb2 import BatchOperateSchedulesRequest, ScheduleOperation
@@ -94,3 +95,11 @@ def test_unknown_name_in_the_package_is_an_attribute_error() -> None:
 
     with pytest.raises(AttributeError, match="Klient"):
         _ = schedd.client.Klient
+
+
+@pytest.mark.parametrize("kind", [errors.InvalidError, errors.NotFoundError, errors.UnavailableError])
+def test_error_survives_pickling_with_all_it_says(kind: type[errors.CallError]) -> None:
+    wrong = errors.FieldViolation(field="name", reason="INVALID_NAME", description="is wrong")
+    error = kind(errors.Fault(message="no", reason="WHY", metadata={"sequence": "7"}, violations=(wrong,)))
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), again.fault, str(again), again.resume_after) == (kind, error.fault, "no", 7)

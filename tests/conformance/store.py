@@ -29,6 +29,7 @@ from schedd.core.model.batch import (
     RequestMark,
     Retention,
     ScheduleChange,
+    SetBack,
     Timer,
     Timers,
 )
@@ -408,6 +409,29 @@ class StoreSuite:
         assert (disabled.state, disabled.state_reason, disabled.generation) == (ScheduleState.DISABLED, "garbage", 2)
         assert len(await store.timers()) == 0
         assert await kinds(store, where("kind", "=", "SCHEDULE_DISABLED")) == [JournalKind.SCHEDULE_DISABLED]
+
+    async def test_quarantine_of_a_generation_leaves_a_later_one_alone(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        entry = JournalEntry(time_us=NOW_US, kind=JournalKind.SCHEDULE_DISABLED, schedule_row=1)
+        later = await store.change_schedule(changed(stored))
+        await store.quarantine(1, entry, seen=stored.generation)
+        assert await store.schedule(stored.name) == later
+        await store.quarantine(1, entry, seen=later.generation)
+        assert (await store.schedule(stored.name)).state is ScheduleState.DISABLED
+
+    async def test_stored_schedules_that_can_be_read_are_schedules(self, store: Store) -> None:
+        one, two = await create(store, draft(1), draft(2))
+        assert await store.stored_schedule(one.name) == one
+        assert (await store.find_stored_schedules((), BY_NAME, PageRequest(size=10))).items == [one, two]
+        with pytest.raises(NotFoundError):
+            await store.stored_schedule(ScheduleName(group="default", schedule="nobody"))
+
+    async def test_restoring_timers_that_are_all_there_changes_nothing(self, store: Store) -> None:
+        one, two = await create(store, draft(1), draft(2))
+        await store.change_schedule(changed(two, next_us=None, state=ScheduleState.DELETED, deleted_us=NOW_US))
+        _, newest = await store.journal_bounds()
+        assert await store.restore_timers(JournalEntry(time_us=NOW_US, kind=JournalKind.SCHEDULE_UPDATED)) == 0
+        assert (list((await store.timers()).rows), (await store.journal_bounds())[1]) == ([one.row], newest)
 
     async def test_shared_limits_are_those_of_schedules_that_have_a_key_and_are_not_deleted(self, store: Store) -> None:
         shared = Concurrency(key='"concurrency":{', limit=3, when_full=Hold.SKIP)
@@ -807,6 +831,53 @@ class StoreSuite:
         )
         await store.save_timers(saved)
         assert list((await store.timers()).next_us) == [5, NOW_US + SECOND]
+
+    async def test_set_back_leaves_no_mark_in_the_future(self, store: Store) -> None:
+        now_us = NOW_US + DAY
+        late = now_us + 5 * SECOND
+        old, _, _, _ = await create(
+            store,
+            draft(1),
+            draft(2, state=ScheduleState.PAUSED, created_us=late, planned_from_us=late),
+            draft(3, created_us=late, planned_from_us=late),
+            draft(4, planned_from_us=late),
+        )
+        runs = (execution(10, old, now_us + 20), execution(11, old, now_us + 30))
+        await store.arm(ArmBatch(executions=runs, planned_through_us=now_us + 40))
+        entry = JournalEntry(time_us=now_us, kind=JournalKind.CLOCK_STEPPED)
+        change = SetBack(now_us=now_us, by_us=60 * SECOND, mark_us=now_us - 1, entries=(entry,), disarmed=(10,))
+        assert await store.set_back(change) == (2, 3, 4)
+        assert await store.planned_through_us() == now_us - 1
+        assert [run.id for run in await store.unfinished()] == [11]
+        timers = await store.timers()
+        assert (list(timers.next_us), list(timers.planned_from_us)) == ([1, 1, 1], [NOW_US, now_us, now_us])
+        found = [await store.schedule(ScheduleName(group="default", schedule=f"job-{uid}")) for uid in (1, 2, 3, 4)]
+        assert [each.planned_from_us for each in found] == [NOW_US, now_us, now_us, now_us]
+        assert [each.created_us for each in found] == [NOW_US + 1, now_us - 55 * SECOND, now_us - 55 * SECOND, NOW_US + 4]
+        assert (await store.journal(after=0, limit=1, descending=True))[0].kind is JournalKind.CLOCK_STEPPED
+        await store.save_timers(replace(timers, next_us=array("q", [5, 6, 7])))
+        later = replace(change, now_us=now_us + DAY, mark_us=now_us + DAY, disarmed=(), stale=frozenset([3]))
+        assert await store.set_back(later) == ()
+        assert list((await store.timers()).next_us) == [5, 1, 7]
+        assert await store.planned_through_us() == now_us - 1
+
+    async def test_set_back_by_less_than_a_creation_is_ahead_makes_it_now(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1, created_us=NOW_US + DAY))
+        await store.set_back(SetBack(now_us=NOW_US, by_us=SECOND, mark_us=NOW_US))
+        assert (await store.schedule(stored.name)).created_us == NOW_US
+
+    async def test_prune_of_the_journal_is_not_held_up_by_rows_of_a_time_to_come(self, store: Store) -> None:
+        await store.append([JournalEntry(time_us=NOW_US + 900 * DAY, kind=JournalKind.CLOCK_STEPPED)] * 600)
+        await store.append([JournalEntry(time_us=NOW_US, kind=JournalKind.CLOCK_STEPPED)] * 3)
+        assert await prune_all(store, Retention(), NOW_US + 91 * DAY) == 2
+        assert len(await store.journal(after=0, limit=1000)) == 601
+
+    async def test_arm_moves_the_timers_of_what_it_has_decided_but_not_of_other_generations(self, store: Store) -> None:
+        one, two = await create(store, draft(1), draft(2))
+        decided = (Timer(one.row, 1, 5, 4), Timer(two.row, 9, 6, 5))
+        await store.arm(ArmBatch(executions=(), decided=decided))
+        found = await store.timers()
+        assert (list(found.next_us), list(found.planned_from_us)) == ([5, NOW_US + SECOND], [4, NOW_US])
 
     async def test_zone_marks_are_kept_by_name_until_they_are_gone(self, store: Store) -> None:
         berlin = ZoneMark(name="Europe/Berlin", version="2025a", from_us=5, until_us=9, offsets=((5, 3_600_000_000), (7, -1)))

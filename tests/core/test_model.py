@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,10 @@ from schedd.core.model.batch import RecordBatch, Timers
 from schedd.core.model.execution import Cause, Execution, delivery_key, id_text, id_value
 from schedd.core.model.query import Comparison, Operator
 from schedd.core.model.rendering import HIDDEN, without_secret
-from schedd.core.model.schedule import ScheduleName
+from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
+from schedd.core.model.target import ProcessTarget
+from schedd.core.model.unreadable import UnreadableSchedule
+from schedd.core.model.when import Expression, When
 
 IDS = st.integers(1, 2**63 - 1)
 
@@ -92,3 +97,31 @@ def test_errors_say_what_they_are_about(error: errors.ScheddError, text: str) ->
 )
 def test_value_of_what_is_named_like_a_credential_is_hidden(name: str, hidden: bool) -> None:
     assert without_secret(name, "value") == (HIDDEN if hidden else "value")
+
+
+def test_unreadable_schedule_replaced_is_the_same_resource_with_the_new_definition_and_enabled() -> None:
+    name = ScheduleName(group="g", schedule="s")
+    broken = UnreadableSchedule(
+        name=name,
+        row=3,
+        uid=7,
+        generation=2,
+        state=ScheduleState.DISABLED,
+        state_reason="damaged",
+        quarantined=True,
+        when=None,
+        target=None,
+        policies=None,
+        pause=None,
+        labels={"old": "x"},
+        description="old",
+        creator="somebody",
+        created_us=1,
+        updated_us=2,
+        deleted_us=None,
+        planned_from_us=4,
+    )
+    definition = Schedule(name=name, when=When(triggers=(Expression(text="@daily"),)), target=ProcessTarget(argv=("true",)))
+    assert broken.replaced(definition) == replace(
+        definition, row=3, uid=7, generation=2, creator="somebody", created_us=1, updated_us=2, planned_from_us=4
+    )

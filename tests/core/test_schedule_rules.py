@@ -62,7 +62,7 @@ def test_check_of_many_finds_in_each_what_it_finds_alone() -> None:
         GOOD,
         faulty,
         replace(faulty, name=ScheduleName(group="default", schedule="-")),
-        replace(faulty, description="x" * 4097),
+        replace(faulty, description="x" * 1025),
         replace(faulty, labels={"Team": "pay"}),
     ]
     found = check_schedules(drafts, now_us=NOW)
@@ -80,7 +80,7 @@ def test_check_refuses_a_name_that_breaks_the_pattern(part: str) -> None:
     [
         ({"Team": "x"}, "labels['Team']"),
         ({"": "x"}, "labels['']"),
-        ({"team": "x" * 257}, "labels['team']"),
+        ({"team": "x" * 256}, "labels['team']"),
         ({f"k{n}": "" for n in range(65)}, "labels"),
     ],
 )
@@ -89,7 +89,7 @@ def test_check_refuses_wrong_labels(labels: dict[str, str], field: str) -> None:
 
 
 def test_check_refuses_an_endless_description() -> None:
-    assert wrong(replace(GOOD, description="x" * 4097)) == {"description"}
+    assert wrong(replace(GOOD, description="x" * 1025)) == {"description"}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedd.daemon.duration import format_duration, parse_duration
+from schedd.core.durations import format_duration
+from schedd.daemon.duration import parse_duration
 
 
 @pytest.mark.parametrize(

@@ -6,21 +6,22 @@ import socket
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from schedd.daemon.config import Listen, Tcp
 from schedd.daemon.errors import SocketError
-from schedd.daemon.listening import clear_socket, listening_faults, parse_endpoint
+from schedd.daemon.listening import check_port, clear_socket, listening_faults, parse_endpoint
+from tests.certificates import make_certificate
 
 
 @pytest.fixture
 def secured(tmp_path: Path) -> Tcp:
     """TCP with everything it needs."""
-    for name in ("cert", "key"):
-        (tmp_path / name).write_text("PEM")
+    tls = make_certificate(tmp_path)
     token = tmp_path / "token"
     token.write_text("0123456789abcdef\n")
     token.chmod(0o600)
-    return Tcp(address="192.0.2.1:7420", tls_certificate=str(tmp_path / "cert"), tls_key=str(tmp_path / "key"), token_files=(str(token),))
+    return Tcp(address="192.0.2.1:7420", tls_certificate=str(tls.certificate), tls_key=str(tls.key), token_files=(str(token),))
 
 
 def faults(tcp: Tcp) -> dict[str, str]:
@@ -90,6 +91,29 @@ def test_listening_with_a_short_token_is_refused_without_showing_it(secured: Tcp
     assert "short!" not in reason
 
 
+def test_listening_with_a_key_that_others_can_read_is_refused(secured: Tcp) -> None:
+    Path(str(secured.tls_key)).chmod(0o644)
+    assert f"chmod o-rwx {secured.tls_key}" in faults(secured)["listen.tcp.tls_key"]
+
+
+def test_listening_with_the_key_of_another_certificate_is_refused(secured: Tcp, tmp_path: Path) -> None:
+    other = make_certificate(tmp_path / "other")
+    tcp = replace(secured, tls_key=str(other.key))
+    assert "is not the private key of the first certificate in" in faults(tcp)["listen.tcp.tls_key"]
+
+
+@pytest.mark.parametrize(("key", "said"), [("tls_certificate", "has no certificate"), ("tls_key", "no private key")])
+def test_listening_with_a_file_that_is_no_pem_names_it(secured: Tcp, key: str, said: str) -> None:
+    Path(getattr(secured, key)).write_text("PEM")
+    assert said in faults(secured)[f"listen.tcp.{key}"]
+
+
+def test_listening_with_client_authorities_that_are_none_is_refused(secured: Tcp, tmp_path: Path) -> None:
+    (tmp_path / "ca").write_text("nobody")
+    assert "has no certificate in PEM" in faults(replace(secured, tls_client_ca=str(tmp_path / "ca")))["listen.tcp.tls_client_ca"]
+    assert faults(replace(secured, tls_client_ca=secured.tls_certificate)) == {}
+
+
 @pytest.mark.parametrize("text", ["localhost:1", "7420", "1.2.3.4", "1.2.3.4:x", "1.2.3.4:70000", ":1", ""])
 def test_parse_endpoint_of_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="port"):
@@ -144,3 +168,20 @@ def test_socket_whose_directory_cannot_be_made_is_a_fault_with_a_sentence(tmp_pa
     (tmp_path / "file").write_text("")
     with pytest.raises(SocketError, match="its directory cannot be made: Not a directory"):
         clear_socket(tmp_path / "file" / "run" / "s.sock")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_port_that_somebody_else_listens_on_is_refused_and_a_free_one_is_not(host: str) -> None:
+    family = socket.AF_INET6 if host == "[::1]" else socket.AF_INET
+    with socket.socket(family) as other:
+        other.bind((host.strip("[]"), 0))
+        other.listen()
+        address = f"{host}:{other.getsockname()[1]}"
+        with pytest.raises(SocketError, match=r"something else listens there\. Stop it, or set listen\.tcp\.address"):
+            check_port(address)
+    check_port(address)
+
+
+def test_address_that_the_host_has_not_is_refused() -> None:
+    with pytest.raises(SocketError, match="this host has no such address"):
+        check_port("192.0.2.1:0")

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from schedd.client import SyncClient
+from schedd.v1.journal_pb2 import JournalKind
+from schedd.v1.schedule_pb2 import Schedule
+from schedd.v1.when_pb2 import Trigger
 
 SCHEDD = str(Path(sys.executable).parent / "schedd")
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
@@ -26,8 +33,8 @@ def file(tmp_path: Path) -> Path:
 class Running:
     """A daemon whose log can be waited for."""
 
-    def __init__(self, file: Path) -> None:
-        self.process = subprocess.Popen([SCHEDD, "run", "--config", str(file)], stderr=subprocess.PIPE, env=ENVIRONMENT, text=True)
+    def __init__(self, file: Path, environment: dict[str, str]) -> None:
+        self.process = subprocess.Popen([SCHEDD, "run", "--config", str(file)], stderr=subprocess.PIPE, env=environment, text=True)
 
     def log_until(self, event: str) -> dict[str, object]:
         """The next line of this event; fails when the log ends before it."""
@@ -47,12 +54,12 @@ class Running:
 
 
 @pytest.fixture
-def running(file: Path) -> Iterator[Callable[[], Running]]:
+def running(file: Path) -> Iterator[Callable[..., Running]]:
     """Starts daemons; ends those that still run."""
     made: list[Running] = []
 
-    def start() -> Running:
-        made.append(Running(file))
+    def start(environment: dict[str, str] = ENVIRONMENT) -> Running:
+        made.append(Running(file, environment))
         made[-1].log_until("ready")
         return made[-1]
 
@@ -107,10 +114,76 @@ def test_daemon_reloads_on_hangup_and_keeps_the_old_configuration_when_the_new_i
     other.write_text("somebody else's")
     file.write_text(right.replace("s.sock", "other.sock") + '[retention]\nhistory = "1d"\n')
     daemon.process.send_signal(signal.SIGHUP)
-    daemon.log_until("reloaded")
+    assert daemon.log_until("reloaded")["restart_wanted"] == ["listen.socket"]
     assert daemon.end(signal.SIGTERM) == 0
     assert other.exists()
     assert not (tmp_path / "s.sock").exists()
+
+
+def test_second_signal_does_not_wait_for_what_runs(running: Callable[[], Running], tmp_path: Path) -> None:
+    daemon = running()
+    with SyncClient(str(tmp_path / "s.sock")) as client:
+        schedule = Schedule(name="groups/default/schedules/long", triggers=[Trigger(expression="@yearly")])
+        schedule.target.process.argv.extend(["/bin/sleep", "30"])
+        client.create_schedule(schedule)
+        name = client.trigger_schedule(schedule.name).execution.name
+        next(client.watch(after=0, filter=f'execution = "{name[-13:]}"', kinds=[JournalKind.JOURNAL_KIND_EXECUTION_STARTED]))
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.log_until("stopping")["running"] == 1
+    assert daemon.end(signal.SIGTERM) == 1
+    daemon.log_until("forced_to_stop")
+
+
+def test_daemon_under_systemd_tells_that_it_is_ready_feeds_the_watchdog_and_tells_that_it_stops(file: Path, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(20)
+        environment = {**ENVIRONMENT, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        process = subprocess.Popen([SCHEDD, "run", "--config", str(file)], stderr=subprocess.DEVNULL, env=environment)
+        try:
+            assert systemd.recv(200).startswith(b"READY=1")
+            assert [systemd.recv(200) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+            process.terminate()
+            while (told := systemd.recv(200)) == b"WATCHDOG=1":
+                pass
+            assert told.startswith(b"STOPPING=1")
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            process.wait(5)
+
+
+def test_daemon_that_drains_goes_on_to_ping_systemd(running: Callable[..., Running], tmp_path: Path) -> None:
+    began, enough = tmp_path / "began", tmp_path / "enough"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(20)
+        daemon = running({**ENVIRONMENT, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"})
+        long = Schedule(name="groups/default/schedules/long")
+        long.triggers.add(expression="@yearly")
+        long.target.process.argv.extend(["/bin/sh", "-c", f"touch {began}; while [ ! -e {enough} ]; do sleep 0.05; done"])
+        with SyncClient(str(tmp_path / "s.sock")) as client:
+            client.create_schedule(long)
+            client.trigger_schedule(long.name)
+        while not began.exists():
+            systemd.recv(1000)  # A ping comes every 50 ms.
+        daemon.process.send_signal(signal.SIGTERM)
+        while not systemd.recv(1000).startswith(b"STOPPING=1"):
+            pass
+        assert [systemd.recv(1000) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+        enough.touch()
+        assert daemon.process.wait(20) == 0
+
+
+def test_daemon_whose_store_refuses_to_write_survives_a_reload(running: Callable[[], Running], tmp_path: Path) -> None:
+    daemon = running()
+    other = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    daemon.process.send_signal(signal.SIGHUP)
+    assert daemon.log_until("reload_not_journaled")["reason"] == "STORE_REFUSES_WRITES"
+    other.close()
+    daemon.log_until("reloaded")
+    assert daemon.end(signal.SIGTERM) == 0
 
 
 def test_run_with_tcp_in_the_open_is_refused_and_told_what_would_be_right(file: Path) -> None:

@@ -150,3 +150,17 @@ def test_default_places_under_systemd_are_the_directories_it_made() -> None:
     }
     places = default_places(given, root=False)
     assert (str(places.state), str(places.runtime), str(places.configuration)) == ("/var/lib/schedd", "/run/schedd", "/etc/schedd")
+
+
+@pytest.mark.parametrize(
+    ("variable", "nearest"),
+    [
+        ("SCHEDD_ENGINE__NOPE", "the nearest is engine."),
+        ("SCHEDD_ENGINE__MAX_RUNING", "the nearest is engine.max_running (SCHEDD_ENGINE__MAX_RUNNING)"),
+        ("SCHEDD_ENGIN__MAX_RUNNING", "the nearest is engine.max_running (SCHEDD_ENGINE__MAX_RUNNING)"),
+    ],
+)
+def test_load_of_an_unknown_variable_names_the_nearest_key_and_its_variable(places: Places, variable: str, nearest: str) -> None:
+    (reason,) = reasons(places, environ={variable: "1"}).values()
+    assert nearest in reason
+    assert "(SCHEDD_ENGINE__" in reason

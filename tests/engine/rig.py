@@ -40,6 +40,7 @@ class HandClock:
     def __init__(self) -> None:
         self._now_us = START_US
         self._monotonic_us = 0
+        self._boot_us = 0
         self._alarms: list[HandAlarm] = []
 
     def now_us(self) -> int:
@@ -47,6 +48,9 @@ class HandClock:
 
     def monotonic_us(self) -> int:
         return self._monotonic_us
+
+    def boot_us(self) -> int:
+        return self._boot_us
 
     def alarm(self) -> Alarm:
         alarm = HandAlarm(self)
@@ -62,6 +66,7 @@ class HandClock:
     def move(self, by_us: int) -> None:
         self._now_us += by_us
         self._monotonic_us += by_us
+        self._boot_us += by_us
         for alarm in self._alarms:
             alarm.look()
 
@@ -70,6 +75,11 @@ class HandClock:
         self._now_us += by_us
         for alarm in self._alarms:
             alarm.ring()
+
+    def suspend(self, for_us: int) -> None:
+        """Let the host sleep: real time goes on, and nothing runs."""
+        self._boot_us += for_us
+        self.step(for_us)
 
     def next_us(self) -> int | None:
         return min((alarm.due_us for alarm in self._alarms if alarm.due_us is not None), default=None)

@@ -331,6 +331,11 @@ async def test_holidays_are_renewed_at_the_turn_of_the_year(tmp_path: Path) -> N
         [next_2047] = await rig.schedules.preview_stored(made.name, after_us=None, count=1)
         assert next_2047.nominal_us == (datetime(2047, 1, 1, 9, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
+        rig.clock.step(-366 * DAY * SECOND)
+        await rig.settle()
+        assert holidays.asked[-1] == (2025, 2046)
+        rig.clock.step(366 * DAY * SECOND)
+
         holidays.broken = True
         rig.clock.move(366 * DAY * SECOND)
         await rig.settle()

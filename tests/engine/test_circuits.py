@@ -10,6 +10,7 @@ from schedd.core.breaker import BreakerPolicy
 from schedd.core.model.execution import AttemptResult, ExecutionState
 from schedd.core.model.journal import JournalKind
 from schedd.core.model.policy import Hold, Overlap, Policies, Retry
+from schedd.core.model.query import PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.engine.engine import EngineSettings
 from schedd.engine.limits import AttemptLimits
@@ -171,9 +172,10 @@ async def test_clock_step_moves_no_probe(tmp_path: Path) -> None:
         clock.step(-3600 * SECOND)
         await rig.settle()
         await rig.run_until(31 - 3600 + 28)
-        assert not rig.engine.status().circuits[0].half_open
+        assert await rig.journal(JournalKind.CIRCUIT_HALF_OPENED) == []
         await rig.run_until(31 - 3600 + 30)
-        assert rig.engine.status().circuits[0].half_open
+        (half,) = await rig.journal(JournalKind.CIRCUIT_HALF_OPENED)
+        assert half.time_us == START_US + (60 - 3600) * SECOND
 
 
 async def test_engine_without_a_breaker_calls_on(tmp_path: Path) -> None:
@@ -192,3 +194,36 @@ async def test_host_that_is_called_too_seldom_for_a_judgement_stays_closed(tmp_p
         await rig.create("@every 40s", name="a", policies=Policies(retry=ONCE), url=URL)
         await rig.run_until(130)
         assert await rig.journal(*CIRCUITS) == [], "never three calls within the window"
+
+
+async def test_retry_that_waits_for_a_circuit_past_its_max_age_becomes_a_dead_letter(tmp_path: Path) -> None:
+    clock = HandClock()
+    target = Hosts(clock, says={URL: BROKEN})
+    settings = EngineSettings(breaker=replace(BREAKER, open_time=timedelta(hours=1)))
+    retry = Retry(max_attempts=4, min_backoff=timedelta(seconds=1), max_age=timedelta(minutes=2), jitter=0)
+    async with running(tmp_path / "db", clock=clock, target=target, settings=settings) as rig:
+        await rig.create("rate(10 minutes)", name="a", policies=Policies(retry=retry), url=URL)
+        await rig.run_until(600 + 125)
+        ((_, state, outcome, reason),) = await told(rig)
+        assert (state, outcome, reason) == (ExecutionState.FINISHED, Outcome.FAILED, Reason.RETRY_MAX_AGE)
+        (letter,) = (await rig.store.find_dead_letters((), descending=False, page=PageRequest(size=10))).items
+        assert letter.last_attempt is not None
+        assert letter.last_attempt.number == 3
+        assert letter.request is not None
+
+
+async def test_more_than_may_be_held_are_skipped_but_for_retries(tmp_path: Path) -> None:
+    clock = HandClock()
+    target = Hosts(clock, says={URL: BROKEN})
+    settings = EngineSettings(breaker=replace(BREAKER, open_time=timedelta(hours=1)), limits=AttemptLimits(held=2))
+    retry = Retry(max_attempts=2, min_backoff=timedelta(seconds=20), jitter=0)
+    async with running(tmp_path / "db", clock=clock, target=target, settings=settings) as rig:
+        for name in "abc":
+            await rig.create("rate(10 minutes)", name=name, policies=Policies(retry=retry), url=URL)
+        await rig.run_until(610)
+        for name in "de":
+            await rig.create("at(2026-01-01T00:10:30)", name=name, policies=Policies(retry=retry), url=URL)
+        await rig.run_until(640)
+        held = [each for each in await told(rig) if each[1] is ExecutionState.QUEUED]
+        assert held == [("a", *HELD), ("b", *HELD), ("c", *HELD)]
+        assert {each for each in await told(rig) if each[1] is ExecutionState.FINISHED} == {("d", *SKIPPED), ("e", *SKIPPED)}

@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from schedd.core.model.execution import Cause, ExecutionState
+from schedd.core.model.execution import Cause, DeliveryRequest, ExecutionState
 from schedd.core.model.journal import JournalKind
 from schedd.core.model.policy import AfterLastRun, CatchUp, CatchUpMode, Delivery, Overlap, Policies, Retry
 from schedd.core.model.query import Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import ScheduleState
 from schedd.core.model.when import Expression, When
 from schedd.service.asking import Asking
@@ -302,3 +303,48 @@ async def test_clock_step_forward_is_journaled_and_what_was_due_is_found(tmp_pat
         assert rig.target.nominal_s() == [60]
         [stepped] = await rig.journal(K.CLOCK_STEPPED)
         assert stepped.evidence["step_us"] == 35 * SECOND
+
+
+async def test_occurrences_that_a_pause_held_back_are_told_of_when_the_rule_changes_meanwhile(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        job = await rig.create("rate(1 minute)")
+        await rig.schedules.pause(job.name, ANN)
+        await rig.run_until(150)
+        await rig.schedules.update(job.name, lambda stored: replace(stored, when=When(triggers=(Expression(text="rate(1 hour)"),))), ANN)
+        (entry,) = await rig.journal(K.OCCURRENCES_SKIPPED)
+        assert (entry.reason, entry.outcome) == (Reason.PAUSED, Outcome.SKIPPED)
+        assert (entry.evidence["first_us"], entry.evidence["last_us"]) == (START_US + 60 * SECOND, START_US + 120 * SECOND)
+        await rig.run_until(200)
+        await rig.schedules.resume(job.name, ANN)
+        assert len(await rig.journal(K.OCCURRENCES_SKIPPED)) == 1
+
+
+async def test_occurrences_that_a_quarantine_held_back_are_told_of_when_it_ends(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        rig.target.answers = [RuntimeError("unforeseen")]
+        job = await rig.create("rate(1 minute)", policies=Policies(retry=Retry(max_attempts=1)))
+        await rig.run_until(190)
+        assert (await rig.store.schedule(job.name)).state is ScheduleState.DISABLED
+        await rig.schedules.resume(job.name, ANN, backlog=Backlog.CATCH_UP)
+        (entry,) = await rig.journal(K.OCCURRENCES_SKIPPED)
+        assert (entry.reason, entry.outcome) == (Reason.DISABLED, Outcome.SKIPPED)
+        assert (entry.evidence["first_us"], entry.evidence["last_us"]) == (START_US + 120 * SECOND, START_US + 180 * SECOND)
+        await rig.run_until(245)
+        assert rig.target.nominal_s() == [60, 240]
+
+
+class Unrenderable(HandTarget):
+    """Cannot tell what it sends."""
+
+    def rendered(self, request: DeliveryRequest) -> Rendering | None:
+        raise RuntimeError("unforeseen")
+
+
+async def test_failure_whose_request_cannot_be_told_is_a_dead_letter_without_it(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with running(tmp_path / "db", clock=clock, target=Unrenderable(clock, answers=[BROKEN])) as rig:
+        await rig.create("rate(1 minute)", policies=Policies(retry=Retry(max_attempts=1)))
+        await rig.run_until(121)
+        assert await finished(rig) == [(60, Outcome.FAILED, Reason.HTTP_STATUS), (120, Outcome.SUCCEEDED, Reason.COMPLETED)]
+        (letter,) = (await rig.store.find_dead_letters((), descending=False, page=PageRequest(size=10))).items
+        assert letter.request is None

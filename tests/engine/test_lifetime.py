@@ -18,7 +18,7 @@ ONCE = Retry(max_attempts=1)
 
 
 async def stands(rig: Rig, schedule: Schedule) -> Schedule:
-    return (await rig.schedules.get(schedule.name)).schedule
+    return await rig.schedules.readable(schedule.name)
 
 
 @pytest.mark.parametrize(

@@ -349,6 +349,6 @@ async def test_delay_out_of_bounds_is_refused(tmp_path: Path, delay: timedelta) 
         with pytest.raises(InvalidError) as caught:
             await create(rig, AfterCompletion(delay=delay))
         [violation] = caught.value.violations
-        assert violation.field == "schedule.triggers[0]"
+        assert violation.field == "schedule.triggers[0].after_completion.delay"
         assert Reason.NONE not in violation.description
-        assert "not between 1 ms and 3660 days" in violation.description
+        assert "1ms to 3660d is" in violation.description

@@ -9,15 +9,17 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from schedd.core.errors import AlreadyExistsError, StoredDataError, UnavailableError
-from schedd.core.model.batch import RequestMark
+from schedd.core.errors import AlreadyExistsError, ConflictError, NotFoundError, StoredDataError, UnavailableError
+from schedd.core.model.batch import RequestMark, Retention, UnreadableDeletion
 from schedd.core.model.execution import ExecutionState
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import PageRequest
+from schedd.core.model.unreadable import UnreadableSchedule
 from schedd.core.model.zonemark import ZoneMark
 from schedd.store import database
 from schedd.store.sqlite import SqliteStore
@@ -55,6 +57,14 @@ async def test_open_of_a_new_file_makes_it_readable_by_its_owner_only(store: Sql
     files = [path, *path.parent.glob("schedd.db-*")]
     assert len(files) == 3
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_open_where_no_write_ahead_log_can_be_kept_is_refused(path: Path) -> None:
+    without_shared_memory = f"file:{path}?vfs=unix-dotfile"
+    with closing(sqlite3.connect(without_shared_memory, uri=True, isolation_level=None)) as connection:
+        with pytest.raises(UnavailableError, match="write-ahead log") as caught:
+            database.prepare(connection, path)
+        assert caught.value.reason == "STORE_CANNOT_OPEN"
 
 
 def test_connection_that_writes_waits_for_the_disk(path: Path) -> None:
@@ -154,6 +164,36 @@ async def test_row_that_cannot_be_read_can_be_quarantined(store: SqliteStore, pa
     assert len(await store.timers()) == 0
     [entry] = await store.journal(after=1, limit=9)
     assert (entry.schedule_uid, str(entry.schedule)) == (1, "groups/default/schedules/job-1")
+
+
+async def test_row_that_cannot_be_read_is_deleted_once_and_purged_in_its_time(store: SqliteStore, path: Path) -> None:
+    bad, _ = await create(store, draft(1, "bad", labels={"a": "b"}), draft(2, "good"))
+    tamper(path, "UPDATE schedules SET labels = '{garbage' WHERE row = 1")
+    found = await store.stored_schedule(bad.name)
+    assert isinstance(found, UnreadableSchedule)
+    entry = JournalEntry(time_us=5, kind=JournalKind.SCHEDULE_DELETED, schedule=bad.name, schedule_uid=1)
+    deletion = UnreadableDeletion(schedule=found, deleted_us=5, entries=(entry,))
+    await store.delete_unreadable(deletion)
+    with pytest.raises(ConflictError):
+        await store.delete_unreadable(deletion)
+    with pytest.raises(NotFoundError):
+        await store.delete_unreadable(replace(deletion, schedule=replace(found, uid=99)))
+    assert list((await store.timers()).rows) == [2]
+    while await store.prune(Retention(), now_us=10**16):
+        pass
+    assert await names(store, size=1) == ["good"]
+    assert await store.schedules([1]) == {}
+
+
+async def test_timers_that_are_missing_are_restored_and_journaled(store: SqliteStore, path: Path) -> None:
+    await create(store, *(draft(uid) for uid in range(1, 8)))
+    tamper(path, "DELETE FROM timers WHERE row > 2")
+    entry = JournalEntry(time_us=5, kind=JournalKind.SCHEDULE_UPDATED, evidence={"detail": "missing"})
+    assert await store.restore_timers(entry) == 5
+    found = await store.timers()
+    assert (list(found.rows), list(found.next_us[2:])) == ([*range(1, 8)], [1] * 5)
+    told = [(str(each.schedule), each.schedule_uid) for each in await store.journal(after=7, limit=9)]
+    assert told == [(f"groups/default/schedules/job-{uid}", uid) for uid in range(3, 8)]
 
 
 async def test_damaged_execution_is_left_out_of_recovery_only(store: SqliteStore, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from schedd.api import filters
 from schedd.api.convert.basics import duration, timestamp
 from schedd.api.convert.execution import entry, kinds_of
 from schedd.api.convert.schedule import STATE
-from schedd.api.pages import after_of, page_size, page_token
+from schedd.api.pages import page_size, page_token, sequence_of
 from schedd.api.watch import Feed
 from schedd.core.breaker import CircuitStanding
 from schedd.core.errors import UnimplementedError
@@ -29,7 +30,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     """The methods in the proto's order."""
 
-    def __init__(self, admin: Admin, journal: Journal, feed: Feed, addresses: tuple[str, ...]) -> None:
+    def __init__(self, admin: Admin, journal: Journal, feed: Feed, addresses: Sequence[str]) -> None:
         self._admin = admin
         self._journal = journal
         self._feed = feed
@@ -80,11 +81,10 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         order = filters.parse_order(request.order_by or "sequence desc", ("sequence",))
         where = filters.parse_filter(request.filter, filters.JOURNAL)
         size = page_size(request.page_size)
-        key = after_of(request.page_token, *search)
-        at = int(key[0]) if key else 0
+        at = sequence_of(request.page_token, *search)
         entries = await self._journal.read(
             after=0 if order.descending else at,
-            through=at - 1 if order.descending and key else None,
+            through=at - 1 if order.descending and at else None,
             limit=size,
             where=where,
             kinds=kinds_of(request.kinds),

@@ -15,6 +15,7 @@ from schedd.core.model.batch import RequestMark
 from schedd.service.asking import Asking
 
 REQUEST_ID_MAX_CHARACTERS = 128
+_ETAG_MAX_DIGITS = 19
 
 
 def asking_of(request: Any, context: grpc.aio.ServicerContext[Any, Any], reading: Reading, *, etag: str = "") -> Asking:
@@ -46,6 +47,6 @@ def generation_of(etag: str) -> int | None:
     if not etag:
         return None
     digits = etag.strip('"')
-    if not digits.isascii() or not digits.isdigit():
+    if not digits.isascii() or not digits.isdigit() or len(digits) > _ETAG_MAX_DIGITS:
         raise invalid("etag", "INVALID_ETAG", f"{etag} is not one that the server gave")
     return int(digits)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from google.rpc.status_pb2 import Status
 
 from schedd.api import filters
@@ -24,6 +26,7 @@ _OPERATIONS = {
     pb.SCHEDULE_OPERATION_UNDELETE: Operation.UNDELETE,
     pb.SCHEDULE_OPERATION_TRIGGER: Operation.TRIGGER,
 }
+_ONLY_FOR = {"reason": Operation.PAUSE, "until_time": Operation.PAUSE, "backlog": Operation.RESUME}
 _EVERYTHING = "*"
 _ALL: Filter = ()
 _DELETED = Comparison(field="state", operator=Operator.EQUAL, value=ScheduleState.DELETED)
@@ -34,12 +37,24 @@ def read_operation(request: pb.BatchOperateSchedulesRequest, reading: Reading) -
     operation = _OPERATIONS.get(request.operation)
     if operation is None:
         reading.note("operation", "INVALID_ENUM", f"is one of {', '.join(_OPERATIONS.values())}")
+    else:
+        _refuse_idle_fields(request, operation, reading)
     return BatchOperation(
         operation=operation or Operation.RESUME,
         reason=request.reason,
         until_us=until_us_of(request, reading),
         backlog=backlog_of(request, reading),
     )
+
+
+def _refuse_idle_fields(request: pb.BatchOperateSchedulesRequest, operation: Operation, reading: Reading) -> None:
+    """Refuse what would be said in vain."""
+    for present, _ in request.ListFields():
+        wanted = _ONLY_FOR.get(present.name, operation)
+        if wanted is not operation:
+            reading.note(present.name, "NOT_ALLOWED", f"is for {wanted} alone, and this is {operation}; leave it unset")
+        if present.name in ("page_size", "page_token") and request.names:
+            reading.note(present.name, "NOT_ALLOWED", "goes with a filter, and names are given; leave it unset")
 
 
 def read_names(request: pb.BatchOperateSchedulesRequest, reading: Reading) -> list[ScheduleName]:
@@ -67,11 +82,11 @@ def read_choice(request: pb.BatchOperateSchedulesRequest, reading: Reading) -> F
     return (*where, _DELETED) if request.operation == pb.SCHEDULE_OPERATION_UNDELETE else where
 
 
-def operation_result(result: OperationResult) -> pb.ScheduleOperationResult:
-    """The message of what became of one schedule."""
+def operation_result(result: OperationResult, kept: timedelta) -> pb.ScheduleOperationResult:
+    """The message of what became of one schedule; `kept` is how long deleted ones are."""
     return pb.ScheduleOperationResult(
         name=str(result.name),
         status=status_of(result.error) if result.error is not None else Status(),
-        schedule=convert.schedule(result.schedule) if result.schedule is not None else None,
+        schedule=convert.schedule(result.schedule, kept=kept) if result.schedule is not None else None,
         execution=execution_message(result.execution) if result.execution is not None else None,
     )

@@ -39,8 +39,11 @@ class CalendarServicer(calendar_service_pb2_grpc.CalendarServiceServicer):
         name = request.calendar_id
         if not name and not request.calendar.name:
             reading.note("calendar_id", "REQUIRED", "is empty, and so is calendar.name: name the calendar")
-        elif not name:
-            name = reading.of(lambda: calendar_name(request.calendar.name, "calendar.name"), "")
+        elif request.calendar.name:
+            own = reading.of(lambda: calendar_name(request.calendar.name, "calendar.name"), "")
+            if own and name not in ("", own):
+                reading.note("calendar.name", "MISMATCH", f"is calendars/{own}, and calendar_id says {name}; give one of the two")
+            name = name or own
         asking = asking_of(request, context, reading)
         reading.check()
         return convert.view(await self._calendars.create(_read(request.calendar, name), asking))

@@ -1,4 +1,8 @@
-"""The one place where schedd's errors become gRPC statuses, always with google.rpc details."""
+"""The one place where schedd's errors become gRPC statuses, always with google.rpc details.
+
+A status travels in an answer's trailing metadata, of which clients take 8 KiB: with more, they see RESOURCE_EXHAUSTED and no word of it.
+So what statuses repeat of a request is cut, and of very many faults the first ones are named.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,11 @@ from schedd.core.errors import (
 from schedd.core.triggers import described
 
 DOMAIN = "schedd"
+
+TEXT_MOST_BYTES = 1200
+"""A status's text goes out twice, once with each byte outside of ASCII written as three."""
+FAULTS_MOST_BYTES = 2000
+_WORD_MOST_BYTES = 500
 
 
 class UnauthenticatedError(ScheddError):
@@ -80,19 +89,22 @@ def unforeseen(correlation_id: str) -> status_pb2.Status:
 
 
 def _invalid(violations: tuple[FieldViolation, ...]) -> status_pb2.Status:
+    named = _as_fit(violations)
     wrong = error_details_pb2.BadRequest(
         field_violations=[
             error_details_pb2.BadRequest.FieldViolation(field=violation.field, reason=violation.reason, description=violation.description)
-            for violation in violations
+            for violation in named
         ]
     )
-    text = "; ".join(f"{violation.field}: {violation.description}" for violation in violations)
+    text = "; ".join(f"{violation.field}: {violation.description}" for violation in named)
     return _status(code_pb2.INVALID_ARGUMENT, "INVALID_ARGUMENT", text, wrong)
 
 
 def _resource(code: int, reason: str, error: ResourceError) -> status_pb2.Status:
     info = error_details_pb2.ResourceInfo(
-        resource_type=f"schedd.v1/{error.resource_type.capitalize()}", resource_name=error.name, description=error.description
+        resource_type=f"schedd.v1/{error.resource_type.capitalize()}",
+        resource_name=_cut(error.name, _WORD_MOST_BYTES),
+        description=_cut(error.description, _WORD_MOST_BYTES),
     )
     return _status(code, reason, str(error), info)
 
@@ -102,4 +114,28 @@ def _status(code: int, reason: str, text: str, *details: Message, metadata: dict
     packed = [Any() for _ in range(1 + len(details))]
     for place, detail in zip(packed, (info, *details), strict=True):
         place.Pack(detail)
-    return status_pb2.Status(code=code, message=text, details=packed)
+    return status_pb2.Status(code=code, message=_cut(text, TEXT_MOST_BYTES), details=packed)
+
+
+def _as_fit(violations: tuple[FieldViolation, ...]) -> list[FieldViolation]:
+    """The violations as far as there is room; after them, how many more there are, at the field of the first of those."""
+    named: list[FieldViolation] = []
+    room = FAULTS_MOST_BYTES
+    for violation in violations:
+        cut = FieldViolation(
+            field=_cut(violation.field, _WORD_MOST_BYTES),
+            reason=violation.reason,
+            description=_cut(violation.description, FAULTS_MOST_BYTES // 2),
+        )
+        room -= len(cut.field.encode()) + len(cut.reason) + len(cut.description.encode())
+        if room < 0 and named:
+            more = len(violations) - len(named)
+            named.append(FieldViolation(field=cut.field, reason="MORE", description=f"is wrong too, and {more - 1} more are"))
+            break
+        named.append(cut)
+    return named
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    encoded = text.encode()
+    return text if len(encoded) <= most_bytes else encoded[:most_bytes].decode(errors="ignore") + " …"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +30,9 @@ from schedd.v1 import execution_service_pb2 as pb
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
+FULL_MOST = 100
+"""The most executions that one page holds with their attempts: the outputs of those are large."""
+
 _HEARTBEAT_MIN = timedelta(seconds=1)
 _HEARTBEAT_MAX = timedelta(minutes=10)
 _LATER = "comes with a later release: "
@@ -51,9 +55,12 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         search = (request.parent, request.filter, request.order_by)
         where = filters.parse_filter(request.filter, filters.EXECUTIONS) + below_schedule(request.parent)
         order = filters.parse_order(request.order_by or "nominal_time desc", ("nominal_time", "due_time", "execution"))
+        is_full = request.view == execution_pb2.EXECUTION_VIEW_FULL
         page = page_request(request.page_size, request.page_token, *search)
+        if is_full:
+            page = replace(page, size=min(page.size, FULL_MOST))
         found = await self._executions.find(where, order, page)
-        if request.view == execution_pb2.EXECUTION_VIEW_FULL:
+        if is_full:
             attempts = await self._executions.attempts(found.items)
             messages = [execution(one, made) for one, made in zip(found.items, attempts, strict=True)]
         else:
@@ -62,7 +69,8 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
 
     async def CancelExecution(self, request: pb.CancelExecutionRequest, context: Context) -> execution_pb2.Execution:
         schedule, execution_id = execution_parts(request.name)
-        return execution(await self._executions.cancel(schedule, execution_id, actor=actor_of(context)))
+        cancelled = await self._executions.cancel(schedule, execution_id, actor=actor_of(context), note=request.reason)
+        return execution(cancelled)
 
     async def RedeliverExecution(self, request: pb.RedeliverExecutionRequest, context: Context) -> execution_pb2.Execution:
         asking = Asking(actor=actor_of(context), request=mark_of(request))

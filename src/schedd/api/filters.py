@@ -115,7 +115,7 @@ def _comparison(text: str, at: int, field: str, operator: Operator, value: str, 
         raise _wrong(text, at, f"there is no field {field}; there are {names}")
     try:
         return Comparison(field=field, operator=operator, value=_value(value, kind))
-    except (ValueError, InvalidError) as error:
+    except (ValueError, OverflowError, InvalidError) as error:
         raise _wrong(text, at, f"{value!r} is no value for {field}: {error}") from error
 
 

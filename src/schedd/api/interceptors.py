@@ -13,6 +13,7 @@ import structlog
 from google.rpc.status_pb2 import Status
 
 from schedd.api.errors import UnauthenticatedError, status_of, unforeseen
+from schedd.api.turns import Turns
 from schedd.core.errors import ScheddError
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -21,7 +22,10 @@ log = structlog.get_logger(__name__)
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Turns errors into statuses with details; of what nobody foresaw only a correlation id leaves the daemon."""
+    """Lets calls begin in turns, and turns errors into statuses with details; of what nobody foresaw only a correlation id leaves."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
 
     async def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Wrap the method that was found, if it takes one request."""
@@ -31,9 +35,10 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         coders = (handler.request_deserializer, handler.response_serializer)
         if handler.response_streaming:
             # A method that does not yield its messages writes them itself, as Health.Watch does: it is awaited like a unary one.
-            guard = _streaming if inspect.isasyncgenfunction(handler.unary_stream) else _answering
-            return grpc.unary_stream_rpc_method_handler(guard(handler.unary_stream), *coders)
-        return grpc.unary_unary_rpc_method_handler(_answering(handler.unary_unary), *coders)
+            if inspect.isasyncgenfunction(handler.unary_stream):
+                return grpc.unary_stream_rpc_method_handler(_streaming(handler.unary_stream), *coders)
+            return grpc.unary_stream_rpc_method_handler(_answering(handler.unary_stream, self._turns), *coders)
+        return grpc.unary_unary_rpc_method_handler(_answering(handler.unary_unary, self._turns), *coders)
 
 
 class TokenInterceptor(grpc.aio.ServerInterceptor):
@@ -57,8 +62,9 @@ async def _refuse(_: Any, context: Any) -> None:
     await _abort(context, status_of(UnauthenticatedError("a call over TCP bears a token: metadata authorization: Bearer TOKEN")))
 
 
-def _answering(method: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+def _answering(method: Callable[[Any, Any], Awaitable[Any]], turns: Turns) -> Callable[[Any, Any], Awaitable[Any]]:
     async def call(request: Any, context: Any) -> Any:
+        await turns.mine()
         try:
             return await method(request, context)
         except grpc.aio.AbortError:

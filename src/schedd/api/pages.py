@@ -43,7 +43,19 @@ def after_of(token: str, *search: object) -> tuple[str | int, ...]:
         raise invalid("page_token", "INVALID_PAGE_TOKEN", "is not one that a page gave") from error
     if mark != _mark(search):
         raise invalid("page_token", "INVALID_PAGE_TOKEN", "belongs to a search with another filter, order or parent")
+    if not all(type(part) is str or (type(part) is int and abs(part) < 2**63) for part in after):
+        raise invalid("page_token", "INVALID_PAGE_TOKEN", "is not one that a page gave")
     return tuple(after)
+
+
+def sequence_of(token: str, *search: object) -> int:
+    """The sequence number that a token of the journal's holds; 0 for an empty one. Raises: InvalidError (page_token)."""
+    match after_of(token, *search):
+        case ():
+            return 0
+        case (int() as sequence,):
+            return sequence
+    raise invalid("page_token", "INVALID_PAGE_TOKEN", "is not one that a page gave")
 
 
 def _mark(search: tuple[object, ...]) -> str:

@@ -28,6 +28,7 @@ def occurrence(instant: Instant) -> pb.PreviewOccurrence:
         local_time=local_time(instant),
         effects=effects,
         note=_note(instant),
+        trigger=instant.trigger,
     )
 
 

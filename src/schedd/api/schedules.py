@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import grpc
@@ -18,14 +19,14 @@ from schedd.api.convert.execution import execution as execution_message
 from schedd.api.convert.pause import backlog_of, until_us_of
 from schedd.api.convert.when import when_of
 from schedd.api.drafts import read_draft, read_drafts, read_named_draft, refuse_faults
-from schedd.api.edits import edit_of, read_paths
+from schedd.api.edits import ALL, edit_of, read_paths
 from schedd.api.names import backfill_parts, below_group, below_schedules, schedule_name
 from schedd.api.pages import page_request, page_token
 from schedd.api.preview import occurrence
 from schedd.api.reading import Reading
 from schedd.core.errors import InvalidError, NotFoundError
 from schedd.core.model.query import Order, PageRequest
-from schedd.core.model.schedule import ScheduleName
+from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.when import When
 from schedd.core.ports import Clock
 from schedd.core.triggers import check_when, dialect_of, sentence
@@ -59,7 +60,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         return convert.schedule(await self._schedules.create(draft.schedule, asking))
 
     async def GetSchedule(self, request: pb.GetScheduleRequest, context: Context) -> schedule_pb2.Schedule:
-        return convert.view(await self._schedules.get(schedule_name(request.name)))
+        return convert.view(await self._schedules.get(schedule_name(request.name)), self._schedules.kept)
 
     async def ListSchedules(self, request: pb.ListSchedulesRequest, context: Context) -> pb.ListSchedulesResponse:
         search = (request.parent, request.filter, request.order_by, request.show_deleted)
@@ -69,7 +70,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         page = page_request(request.page_size, request.page_token, *search)
         found = await self._schedules.find(where, order, page, show_deleted=request.show_deleted)
         return pb.ListSchedulesResponse(
-            schedules=[convert.view(view) for view in found.items], next_page_token=page_token(found.after, *search)
+            schedules=[convert.view(view, self._schedules.kept) for view in found.items], next_page_token=page_token(found.after, *search)
         )
 
     async def UpdateSchedule(self, request: pb.UpdateScheduleRequest, context: Context) -> schedule_pb2.Schedule:
@@ -79,20 +80,19 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         asking = asking_of(request, context, reading, etag=request.schedule.etag)
         reading.check()
         try:
-            updated = await self._schedules.update(name, edit_of(request.schedule, paths, self._clock, self._schedules.calendars), asking)
+            edit = edit_of(request.schedule, paths, self._clock, self._schedules.calendars)
+            whole = partial(self._whole, request.schedule, name) if ALL in paths else None
+            updated = await self._schedules.update(name, edit, asking, whole=whole)
         except NotFoundError:
             if not request.allow_missing:
                 raise
-            now_us = self._clock.now_us()
-            draft = read_named_draft(request.schedule, name, now_us)
-            refuse_faults([("", draft)], now_us, self._schedules.calendars)
-            updated = await self._schedules.create(draft.schedule, asking)
+            updated = await self._schedules.create(self._whole(request.schedule, name), asking)
         return convert.schedule(updated)
 
     async def DeleteSchedule(self, request: pb.DeleteScheduleRequest, context: Context) -> schedule_pb2.Schedule:
         name, asking = self._read(request, context)
         deleted = await self._schedules.delete(name, asking, allow_missing=request.allow_missing)
-        return schedule_pb2.Schedule(name=str(name)) if deleted is None else convert.schedule(deleted)
+        return schedule_pb2.Schedule(name=str(name)) if deleted is None else convert.schedule(deleted, kept=self._schedules.kept)
 
     async def UndeleteSchedule(self, request: pb.UndeleteScheduleRequest, context: Context) -> schedule_pb2.Schedule:
         name, asking = self._read(request, context)
@@ -140,12 +140,14 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         reading = Reading()
         after_us = reading.instant(request.after_time, "after_time", 0) if request.HasField("after_time") else None
         end_us = reading.instant(request.before_time, "before_time", 0) if request.HasField("before_time") else None
+        if end_us is not None and after_us is not None and end_us <= after_us and not reading.faults:
+            reading.note("before_time", "OUT_OF_RANGE", "has to be later than after_time")
         count = request.count or _PREVIEW_DEFAULT
         match request.WhichOneof("subject"):
             case "name":
                 name = reading.name(request.name)
                 reading.check()
-                schedule = (await self._schedules.get(name)).schedule
+                schedule = await self._schedules.readable(name)
                 when, seed = schedule.when, schedule.uid
                 instants = await self._schedules.preview_stored(name, after_us=after_us, count=count, show_excluded=request.show_excluded)
             case "schedule":
@@ -183,7 +185,16 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         reading.check()
         token, *names = await self._batches.chosen(choose, asking)
         done = await self._batches.operate([schedule_name(name) for name in names], what, asking)
-        return pb.BatchOperateSchedulesResponse(results=[operation_result(result) for result in done], next_page_token=token)
+        return pb.BatchOperateSchedulesResponse(
+            results=[operation_result(result, self._schedules.kept) for result in done], next_page_token=token
+        )
+
+    def _whole(self, message: schedule_pb2.Schedule, name: ScheduleName) -> Schedule:
+        """The schedule of a message that is all of its definition. Raises: InvalidError naming every wrong field."""
+        now_us = self._clock.now_us()
+        draft = read_named_draft(message, name, now_us)
+        refuse_faults([("", draft)], now_us, self._schedules.calendars)
+        return draft.schedule
 
     def _chooser(
         self, request: pb.BatchOperateSchedulesRequest, what: BatchOperation, reading: Reading

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from schedd.api.calendars import CalendarServicer
 from schedd.api.executions import ExecutionServicer
 from schedd.api.interceptors import ErrorInterceptor, TokenInterceptor
 from schedd.api.schedules import ScheduleServicer
+from schedd.api.turns import Turns
 from schedd.api.watch import RING, Feed
 from schedd.core.ports import Clock
 from schedd.service.admin import Admin
@@ -93,8 +96,8 @@ class ApiServer:
     ) -> None:
         self._feed = Feed(use_cases.journal, ring=watch_ring)
         self._health = health.aio.HealthServicer()
-        addresses = (f"unix:{socket}", *([f"tcp:{tcp.address}"] if tcp is not None else []))
-        admin = AdminServicer(use_cases.admin, use_cases.journal, self._feed, addresses)
+        self._addresses = [f"unix:{socket}"]
+        admin = AdminServicer(use_cases.admin, use_cases.journal, self._feed, self._addresses)
         self._servicers = (
             ScheduleServicer(use_cases.schedules, use_cases.backfills, use_cases.batches, use_cases.clock),
             ExecutionServicer(use_cases.executions, use_cases.letters, use_cases.batches, self._feed),
@@ -102,8 +105,10 @@ class ApiServer:
         )
         self._calendars = CalendarServicer(use_cases.calendars)
         self._with_reflection = with_reflection
+        self._turns = Turns()
         self._servers = [self._server(())]
-        self._servers[0].add_insecure_port(f"unix:{socket}")
+        with _nobody_else():
+            self._servers[0].add_insecure_port(f"unix:{socket}")
         self.tcp_port = 0
         if tcp is not None:
             self._add_tcp(tcp)
@@ -133,11 +138,13 @@ class ApiServer:
             self.tcp_port = server.add_insecure_port(tcp.address)
         else:
             self.tcp_port = server.add_secure_port(tcp.address, tcp.credentials)
+        host, _, _ = tcp.address.rpartition(":")
+        self._addresses.append(f"tcp:{host}:{self.tcp_port}")
         self._servers.append(server)
 
     def _server(self, first: Sequence[grpc.aio.ServerInterceptor]) -> grpc.aio.Server:
         # Limits and audit go between the two.
-        server = grpc.aio.server(interceptors=[*first, ErrorInterceptor()], options=_OPTIONS)
+        server = grpc.aio.server(interceptors=[*first, ErrorInterceptor(self._turns)], options=_OPTIONS)
         schedules, executions, admin = self._servicers
         encoded: Any = _EncodedWatch(server)
         schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server(schedules, server)
@@ -148,6 +155,16 @@ class ApiServer:
         if self._with_reflection:
             reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         return server
+
+
+@contextmanager
+def _nobody_else() -> Iterator[None]:
+    """What is made meanwhile is for its owner alone: whoever starts the daemon opens its socket to others, once it is ready."""
+    before = os.umask(0o177)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 class _EncodedWatch:

@@ -12,13 +12,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from schedd.api.convert.basics import invalid
 from schedd.api.convert.execution import entry as entry_message
-from schedd.core.errors import ExpiredError, ResumableError
+from schedd.core.errors import ExpiredError, QuotaError, ResumableError
 from schedd.core.model.journal import JournalEntry
 from schedd.service.journal import Journal
 from schedd.v1 import execution_service_pb2 as pb
 
 RING = 20_000
 """How many entries a watcher may lag behind."""
+
+WATCHERS = 1000
+"""How many watch at the same time at most: each is woken at every commit."""
 
 EVENTS_A_MESSAGE = 100
 
@@ -30,10 +33,11 @@ Matches = Callable[[JournalEntry], bool]
 class Feed:
     """The latest entries of the journal, in memory, for all watchers of one daemon."""
 
-    def __init__(self, journal: Journal, *, ring: int = RING) -> None:
+    def __init__(self, journal: Journal, *, ring: int = RING, watchers: int = WATCHERS) -> None:
         self._journal = journal
         self._ring: deque[tuple[JournalEntry, list[bytes]]] = deque(maxlen=ring)
         self._bells: set[asyncio.Event] = set()
+        self._most = watchers
         self._last = 0
         self._stop_listening = journal.listen(self._take)
 
@@ -50,8 +54,11 @@ class Feed:
         """Encoded WatchExecutionsResponse messages of the entries after `after` (None: from now on) that match.
 
         A message without events comes at the start, and whenever nothing else did for `heartbeat_s`.
-        Raises: ResumableError (WATCHER_TOO_SLOW); ExpiredError (SEQUENCE_EXPIRED); InvalidError (after_sequence).
+        Raises: ResumableError (WATCHER_TOO_SLOW); ExpiredError (SEQUENCE_EXPIRED); InvalidError (after_sequence); QuotaError.
         """
+        if len(self._bells) >= self._most:
+            description = f"{self._most} watch already; end one of them, or try again later"
+            raise QuotaError(subject="watchers", limit=self._most, description=description)
         bell = asyncio.Event()
         self._bells.add(bell)
         try:
@@ -62,6 +69,8 @@ class Feed:
             yield _message([], cursor)
             while cursor < newest:
                 entries = await self._journal.read(after=cursor, limit=EVENTS_A_MESSAGE, through=newest)
+                # Retention may have taken what follows the cursor while this watcher did not read.
+                _check_cursor(cursor, (await self._journal.bounds())[0], newest)
                 cursor = entries[-1].sequence if entries else newest
                 yield _message([_encoded(entry) for entry in entries if matches(entry)], cursor)
             while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ _INTEGER = re.compile(r"[-+]?\d+|0o[0-7]+|0x[0-9a-fA-F]+")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _FLAGS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_NOWHERE: Mapping[str, str] = {}
 _DEEPEST = 64
 _MOST_VALUES = 100_000
 _LARGEST_BYTES = 16 * 1024 * 1024
@@ -104,12 +105,15 @@ class Entry:
             seen.add(key)
             yield key, entry
 
-    def keys(self, known: Collection[str]) -> dict[str, Entry]:
-        """The values by key; a key that is not `known` is a fault that names the nearest one. Empty values are left out."""
+    def keys(self, known: Collection[str], elsewhere: Mapping[str, str] = _NOWHERE) -> dict[str, Entry]:
+        """The values by key; a key that is not `known` is a fault that names the nearest one. Empty values are left out.
+
+        `elsewhere` says of keys that are known in other places where those are.
+        """
         found = {}
         for key, entry in self.pairs():
             if key not in known:
-                entry.wrong(_unknown_key(key, known))
+                entry.wrong(f"is not known here: {elsewhere[key]}" if key in elsewhere else _unknown_key(key, known))
             elif not entry.is_empty:
                 found[key] = entry
         return found

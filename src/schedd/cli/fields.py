@@ -43,12 +43,14 @@ class Shape:
 
     `principal` is the field that a single value stands for. `keys` are further keys, or fields that are read in a way of their own.
     `single` reads a value that is no mapping. `partial` messages may lack what the API requires: their reader looks itself.
+    `elsewhere` says of keys that people write here by mistake where they belong.
     """
 
     principal: str = ""
     keys: Mapping[str, Reader] = field(default_factory=dict)
     single: Reader | None = None
     partial: bool = False
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Fields:
             return
         before = len(entry.faults)
         fields = {item.name: item for item in message.DESCRIPTOR.fields}
-        for key, value in entry.keys({**fields, **shape.keys}).items():
+        for key, value in entry.keys({**fields, **shape.keys}, shape.elsewhere).items():
             if key in shape.keys:
                 shape.keys[key](self, value, message, path)
             elif not _is_output(fields[key]):

@@ -32,6 +32,9 @@ def run(arguments: Sequence[str]) -> int:
         return answer if isinstance(answer, int) else ExitCode.OK
     except click.exceptions.Exit as end:
         return end.exit_code
+    except click.exceptions.NoArgsIsHelpError as asked:
+        sys.stderr.write(asked.format_message() + "\n")
+        return ExitCode.USAGE
     except click.ClickException as error:
         _show_usage(error)
         return ExitCode.USAGE if isinstance(error, click.UsageError) else ExitCode.ERROR
@@ -68,5 +71,7 @@ def _show_usage(error: click.ClickException) -> None:
     lines = [error.format_message()]
     context = getattr(error, "ctx", None)
     if context is not None:
+        if "unexpected extra argument" in lines[0] and any(parameter.name == "expression" for parameter in context.command.params):
+            lines.append("  an expression with blanks stands in quotes, such as '0 9 * * MON-FRI'")
         lines.append(f"  {context.command_path} --help says more")
     _show(lines)

@@ -17,7 +17,7 @@ from schedd.cli.document import Entry, FileFault, Place, read_documents, read_fi
 from schedd.cli.failures import CommandError, UsageFault
 from schedd.cli.fields import Fields, Reading, Shape
 from schedd.cli.names import DEFAULT_GROUP, schedule_name
-from schedd.cli.shapes import SCHEDULE_KEYS, SHAPES
+from schedd.cli.shapes import SCHEDULE_ELSEWHERE, SCHEDULE_KEYS, SHAPES
 from schedd.v1.calendar_pb2 import Calendar
 from schedd.v1.schedule_pb2 import Schedule
 
@@ -125,7 +125,11 @@ def _entries(document: Entry) -> Iterator[tuple[Entry, Entry | None]]:
     elif document.is_mapping and any(key in ("schedules", "calendars") for key, _ in document.pairs()):
         parts = document.keys(("schedules", "defaults", "calendars"))
         if "schedules" in parts:
-            yield from ((item, parts.get("defaults")) for item in parts["schedules"].items())
+            schedules = parts["schedules"]
+            if schedules.is_mapping and "name" not in dict(schedules.pairs()):
+                schedules.wrong("has to be a list: begin each schedule with a dash, as in `- name: backup`")
+                return
+            yield from ((item, parts.get("defaults")) for item in schedules.items())
     elif document.is_mapping:
         yield document, None
     else:
@@ -171,7 +175,7 @@ def _shapes(*, shadowed: set[str]) -> dict[str, Shape]:
     """The shapes, with a schedule's own; keys that are `shadowed` are passed over (defaults that the schedule itself sets)."""
     keys = {**SCHEDULE_KEYS, "name": _read_name, "group": _read_group}
     passing = dict.fromkeys(shadowed, _pass)
-    return {**SHAPES, _SCHEDULE: Shape(keys={**keys, **passing}, partial=True)}
+    return {**SHAPES, _SCHEDULE: Shape(keys={**keys, **passing}, partial=True, elsewhere=SCHEDULE_ELSEWHERE)}
 
 
 def _pass(fields: Fields, entry: Entry, schedule: Schedule, path: str) -> None:

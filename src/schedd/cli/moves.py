@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from schedd.cli.plans import Action, Step
 from schedd.cli.spans import rough_text
 from schedd.cli.views import instant
-from schedd.client.errors import InvalidError
+from schedd.client.errors import InvalidError, PreconditionError
 
 if TYPE_CHECKING:
     from schedd.client import SyncClient
@@ -51,9 +51,16 @@ def moves(client: SyncClient, step: Step, start: datetime) -> Moves:
     """What a step of a plan does to the occurrences of the DAYS after `start`."""
     end = start + timedelta(days=DAYS)
     nothing = Fires(times=(), until=end)
-    before = nothing if step.action is Action.CREATE else fires(client, step.name, start, end)
+    before = nothing if step.action is Action.CREATE else _stored_fires(client, step.name, start, end)
     after = nothing if step.action is Action.DELETE or step.after is None else fires(client, step.after, start, end)
     return compare(before, after, start, end)
+
+
+def _stored_fires(client: SyncClient, name: str, start: datetime, end: datetime) -> Fires:
+    try:
+        return fires(client, name, start, end)
+    except PreconditionError:  # The daemon cannot read it, so it never fires.
+        return Fires(times=(), until=end)
 
 
 def fires(client: SyncClient, subject: str | Schedule, start: datetime, end: datetime) -> Fires:

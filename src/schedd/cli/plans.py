@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ BATCH_COUNT = 500
 BATCH_BYTES = 2 * 1024 * 1024
 """Half of what one BatchCreate may have, in number and in size."""
 
+_REQUEST = re.compile(r"requests\[(?P<index>[0-9]+)\]\.")
 _NEVER_FIRES = "NEVER_FIRES"
 _TO_COME = "at(9998-12-31T00:00:00)"
 
@@ -65,6 +67,8 @@ class Step:
     differences: Sequence[Difference] = field(default_factory=tuple)
     awaits: Sequence[str] = ()
     """Calendars that it uses and that will be there before it is: until then nobody knows when it fires."""
+    source: Written | None = None
+    """Where a schedule to be created is written."""
 
 
 def plan(client: SyncClient, written: Sequence[Written], prune_filter: str, *, coming: Collection[str] = ()) -> list[Step]:
@@ -100,7 +104,14 @@ def _steps(client: SyncClient, written: Written, refused: list[tuple[Written, In
     try:
         if before is None or before.state == ScheduleState.SCHEDULE_STATE_DELETED:
             after = _with_calendars(client.create_schedule(_without(schedule, coming), validate_only=True), schedule)
-            yield Step(action=Action.CREATE, name=schedule.name, schedule=schedule, after=after, awaits=_awaited(schedule, coming))
+            yield Step(
+                action=Action.CREATE,
+                name=schedule.name,
+                schedule=schedule,
+                after=after,
+                awaits=_awaited(schedule, coming),
+                source=written,
+            )
         else:
             yield _compared(client, schedule, before, coming)
     except InvalidError as error:
@@ -233,10 +244,18 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def carry_out(client: SyncClient, steps: Iterable[Step]) -> Iterator[Step]:
-    """Do it, creations first and in batches; each step comes back once it is durable."""
+    """Do it, creations first and in batches; each step comes back once it is durable.
+
+    Raises: CommandError for schedules that only their new calendars make wrong, which nobody could know before; CallError.
+    """
     todo = list(steps)
     for batch in _batches(step for step in todo if step.action is Action.CREATE):
-        client.create_schedules([step.schedule for step in batch])
+        try:
+            client.create_schedules([step.schedule for step in batch])
+        except InvalidError as error:
+            raise CommandError(
+                "with its new calendars the server refuses a schedule; none was created", _batch_lines(batch, error)
+            ) from error
         yield from batch
     for step in todo:
         if step.action is Action.UPDATE:
@@ -245,6 +264,19 @@ def carry_out(client: SyncClient, steps: Iterable[Step]) -> Iterator[Step]:
             client.delete_schedule(step.name, etag=step.schedule.etag)
         if step.action is not Action.CREATE:
             yield step
+
+
+def _batch_lines(batch: Sequence[Step], error: InvalidError) -> list[str]:
+    """What is wrong with schedules of a batch, each at its place in its file."""
+    lines: list[str] = []
+    for violation in error.violations:
+        match = _REQUEST.match(violation.field)
+        source = batch[int(match["index"])].source if match is not None else None
+        if source is None:
+            lines.append(f"{violation.field}: {violation.description}")
+        else:
+            lines += violation_lines(source, InvalidError(replace(error.fault, violations=(violation,))))
+    return lines
 
 
 def _batches(steps: Iterable[Step]) -> Iterator[list[Step]]:

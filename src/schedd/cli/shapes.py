@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
+
+from google.protobuf import descriptor
 
 from schedd.cli.calendars import CALENDAR_SHAPES
 from schedd.cli.document import Entry
@@ -13,7 +16,8 @@ from schedd.cli.failures import UsageFault
 from schedd.cli.fields import Fields, Shape
 from schedd.cli.names import calendar_name
 from schedd.v1.policy_pb2 import Policies
-from schedd.v1.target_pb2 import HttpHeader, StatusRange
+from schedd.v1.schedule_pb2 import Schedule
+from schedd.v1.target_pb2 import HttpHeader, HttpTarget, ProcessTarget, StatusRange
 from schedd.v1.when_pb2 import Trigger
 
 _STATUS = re.compile(r"(\d{3})(?:\s*-\s*(\d{3}))?|([1-5])xx", re.IGNORECASE)
@@ -167,6 +171,21 @@ SCHEDULE_KEYS = {
 }
 """The keys of a schedule beyond the API's: the common triggers and targets, and all policies, without a level of their own."""
 
+_HTTP_KEYS = {"headers": _headers, "body": _body, "content_type": _content_type}
+_PROCESS_KEYS = {"argv": _argv, "command": _command, "umask": _umask}
+
+
+def _below(kind: str, target: descriptor.Descriptor, keys: Iterable[str]) -> dict[str, str]:
+    return {key: f"it belongs below `{kind}`, as in `{kind}: {{{key}: …}}`" for key in (*target.fields_by_name, *keys)}
+
+
+def _above(kind: str) -> dict[str, str]:
+    return dict.fromkeys((*Schedule.DESCRIPTOR.fields_by_name, *SCHEDULE_KEYS), f"it belongs to the schedule, beside `{kind}`")
+
+
+SCHEDULE_ELSEWHERE = {**_below("http", HttpTarget.DESCRIPTOR, _HTTP_KEYS), **_below("process", ProcessTarget.DESCRIPTOR, _PROCESS_KEYS)}
+"""The keys of targets that people write a level too high, and where they belong."""
+
 SHAPES = {
     **CALENDAR_SHAPES,
     "schedd.v1.Trigger": Shape(principal="expression", keys={"every": _interval_every, "at": _read_at}),
@@ -183,6 +202,6 @@ SHAPES = {
     "schedd.v1.Payload": Shape(principal="text"),
     "schedd.v1.SecretReference": Shape(principal="name"),
     "schedd.v1.StatusRange": Shape(single=_status),
-    "schedd.v1.HttpTarget": Shape(principal="url", keys={"headers": _headers, "body": _body, "content_type": _content_type}),
-    "schedd.v1.ProcessTarget": Shape(keys={"argv": _argv, "command": _command, "umask": _umask}),
+    "schedd.v1.HttpTarget": Shape(principal="url", keys=_HTTP_KEYS, elsewhere=_above("http")),
+    "schedd.v1.ProcessTarget": Shape(keys=_PROCESS_KEYS, elsewhere=_above("process")),
 }

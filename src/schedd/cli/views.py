@@ -181,7 +181,7 @@ def schedule_lines(schedule: Schedule, now: datetime) -> list[str]:
             ("Time zone", schedule.time_zone),
             ("Next", _instant_lines(schedule.next_time, now, zone) if schedule.HasField("next_time") else ""),
             ("Target", target_text(schedule)),
-            ("Overlap", word(Overlap, policies.overlap)),
+            ("Overlap", word(Overlap, policies.overlap) if schedule.HasField("policies") else ""),
             ("Attempts", str(policies.retry.max_attempts or "")),
             ("Timeout", duration_text(policies.attempt_timeout.ToTimedelta()) if policies.HasField("attempt_timeout") else ""),
             ("Labels", labels_text(schedule)),

@@ -62,8 +62,11 @@ class CallError(ClientError):
     """A call ended without its answer; `fault` has what the server said."""
 
     def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.message)
+        super().__init__(fault)  # What it is made of, so that it can be pickled.
         self.fault = fault
+
+    def __str__(self) -> str:
+        return self.fault.message
 
     @property
     def message(self) -> str:

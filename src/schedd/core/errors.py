@@ -163,10 +163,15 @@ class UnavailableError(ScheddError):
 
 
 class StoredDataError(ScheddError):
-    """A stored row cannot be read back. Its schedule is quarantined; the others run on."""
+    """A stored row cannot be read back. Its schedule is quarantined; the others run on.
 
-    def __init__(self, table: str, row_id: int, description: str) -> None:
+    Of a schedule's row that can be read in part, `resource` is the name and `generation` the one that is stored.
+    """
+
+    def __init__(self, table: str, row_id: int, description: str, *, resource: str = "", generation: int | None = None) -> None:
         super().__init__(f"{table} row {row_id}: {description}")
         self.table = table
         self.row_id = row_id
         self.description = description
+        self.resource = resource
+        self.generation = generation

@@ -19,9 +19,11 @@ from schedd.core.model.batch import (
     RequestMark,
     Retention,
     ScheduleChange,
+    SetBack,
     StoredWhen,
     StoreStatus,
     Timers,
+    UnreadableDeletion,
 )
 from schedd.core.model.calendar import Calendar, HolidaysEntry
 from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
@@ -31,6 +33,7 @@ from schedd.core.model.policy import Concurrency
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleName
+from schedd.core.model.unreadable import StoredSchedule
 from schedd.core.model.zonemark import ZoneMark
 
 CommitListener = Callable[[Sequence[JournalEntry]], None]
@@ -60,7 +63,13 @@ class Clock(Protocol):
         """The wall clock: microseconds since 1970-01-01T00:00:00Z."""
 
     def monotonic_us(self) -> int:
-        """A clock that never steps: microseconds since some moment."""
+        """A clock that never steps, and stands still while the host is suspended: microseconds since some moment."""
+
+    def boot_us(self) -> int:
+        """A clock that never steps, and goes on while the host is suspended: microseconds since some moment.
+
+        A host that cannot tell gives the monotonic one: a suspend then looks like a step forward.
+        """
 
     def alarm(self) -> Alarm:
         """A new alarm on the wall clock, for one waiting agent."""
@@ -156,27 +165,42 @@ class Store(Protocol):
         one has its name.
         """
 
-    async def quarantine(self, row: int, entry: JournalEntry) -> None:
+    async def delete_unreadable(self, deletion: UnreadableDeletion) -> None:
+        """Delete a schedule that cannot be read; its stored definition stays as it is. A request seen before changes nothing.
+
+        Raises: NotFoundError; ConflictError (ETAG_MISMATCH if it has changed since it was read, REQUEST_ID_REUSED).
+        """
+
+    async def quarantine(self, row: int, entry: JournalEntry, *, seen: int | None = None) -> None:
         """Make the schedule in this row DISABLED, with the entry's reason and evidence text, without reading its definition.
 
-        Its generation ascends. For rows that cannot be read; nothing happens to a row that is not there or is disabled already.
+        Its generation ascends. For rows that cannot be read; nothing happens to a row that is not there, is disabled already, or is
+        of another generation than the one that was `seen`.
         """
 
     async def schedule(self, name: ScheduleName) -> Schedule:
-        """The schedule of that name; a deleted one only if no other has the name. Raises: NotFoundError."""
+        """The schedule of that name; a deleted one only if no other has the name. Raises: NotFoundError; StoredDataError."""
+
+    async def stored_schedule(self, name: ScheduleName) -> StoredSchedule:
+        """The same, and what can be read of one that cannot be read whole. Raises: NotFoundError."""
 
     async def schedules(self, rows: Sequence[int]) -> Mapping[int, Schedule | StoredDataError]:
         """The schedules in these rows; a row that cannot be read comes as its error; rows that are not there are left out."""
 
-    async def schedules_by_uid(self, uids: Sequence[int]) -> tuple[Schedule, ...]:
-        """The schedules of these uids in their order, deleted ones too; those that are gone are left out. Raises: StoredDataError."""
+    async def schedules_by_uid(self, uids: Sequence[int]) -> tuple[StoredSchedule, ...]:
+        """The schedules of these uids in their order, deleted ones and unreadable ones too; those that are gone are left out."""
 
     async def find_schedules(self, where: Filter, order: Order, page: PageRequest, *, show_deleted: bool = False) -> Page[Schedule]:
         """A page of schedules.
 
         Fields: name, group, schedule, uid, state, description, creator, create_time, update_time, time_zone, labels.KEY.
-        Order by name, create_time or update_time. A row that cannot be read is left out here; its quarantine shows elsewhere.
+        Order by name, create_time or update_time. A row that cannot be read is left out.
         """
+
+    async def find_stored_schedules(
+        self, where: Filter, order: Order, page: PageRequest, *, show_deleted: bool = False
+    ) -> Page[StoredSchedule]:
+        """The same page, with what can be read of those that cannot be read whole."""
 
     async def last_runs(self, rows: Sequence[int]) -> Mapping[int, LastRun]:
         """The newest run of each of these schedules that has one."""
@@ -211,7 +235,10 @@ class Store(Protocol):
         """All calendars by name; one that cannot be read comes as its error."""
 
     async def find_calendars(self, where: Filter, page: PageRequest) -> Page[Calendar]:
-        """A page of calendars by name. Fields: name, description, creator, create_time, update_time, labels.KEY."""
+        """A page of calendars by name; one that cannot be read is left out.
+
+        Fields: name, description, creator, create_time, update_time, labels.KEY.
+        """
 
     async def calendar_uses(self) -> Sequence[CalendarUse]:
         """Which schedules use which calendars, deleted schedules left out. A use of a calendar that is not there is one, too."""
@@ -254,7 +281,7 @@ class Store(Protocol):
         """Raises: NotFoundError."""
 
     async def attempts(self, execution_id: int) -> tuple[Attempt, ...]:
-        """The stored attempts of an execution, by number."""
+        """The stored attempts of an execution, by number; those that cannot be read are left out."""
 
     async def find_executions(self, where: Filter, order: Order, page: PageRequest) -> Page[Execution]:
         """A page of executions.
@@ -298,7 +325,10 @@ class Store(Protocol):
         """
 
     async def find_dead_letters(self, where: Filter, *, descending: bool, page: PageRequest) -> Page[DeadLetter]:
-        """A page of dead letters by time of creation; the fields are those of `find_executions`."""
+        """A page of dead letters by time of creation; the fields are those of `find_executions`.
+
+        Rows that cannot be read are left out; a request or an attempt that cannot be read is missing from its dead letter alone.
+        """
 
     async def dead_letter(self, execution_id: int) -> DeadLetter:
         """The dead letter of an execution, without its last attempt. Raises: NotFoundError."""
@@ -320,6 +350,12 @@ class Store(Protocol):
         A hint only: a lost one costs time at the next start, nothing else.
         """
 
+    async def restore_timers(self, entry: JournalEntry) -> int:
+        """Store the timers that enabled schedules should have and have not, since somebody has meddled with the file; how many.
+
+        Their `next_us` is long past, so that the daemon's mark holds for them. The entry is journaled for each, with its schedule.
+        """
+
     async def zone_marks(self) -> tuple[ZoneMark, ...]:
         """What is kept of time zones, by name."""
 
@@ -328,6 +364,14 @@ class Store(Protocol):
 
     async def timers_naming(self, texts: Sequence[str]) -> Timers:
         """The timers of every enabled schedule in whose rule, its time zone included, one of these texts stands. May be slow."""
+
+    async def set_back(self, set_back: SetBack) -> tuple[int, ...]:
+        """The clock was set back: nothing that is stored makes a schedule wait until the old time comes again.
+
+        The daemon's mark, and the marks of schedules that are later than `now_us`, are set back to it; stale timers are stored as 1;
+        schedules that were created later than now count as created `by_us` earlier, or now. Gives the rows of those that changed; their
+        timers are stale too.
+        """
 
     async def planned_through_us(self) -> int:
         """The mark: every nominal time up to it has been decided. 0 on a new store."""

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import assert_never
 
 from schedd.core.admission import BUFFER_CAP
+from schedd.core.durations import format_duration
 from schedd.core.errors import FieldViolation
 from schedd.core.model.backfill import OCCURRENCES_MAX
 from schedd.core.model.policy import (
@@ -31,9 +32,9 @@ from schedd.core.target_rules import check_target
 from schedd.core.triggers import NO_CALENDARS, Calendars, check_when
 
 LABELS_MAX = 64
-LABEL_VALUE_MAX_CHARACTERS = 256
-DESCRIPTION_MAX_CHARACTERS = 4096
-PAUSE_REASON_MAX_CHARACTERS = 1024
+LABEL_VALUE_MAX_CHARACTERS = 255
+DESCRIPTION_MAX_CHARACTERS = 1024
+NOTE_MAX_CHARACTERS = 1024
 ATTEMPTS_MAX = 100
 DURATION_MAX = timedelta(days=366)
 CATCH_UP_WINDOW_MAX = timedelta(days=3653)
@@ -101,14 +102,17 @@ def check_name(name: ScheduleName) -> Iterator[FieldViolation]:
 
 def check_pause(reason: str, until_us: int | None, *, now_us: int) -> Iterator[FieldViolation]:
     """What is wrong with a pause, by fields of the proto's PauseScheduleRequest."""
-    if len(reason) > PAUSE_REASON_MAX_CHARACTERS:
-        yield FieldViolation(
-            field="reason",
-            reason="TOO_LONG",
-            description=f"{len(reason)} characters; at most {PAUSE_REASON_MAX_CHARACTERS} are allowed",
-        )
+    yield from check_note(reason)
     if until_us is not None and until_us <= now_us:
         yield FieldViolation(field="until_time", reason="OUT_OF_RANGE", description="lies in the past; a pause ends later than it begins")
+
+
+def check_note(reason: str) -> Iterator[FieldViolation]:
+    """What is wrong with why somebody asks for something, the field `reason` of a request."""
+    if len(reason) > NOTE_MAX_CHARACTERS:
+        yield FieldViolation(
+            field="reason", reason="TOO_LONG", description=f"{len(reason)} characters; at most {NOTE_MAX_CHARACTERS} are allowed"
+        )
 
 
 def check_labels(labels: Mapping[str, str]) -> Iterator[FieldViolation]:
@@ -163,7 +167,7 @@ def _retry(retry: Retry) -> Iterator[FieldViolation]:
         yield FieldViolation(
             field="policies.retry.max_backoff",
             reason="OUT_OF_RANGE",
-            description=f"{retry.max_backoff} is less than min_backoff, {retry.min_backoff}",
+            description=f"{format_duration(retry.max_backoff)} is less than min_backoff, {format_duration(retry.min_backoff)}",
         )
     if not 1 <= retry.multiplier <= 100:
         yield _out_of_range("policies.retry.multiplier", retry.multiplier, "1 to 100")
@@ -226,7 +230,7 @@ def _condition(condition: Condition | None) -> Iterator[FieldViolation]:
             for violation in check_target(condition.command, None):
                 yield replace(violation, field=f"policies.condition.command{violation.field.removeprefix('process')}")
             if not timedelta(milliseconds=1) <= condition.timeout <= timedelta(hours=1):
-                yield _out_of_range("policies.condition.timeout", condition.timeout, "1 ms to 1 hour")
+                yield _out_of_range("policies.condition.timeout", format_duration(condition.timeout), "1ms to 1h")
         case DayFits(days=days):
             for violation in check_when(When(triggers=(days,)), now_us=0):
                 yield replace(violation, field=violation.field.replace("triggers[0]", "policies.condition.days"))
@@ -244,7 +248,7 @@ def _catch_up(catch_up: CatchUp) -> Iterator[FieldViolation]:
 
 def _duration(field: str, value: timedelta, *, least: timedelta = timedelta(0), most: timedelta = DURATION_MAX) -> Iterator[FieldViolation]:
     if not least <= value <= most:
-        yield _out_of_range(field, value, f"{least} to {most}")
+        yield _out_of_range(field, format_duration(value), f"{format_duration(least)} to {format_duration(most)}")
 
 
 def _out_of_range(field: str, value: object, allowed: str) -> FieldViolation:

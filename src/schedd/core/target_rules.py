@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator
 from datetime import timedelta
 from typing import assert_never
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from schedd.core.errors import FieldViolation, TemplateError
 from schedd.core.model.target import PAYLOAD_LIMIT_BYTES, HttpTarget, Payload, ProcessTarget, Target
@@ -89,8 +89,14 @@ def _url_fault(url: str) -> str:
         return f"it is not a URL: {error}"
     if parts.scheme not in ("http", "https", "http+unix"):
         return f"its scheme is {parts.scheme!r}, not http, https or http+unix" if parts.scheme else "it has no scheme"
+    return _host_fault(parts, host or "", port)
+
+
+def _host_fault(parts: SplitResult, host: str, port: int | None) -> str:
     if not host:
         return "it has no host"
+    if _wants_interface(host):
+        return "its address is of one link only, and a URL cannot name the interface: take a global address, or a host's name"
     if port == 0:
         return "its port is 0, not 1 to 65535"
     if "\\" in parts.netloc:
@@ -98,6 +104,11 @@ def _url_fault(url: str) -> str:
     if parts.scheme == "http+unix" and not unquote(parts.netloc).startswith("/"):
         return "its host is not the percent-encoded absolute path of a socket"
     return ""
+
+
+def _wants_interface(host: str) -> bool:
+    """Whether an IPv6 address means something only together with an interface (RFC 4007)."""
+    return ":" in host and ("%" in host or host.startswith(("fe8", "fe9", "fea", "feb")))
 
 
 def _headers(headers: tuple[tuple[str, str], ...], labels: Collection[str] | None) -> Iterator[FieldViolation]:

@@ -29,13 +29,15 @@ import structlog
 
 from schedd.api.server import ApiServer, TcpListener, UseCases
 from schedd.core.breaker import BreakerPolicy
+from schedd.core.errors import UnavailableError
 from schedd.core.model.batch import Retention
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.target import HttpTarget, ProcessTarget
 from schedd.core.ports import Target
 from schedd.daemon.config import Circuits, Config, Listen, Tcp
 from schedd.daemon.errors import ConfigError
-from schedd.daemon.listening import clear_socket, read_token
+from schedd.daemon.keys import restart_changes
+from schedd.daemon.listening import TOKEN_LEAST_CHARACTERS, check_port, clear_socket, read_token
 from schedd.daemon.lock import DataLock
 from schedd.daemon.logging import configure_logging
 from schedd.daemon.notify import Notifier
@@ -71,6 +73,7 @@ class Daemon:
 
     def __init__(self, config: Config, reload: Reload, notifier: Notifier) -> None:
         self._config = config
+        self._reloaded = config
         self._reload = reload
         self._notifier = notifier
         self._clock = SystemClock()
@@ -81,6 +84,8 @@ class Daemon:
         """Start, serve until SIGTERM or SIGINT, drain, stop. Raises: StartError."""
         with DataLock(Path(self._config.storage.path)):
             clear_socket(Path(self._config.listen.socket))
+            if self._config.listen.tcp.address is not None:
+                check_port(self._config.listen.tcp.address)
             async with self._store() as store, self._targets() as targets:
                 engine = Engine(
                     store=store,
@@ -110,19 +115,19 @@ class Daemon:
             _set_socket_mode(self._config.listen)
             log.info("ready", socket=self._config.listen.socket, database=self._config.storage.path, tcp_port=server.tcp_port or None)
             self._notifier.ready(f"{len(engine.timeline)} schedules planned")
-            helpers = [tasks.create_task(self._watch_reloads(store, engine)), tasks.create_task(self._feed_watchdog())]
+            reloads, watchdog = tasks.create_task(self._watch_reloads(store, engine)), tasks.create_task(self._feed_watchdog())
             await self._ending.wait()
-            for helper in helpers:
-                helper.cancel()
+            reloads.cancel()
             processes.stopping()
             await self._stop(engine, server, agents)
+            watchdog.cancel()  # Until here: a drain may take longer than systemd waits for a ping.
         _remove_socket(socket)
 
     async def _stop(self, engine: Engine, server: ApiServer, agents: asyncio.Task[None]) -> None:
         log.info("stopping", running=engine.dispatcher.running)
         self._notifier.stopping("draining")
         await server.set_serving(False)
-        await engine.drain(self._config.engine.drain_time)
+        await engine.drain(self._reloaded.engine.drain_time)
         agents.cancel()
         await asyncio.wait([agents])
         await engine.close()
@@ -183,16 +188,24 @@ class Daemon:
             self._reloading.clear()
             self._notifier.reloading(self._clock.monotonic_us())
             try:
-                self._config = self._reload()
+                config = self._reload()
             except ConfigError as error:
                 log.error("reload_refused", faults=[str(fault) for fault in error.faults])
             else:
-                configure_logging(self._config.log)
-                engine.housekeeper.retention = _retention(self._config)
-                entry = JournalEntry(time_us=self._clock.now_us(), kind=JournalKind.CONFIGURATION_RELOADED)
-                await store.append([entry])
-                log.info("reloaded", note="log.level, retention and engine.drain_time are in force; other keys want a restart")
+                waiting = restart_changes(self._config, config)
+                self._reloaded = config
+                configure_logging(config.log)
+                engine.housekeeper.retention = _retention(config)
+                await self._journal_reload(store)
+                log.info("reloaded", restart_wanted=waiting)
             self._notifier.ready("running")
+
+    async def _journal_reload(self, store: SqliteStore) -> None:
+        """Tell the journal, if the store takes it: a full disk is no reason to end."""
+        try:
+            await store.append([JournalEntry(time_us=self._clock.now_us(), kind=JournalKind.CONFIGURATION_RELOADED)])
+        except UnavailableError as error:
+            log.error("reload_not_journaled", reason=error.reason, detail=str(error))
 
     async def _feed_watchdog(self) -> None:
         """Ping systemd at half of its interval. The ping comes from the loop: agents that end take the daemon with them."""
@@ -212,13 +225,25 @@ class _Targets:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tokens:
-    """The tokens of the configured files, read at each call: a file that changes takes effect at once."""
+class Tokens:
+    """The tokens of the configured files, read at each call: a file that changes takes effect at once.
+
+    One that cannot be read, or holds too little (while it is being written, say), lets nobody in.
+    """
 
     files: tuple[Path, ...]
 
     def __call__(self) -> list[str]:
-        return [token for path in self.files if (token := read_token(path))]
+        """The tokens that open the door now."""
+        return [token for path in self.files if len(token := _token_in(path)) >= TOKEN_LEAST_CHARACTERS]
+
+
+def _token_in(path: Path) -> str:
+    try:
+        return read_token(path)
+    except OSError as error:
+        log.error("token_unreadable", path=str(path), detail=error.strerror)
+        return ""
 
 
 def _rest_the_collector() -> None:
@@ -285,13 +310,13 @@ def _tcp_listener(tcp: Tcp) -> TcpListener | None:
         root_certificates=client_ca,
         require_client_auth=client_ca is not None,
     )
-    return TcpListener(address=tcp.address, credentials=credentials, tokens=_Tokens(tuple(Path(path) for path in tcp.token_files)))
+    return TcpListener(address=tcp.address, credentials=credentials, tokens=Tokens(tuple(Path(path) for path in tcp.token_files)))
 
 
 def _set_socket_mode(listen: Listen) -> None:
-    Path(listen.socket).chmod(int(listen.socket_mode, 8))
     if listen.socket_group is not None:
         os.chown(listen.socket, -1, grp.getgrnam(listen.socket_group).gr_gid)
+    Path(listen.socket).chmod(int(listen.socket_mode, 8))
 
 
 def _remove_socket(path: Path) -> None:

@@ -29,16 +29,3 @@ def parse_duration(text: str) -> timedelta:
         return timedelta(microseconds=sum(int(number) * _UNITS_US[unit] for number, unit in _PART.findall(text)))
     except OverflowError as exc:
         raise ValueError(f"{text!r} is longer than a duration can be") from exc
-
-
-def format_duration(duration: timedelta) -> str:
-    """The shortest text that `parse_duration` reads back as `duration`, which is not negative: `1d12h`, not `36h`."""
-    rest_us = duration // timedelta(microseconds=1)
-    parts = []
-    for unit, unit_us in _UNITS_US.items():
-        if unit == "w":
-            continue
-        count, rest_us = divmod(rest_us, unit_us)
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"

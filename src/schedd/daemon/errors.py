@@ -4,7 +4,7 @@ ScheddError
 └── StartError              the daemon cannot start; `exit_status` says how `schedd` ends
     ├── ConfigError         the configuration is wrong; carries every fault at once
     ├── LockedError         another daemon holds the data
-    └── SocketError         the unix socket cannot be used: another daemon answers there, or it is no socket
+    └── SocketError         a unix socket or a port cannot be used: somebody else listens there, or it is no socket
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class LockedError(StartError):
 
 
 class SocketError(StartError):
-    """The unix socket at `path` cannot be used, for the reason given."""
+    """The unix socket or the TCP address `path` cannot be used, for the reason given."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"cannot listen on {path}: {reason}")

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import reduce
 from typing import Any, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 
+from schedd.core.durations import format_duration
 from schedd.daemon.config import Config
-from schedd.daemon.duration import format_duration, parse_duration
+from schedd.daemon.duration import parse_duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,3 +142,12 @@ def _key(name: str, field: msgspec.structs.FieldInfo) -> Key:
         least=extra.get("least"),
         most=extra.get("most"),
     )
+
+
+def restart_changes(before: Config, after: Config) -> list[str]:
+    """The keys whose values differ and that only a restart takes up."""
+    return [name for name, key in keys().items() if key.restart and _value(before, name) != _value(after, name)]
+
+
+def _value(config: Config, name: str) -> object:
+    return reduce(getattr, name.split("."), config)

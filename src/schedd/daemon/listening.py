@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import ipaddress
 import os
 import socket
+import ssl
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,12 @@ TOKEN_LEAST_CHARACTERS = 16
 
 _OPEN_RIGHT = "listen on 127.0.0.1 or ::1, or set tls_certificate, tls_key and token_files instead"
 _SECURE_RIGHT = "on a loopback address insecure_loopback = true does without both"
+
+_PORT_FAULTS = {
+    errno.EADDRINUSE: "something else listens there. Stop it, or set listen.tcp.address to another port",
+    errno.EADDRNOTAVAIL: "this host has no such address. Set listen.tcp.address to one that it has; 0.0.0.0 stands for all",
+    errno.EACCES: "ports below 1024 are for root. Set listen.tcp.address to a higher one, or give the unit CAP_NET_BIND_SERVICE",
+}
 
 Reasons = list[tuple[str, str]]
 """Dotted keys and what is wrong with their values."""
@@ -100,9 +108,38 @@ def _secure_faults(tcp: Tcp) -> Reasons:
         unset = f"{', '.join(missing)} of listen.tcp {'are' if len(missing) > 1 else 'is'} not set"
         return [("listen.tcp.address", f"TCP needs TLS and a token, and {unset}; {_SECURE_RIGHT}")]
     pems = [("tls_certificate", tcp.tls_certificate), ("tls_key", tcp.tls_key), ("tls_client_ca", tcp.tls_client_ca)]
-    unreadable = [(f"listen.tcp.{name}", fault) for name, path in pems if path and (fault := _file_fault(Path(path)))]
-    tokens = [("listen.tcp.token_files", fault) for path in tcp.token_files if (fault := _token_fault(Path(path)))]
-    return unreadable + tokens
+    faults = [(f"listen.tcp.{name}", fault) for name, path in pems if path and (fault := _file_fault(Path(path)))]
+    faults = faults or _tls_faults(tcp)
+    return faults + [("listen.tcp.token_files", fault) for path in tcp.token_files if (fault := _token_fault(Path(path)))]
+
+
+def _tls_faults(tcp: Tcp) -> Reasons:
+    """What forbids to use these files together, all of which can be read."""
+    faults = []
+    if tcp.tls_key and (fault := _openness_fault(Path(tcp.tls_key))):
+        faults.append(("listen.tcp.tls_key", fault))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # gRPC would take the files as they are, listen, and end every handshake.
+        context.load_cert_chain(str(tcp.tls_certificate), str(tcp.tls_key), password="")
+    except (ssl.SSLError, ValueError) as exc:
+        faults.append(_pair_fault(tcp, exc))
+    if tcp.tls_client_ca:
+        try:
+            context.load_verify_locations(tcp.tls_client_ca)
+        except ssl.SSLError:
+            faults.append(("listen.tcp.tls_client_ca", f"{tcp.tls_client_ca} has no certificate in PEM (-----BEGIN CERTIFICATE-----)"))
+    return faults
+
+
+def _pair_fault(tcp: Tcp, error: ssl.SSLError | ValueError) -> tuple[str, str]:
+    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+        text = f"{tcp.tls_key} is not the private key of the first certificate in {tcp.tls_certificate}: name the two that belong together"
+        return "listen.tcp.tls_key", text
+    if "-----BEGIN CERTIFICATE" not in Path(str(tcp.tls_certificate)).read_text(encoding="latin-1"):
+        return "listen.tcp.tls_certificate", f"{tcp.tls_certificate} has no certificate in PEM (-----BEGIN CERTIFICATE-----)"
+    text = f"{tcp.tls_key} has no private key in PEM without a passphrase (-----BEGIN PRIVATE KEY), or {tcp.tls_certificate} is damaged"
+    return "listen.tcp.tls_key", text
 
 
 def _file_fault(path: Path) -> str:
@@ -113,11 +150,15 @@ def _file_fault(path: Path) -> str:
         return f"{path} cannot be read: {exc.strerror}"
 
 
+def _openness_fault(path: Path) -> str:
+    return f"{path} is open to everybody on this host: chmod o-rwx {path}" if path.stat().st_mode & stat.S_IRWXO else ""
+
+
 def _token_fault(path: Path) -> str:
     if fault := _file_fault(path):
         return fault
-    if path.stat().st_mode & stat.S_IRWXO:
-        return f"{path} is open to everybody on this host: chmod o-rwx {path}"
+    if fault := _openness_fault(path):
+        return fault
     if len(read_token(path)) < TOKEN_LEAST_CHARACTERS:
         return f"{path} holds less than {TOKEN_LEAST_CHARACTERS} characters: openssl rand -hex 32 makes a good token"
     return ""
@@ -146,6 +187,19 @@ def clear_socket(path: Path) -> None:
     if _answers(path):
         raise SocketError(str(path), "another daemon answers there. Stop it first, or give this one its own listen.socket")
     path.unlink()
+
+
+def check_port(address: str) -> None:
+    """Raises: SocketError if the TCP address cannot be listened on now, with what would be right."""
+    endpoint = parse_endpoint(address)
+    family = socket.AF_INET6 if endpoint.host.version == 6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((str(endpoint.host), endpoint.port))
+            probe.listen()
+        except OSError as exc:
+            raise SocketError(address, _PORT_FAULTS.get(exc.errno or 0, f"{exc.strerror}; see listen.tcp.address")) from exc
 
 
 def _answers(path: Path) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from schedd.daemon.duration import format_duration
+from schedd.core.durations import format_duration
 from schedd.daemon.keys import Key, keys, sections, toml_text
 
 _EXAMPLE_WIDTH = 100

@@ -22,6 +22,7 @@ from schedd.daemon.listening import listening_faults
 from schedd.daemon.places import Places
 
 DEFAULT = "default"
+_ENVIRONMENT = "environment "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +116,7 @@ def _from_environment(environ: Mapping[str, str], known: Mapping[str, Key]) -> I
     for variable, value in sorted(environ.items()):
         if variable.startswith("SCHEDD_") and "__" in variable:
             dotted = by_variable.get(variable, variable.removeprefix("SCHEDD_").lower().replace("__", "."))
-            yield _Setting(key=dotted, value=value, origin=f"environment {variable}", text=True)
+            yield _Setting(key=dotted, value=value, origin=f"{_ENVIRONMENT}{variable}", text=True)
 
 
 def _from_flags(flags: Sequence[str], faults: list[ConfigFault]) -> Iterator[_Setting]:
@@ -137,8 +138,12 @@ def _unknown(setting: _Setting, known: Mapping[str, Key]) -> ConfigFault:
     names = [name for name, _ in sections()]
     if setting.key in names:
         return ConfigFault(origin=setting.origin, key=setting.key, reason="is a section: give its keys values")
-    near = difflib.get_close_matches(setting.key, [*known, *names], n=1, cutoff=0.0)
-    return ConfigFault(origin=setting.origin, key=setting.key, reason=f"no such key; the nearest is {near[0]}")
+    section = setting.key.rpartition(".")[0]
+    near = difflib.get_close_matches(
+        setting.key, [key for key in known if known[key].section == section] or [*known, *names], n=1, cutoff=0.0
+    )
+    variable = f" ({known[near[0]].variable})" if near[0] in known and setting.origin.startswith(_ENVIRONMENT) else ""
+    return ConfigFault(origin=setting.origin, key=setting.key, reason=f"no such key; the nearest is {near[0]}{variable}")
 
 
 def _build(struct: type[Struct], values: Mapping[str, Any], prefix: str = "") -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Final
@@ -99,20 +99,28 @@ class Almanac:
     def schedule_changed(self, schedule: Schedule) -> None:
         """A schedule has been committed."""
         row = schedule.row
-        for name in self._used.pop(row, ()):
-            self._users[name].discard(row)
+        self.leave(row)
         used = () if schedule.state is ScheduleState.DELETED else used_calendars(schedule.when)
         if not used:
-            self._generations.pop(row, None)
             return
         self._used[row] = used
         self._generations[row] = schedule.generation
         for name in used:
             self._users.setdefault(name, set()).add(row)
 
+    def leave(self, row: int) -> None:
+        """A schedule is gone."""
+        for name in self._used.pop(row, ()):
+            self._users[name].discard(row)
+        self._generations.pop(row, None)
+
     def users(self, name: str) -> list[int]:
         """The rows of the schedules that use a calendar."""
         return sorted(self._users.get(name, ()))
+
+    def time_zones(self) -> Mapping[str, str]:
+        """The calendars that have a time zone of their own, with it."""
+        return {name: days.time_zone for name, days in self.calendars.days.items() if days.time_zone}
 
     def uses_any(self, row: int) -> bool:
         """Whether the schedule in this row uses calendars."""

@@ -24,7 +24,8 @@ from schedd.core.model.execution import Cause, Execution
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
 from schedd.core.model.policy import Overlap
 from schedd.core.model.reason import Outcome, Reason
-from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.model.schedule import ScheduleState
+from schedd.core.model.unreadable import StoredSchedule
 from schedd.core.planning import LeftOut, left_out
 from schedd.core.ports import Clock, Ids, Store
 from schedd.engine.backfilljournal import armed_evidence, entry_of, range_entry
@@ -201,7 +202,7 @@ class Backfiller:
             return True
 
     @asynccontextmanager
-    async def ending_with(self, before: Schedule, after: Schedule) -> AsyncIterator[tuple[BackfillEnd, ...]]:
+    async def ending_with(self, before: StoredSchedule, after: StoredSchedule) -> AsyncIterator[tuple[BackfillEnd, ...]]:
         """The ends of a schedule's ranges that are to be committed with a change of it; nothing is worked off meanwhile.
 
         `forget` them when they are durable.
@@ -380,7 +381,7 @@ def _ended_by(range_: _Range, definition: Definition | None) -> Reason | None:
     return _ends_with(before, definition.schedule)
 
 
-def _ends_with(before: Schedule, after: Schedule) -> Reason | None:
+def _ends_with(before: StoredSchedule, after: StoredSchedule) -> Reason | None:
     """Why the ranges of a schedule end with a change of it; None: they go on."""
     if after.state is ScheduleState.DELETED:
         return Reason.DELETED

@@ -21,35 +21,55 @@ from schedd.engine.almanac import Almanac
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.registry import Registry
 from schedd.engine.runs import Run, Runs
+from schedd.engine.undertakings import Undertakings
+from schedd.engine.zonewatch import ZoneWatch
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class _Effects:
-    """What a change of a calendar means for its users: armed runs to take back, and where their occurrences are decided anew."""
+    """What a change of a calendar means for its users: armed runs to take back, where occurrences are decided anew, what was left out."""
 
     takebacks: list[Run] = field(default_factory=list)
     replanned: list[Replanned] = field(default_factory=list)
+    omitted: list[JournalEntry] = field(default_factory=list)
 
 
 class CalendarRegistry:
     """Commits changes of calendars, one at a time; after the commit every schedule that uses the calendar follows."""
 
-    def __init__(self, *, store: Store, clock: Clock, almanac: Almanac, registry: Registry, runs: Runs, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        almanac: Almanac,
+        registry: Registry,
+        runs: Runs,
+        dispatcher: Dispatcher,
+        undertakings: Undertakings,
+        zone_watch: ZoneWatch,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._almanac = almanac
         self._registry = registry
         self._runs = runs
         self._dispatcher = dispatcher
+        self._undertakings = undertakings
+        self._zone_watch = zone_watch
         self._alarm = clock.alarm()
         self._one_at_a_time = asyncio.Lock()
 
     async def create(self, calendar: Calendar, entry: JournalEntry, *, request: RequestMark | None = None) -> Calendar:
         """Store a valid new calendar. Raises: as `Store.create_calendar`; ExpressionError."""
+        return await self._undertakings.see_through(self._create(calendar, entry, request))
+
+    async def _create(self, calendar: Calendar, entry: JournalEntry, request: RequestMark | None) -> Calendar:
         async with self._one_at_a_time:
             days = self._almanac.read(calendar)
+            await self._zone_watch.calendar_in_use(calendar)
             stored = await self._store.create_calendar(calendar, entry, request=request)
             if stored.uid == calendar.uid:  # Not so when the request was a repetition, and this its first answer.
                 self._almanac.put(stored, days)
@@ -60,9 +80,13 @@ class CalendarRegistry:
 
         Raises: as `Store.change_calendar`; ExpressionError.
         """
+        return await self._undertakings.see_through(self._change(after, entry, seen, request))
+
+    async def _change(self, after: Calendar, entry: JournalEntry, seen: int, request: RequestMark | None) -> Calendar:
         async with self._one_at_a_time:
             now_us = self._clock.now_us()
             days = self._almanac.read(after)
+            await self._zone_watch.calendar_in_use(after)
             following = replace(after, generation=seen + 1, updated_us=now_us)
             effects = await self._effects(after.name, self._almanac.proposed(days), now_us)
             entries = [
@@ -71,7 +95,7 @@ class CalendarRegistry:
             change = CalendarChange(
                 calendar=following,
                 seen=seen,
-                entries=(entry, *entries),
+                entries=(*effects.omitted, entry, *entries),
                 disarmed=tuple(run.id for run in effects.takebacks),
                 replanned=tuple(effects.replanned),
                 request=request,
@@ -84,6 +108,9 @@ class CalendarRegistry:
 
     async def delete(self, name: str, entry: JournalEntry, *, seen: int | None) -> None:
         """Remove a calendar. Raises: as `Store.delete_calendar`."""
+        await self._undertakings.see_through(self._delete(name, entry, seen))
+
+    async def _delete(self, name: str, entry: JournalEntry, seen: int | None) -> None:
         async with self._one_at_a_time:
             await self._store.delete_calendar(name, entry, seen=seen)
             self._almanac.remove(name)
@@ -95,7 +122,7 @@ class CalendarRegistry:
                 year = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC).year
                 self._alarm.set(int(datetime(year + 1, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000)
                 await self._alarm.wait()
-                if datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC).year > year:
+                if datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC).year != year:  # Earlier, if the clock was set back.
                     await self.run_once()
         finally:
             self._alarm.close()
@@ -124,6 +151,7 @@ class CalendarRegistry:
                 if rule.next_after(nominal_us - 1) != nominal_us:
                     effects.takebacks.append(run)
             from_us = self._registry.decided_through_us(schedule.row, now_us)
+            effects.omitted += self._registry.omitted(schedule, self._almanac.calendars, through_us=from_us, now_us=now_us)
             next_us = rule.next_after(from_us) if by_clock else None
             stored_us = UNDECIDED_US if self._registry.is_behind(schedule.row) else next_us
             effects.replanned.append(Replanned(row=schedule.row, planned_from_us=from_us, next_us=stored_us))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,11 +30,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Guarded:
-    """A host that has failed lately. While HALF_OPEN, `stale` calls that began before that are still under way."""
+    """A host that has failed lately. While HALF_OPEN, `stale` calls that began before that are still under way.
+
+    `look_us` is when time alone may change it, by the monotonic clock; None: time does not.
+    """
 
     gate: Gate
     breaker: Breaker
     stale: int = 0
+    look_us: int | None = None
 
 
 class Circuits:
@@ -58,7 +64,9 @@ class Circuits:
         self._host_limit = host_limit
         self._wake = wake
         self._guarded: dict[str, _Guarded] = {}
-        self._look_us: int | None = None
+        self._looks: list[tuple[int, int, _Guarded]] = []
+        """A heap by `look_us`; some entries are out of date."""
+        self._order = itertools.count()
 
     def book(self, gate: Gate, era: int, result: AttemptResult) -> None:
         """A call through this gate, begun in that era of it, has come to this."""
@@ -71,6 +79,7 @@ class Circuits:
         now_us = self._clock.monotonic_us()
         self._follow(guarded, guarded.breaker.book(now_us, well=well), now_us)
         if guarded.breaker.idle:
+            guarded.look_us = None
             del self._guarded[gate.name]
 
     def freed(self, gate: Gate, era: int) -> None:
@@ -84,20 +93,23 @@ class Circuits:
 
     def look(self) -> None:
         """Let probes go where it is time, and forget the hosts that have become well."""
-        if self._look_us is None:
+        if not self._looks:
             return
         now_us = self._clock.monotonic_us()
-        if now_us < self._look_us:
-            return
-        for host, guarded in list(self._guarded.items()):
-            self._follow(guarded, guarded.breaker.look(now_us), now_us)
+        while self._looks and self._looks[0][0] <= now_us:
+            at_us, _, guarded = heapq.heappop(self._looks)
+            if guarded.look_us != at_us:
+                continue
+            guarded.look_us = None
+            change = guarded.breaker.look(now_us)
             if guarded.breaker.idle:
-                del self._guarded[host]
-        self._set_look(now_us)
+                del self._guarded[guarded.gate.name]
+            else:
+                self._follow(guarded, change, now_us)
 
     def next_us(self, now_us: int) -> int | None:
         """When to look next, by the wall clock that says `now_us` now; None: not before something has failed."""
-        return None if self._look_us is None else now_us + max(0, self._look_us - self._clock.monotonic_us())
+        return now_us + max(0, self._looks[0][0] - self._clock.monotonic_us()) if self._looks else None
 
     def standings(self, now_us: int) -> tuple[CircuitStanding, ...]:
         """The breakers that are not closed, by host; `now_us` is the wall clock's."""
@@ -123,33 +135,31 @@ class Circuits:
     def _follow(self, guarded: _Guarded, change: Circuit | None, now_us: int) -> None:
         """Make a state's change felt at the gate, and journal it."""
         if change is None:
-            if self._look_us is None:
-                self._set_look(now_us)
+            if guarded.look_us is None:
+                self._look_at(guarded, now_us + self._window_us())
             return
         gate = guarded.gate
         match change:
             case Circuit.OPEN:
                 self._slots.set_limit(gate, 0, Limit.CIRCUIT)
+                self._look_at(guarded, guarded.breaker.probe_us)
             case Circuit.HALF_OPEN:
                 guarded.stale = gate.taken
                 self._slots.set_limit(gate, self._probing_limit(guarded), Limit.CIRCUIT)
             case Circuit.CLOSED:
                 self._slots.set_limit(gate, self._host_limit, Limit.HOST)
         self._note(guarded, change)
-        self._set_look(now_us)
+        self._wake()
 
     def _probing_limit(self, guarded: _Guarded) -> int:
         probes = 0 if self._policy is None else self._policy.probes
         return min(self._host_limit, guarded.stale + probes)
 
-    def _set_look(self, now_us: int) -> None:
-        times = [now_us + self._window_us() if each.breaker.state is Circuit.CLOSED else each.breaker.probe_us for each in self._asking()]
-        self._look_us = min(times, default=None)
-        self._wake()
-
-    def _asking(self) -> list[_Guarded]:
-        """Those that time alone changes."""
-        return [each for each in self._guarded.values() if each.breaker.state is not Circuit.HALF_OPEN]
+    def _look_at(self, guarded: _Guarded, look_us: int) -> None:
+        guarded.look_us = look_us
+        heapq.heappush(self._looks, (look_us, next(self._order), guarded))
+        if self._looks[0][2] is guarded:
+            self._wake()
 
     def _window_us(self) -> int:
         return 0 if self._policy is None else self._policy.window // _MICROSECOND

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from schedd.core.errors import ExpressionError, StoredDataError
 from schedd.core.model.schedule import Schedule
+from schedd.core.omissions import Omissions, omissions_of
 from schedd.core.ports import Store
 from schedd.core.slots import Lane
-from schedd.core.triggers import Rule, clockless, compile_when
+from schedd.core.triggers import Calendars, Rule, clockless, compile_when
 from schedd.engine.almanac import Almanac
 from schedd.engine.occasions import Occasions
 
@@ -25,13 +26,14 @@ _READ_AT_ONCE = 500
 class Definition:
     """A schedule and its rule. `previous_success_us`, the nominal time of its last success, moves as executions succeed.
 
-    `lane` is where its executions queue; the gatekeeper sets it at the first.
+    `lane` is where its executions queue; the gatekeeper sets it at the first. `omissions`: what its exclusions and calendars leave out.
     """
 
     schedule: Schedule
     rule: Rule
     previous_success_us: int | None = None
     lane: Lane[Run] | None = None
+    omissions: Omissions | None = None
     ends_count: bool = field(init=False)
     """Whether the ends of its executions are looked at (`Endings`)."""
 
@@ -50,6 +52,11 @@ class Definitions:
         self._capacity = capacity
         self._kept: OrderedDict[int, Definition] = OrderedDict()
 
+    @property
+    def calendars(self) -> Calendars:
+        """Those that definitions are compiled with as they stand now."""
+        return self._almanac.calendars
+
     async def load(self, rows: Iterable[int]) -> dict[int, Definition | StoredDataError]:
         """The definitions of these rows; what cannot be read or compiled comes as its error, what is not there is left out."""
         found: dict[int, Definition | StoredDataError] = {}
@@ -67,10 +74,11 @@ class Definitions:
 
     def put(self, schedule: Schedule, *, previous_success_us: int | None = None) -> Definition:
         """Take in a schedule as it stands now. Raises: ExpressionError."""
-        rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=self._almanac.calendars)
+        rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=self.calendars)
         if clockless(schedule.when):
             rule = self._occasions.rule(schedule.row, rule)
-        definition = Definition(schedule=schedule, rule=rule, previous_success_us=previous_success_us)
+        omissions = omissions_of(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=self.calendars)
+        definition = Definition(schedule=schedule, rule=rule, previous_success_us=previous_success_us, omissions=omissions)
         self._kept[schedule.row] = definition
         if len(self._kept) > self._capacity:
             self._kept.popitem(last=False)

@@ -14,12 +14,16 @@ import structlog
 
 from schedd.core.admission import BUFFER_CAP, Beside, Verdict, admit
 from schedd.core.breaker import BreakerPolicy
-from schedd.core.model.execution import AttemptResult, Cause, DeliveryRequest, ExecutionState
+from schedd.core.clockjumps import Jump, JumpKind
+from schedd.core.model.execution import AttemptResult, Cause, DeliveryRequest, ExecutionState, id_text
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence
-from schedd.core.model.policy import Delivery, Overlap
+from schedd.core.model.policy import CatchUpMode, Delivery, Overlap
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.rendering import Rendering
+from schedd.core.planning import misfire_reason
 from schedd.core.ports import Clock, Survivors, Target
 from schedd.core.retry import RetryAt, after_attempt
+from schedd.engine.clockwatch import ClockWatch
 from schedd.engine.endings import Endings
 from schedd.engine.gatekeeper import Gatekeeper
 from schedd.engine.keeper import Keeper
@@ -42,6 +46,7 @@ class Dispatcher:
         self,
         *,
         clock: Clock,
+        clock_watch: ClockWatch,
         runs: Runs,
         recorder: Recorder,
         keeper: Keeper,
@@ -53,6 +58,7 @@ class Dispatcher:
         draw: random.Random,
     ) -> None:
         self._clock = clock
+        self._clock_watch = clock_watch
         self._runs = runs
         self._recorder = recorder
         self._keeper = keeper
@@ -83,6 +89,11 @@ class Dispatcher:
         return len(self._armed) + self.gates.waiting - self.gates.aside
 
     @property
+    def ahead(self) -> int:
+        """How many of them wait for their time: what is armed, and retries."""
+        return len(self._armed)
+
+    @property
     def running(self) -> int:
         """How many attempts are under way."""
         return self.gates.running
@@ -91,6 +102,11 @@ class Dispatcher:
         """Take over a durable execution; it is started when it is due. One that an earlier daemon had queued is admitted anew."""
         if run.state is ExecutionState.QUEUED:
             run.state = ExecutionState.WAITING_RETRY if run.attempt else ExecutionState.ARMED
+            run.wake_us = min(run.wake_us, self._clock.now_us())
+        elif run.state is ExecutionState.ARMED and not run.awaits_its_instant:
+            # It was due so long after it was armed; by a clock that was set back since, it would have to wait for longer.
+            ahead_us = max(0, run.execution.due_us - run.execution.armed_us)
+            run.wake_us = min(run.wake_us, self._clock.now_us() + ahead_us)
         self._runs.add(run)
         self._push(run)
 
@@ -99,12 +115,16 @@ class Dispatcher:
         self.gates.seize(run)
         self._adopted.append((run, started_us))
 
-    def cancel(self, run: Run, actor: str, reason: Reason = Reason.CANCELLED, *, by_force: bool = False) -> None:
-        """End an execution: at once if it waits, else as soon as its target has let go of it; `by_force`: without any grace."""
+    def cancel(self, run: Run, actor: str, reason: Reason = Reason.CANCELLED, *, by_force: bool = False, note: str = "") -> None:
+        """End an execution: at once if it waits, else as soon as its target has let go of it; `by_force`: without any grace.
+
+        `note` is why, in the words of whoever asks.
+        """
         run.cancelled_by = actor
         run.cancel_reason = reason
+        run.cancel_note = note
         if run.task is None:
-            self._finish(run, Outcome.CANCELLED, reason, actor=actor)
+            self._finish(run, Outcome.CANCELLED, reason, actor=actor, evidence=_noted(run))
         elif run.state is ExecutionState.RUNNING:
             if by_force:
                 self._targets[type(run.definition.schedule.target)].force(run.id)
@@ -118,7 +138,7 @@ class Dispatcher:
         run.task = None
         run.attempt -= 1
         self.gates.free(run, _cut_off(run))
-        self._finish(run, Outcome.CANCELLED, run.cancel_reason, actor=run.cancelled_by)
+        self._finish(run, Outcome.CANCELLED, run.cancel_reason, actor=run.cancelled_by, evidence=_noted(run))
         self._room.set()
         self._alarm.ring()
 
@@ -129,13 +149,41 @@ class Dispatcher:
                 for run, started_us in self._adopted:
                     run.task = self._attempts.create_task(self._attempt(run, started_us))
                 self._adopted.clear()
-                while True:
-                    now_us = self._clock.now_us()
-                    self.run_once(now_us)
-                    self._alarm.set(self._next_us(now_us))
-                    await self._alarm.wait()
+                try:
+                    await self._dispatch()
+                finally:
+                    self._draining = True  # An attempt that ends meanwhile starts no other, which nobody would cancel.
         finally:
             self._alarm.close()
+
+    async def _dispatch(self) -> None:
+        while True:
+            now_us = self._clock.now_us()
+            self._clock_watch.run_once(now_us)
+            self.run_once(now_us)
+            self._alarm.set(self._next_us(now_us))
+            await self._alarm.wait()
+
+    def clock_jumped(self, jump: Jump, now_us: int) -> None:
+        """The wall clock has jumped: waits stay as long as they were, and what was armed for an instant passed over is a misfire."""
+        if jump.kind is JumpKind.STEP:
+            for run in self._runs:
+                run.clock_stepped(jump.by_us)
+                if run.state is ExecutionState.WAITING_RETRY:
+                    self._recorder.retimed(run)
+            self.gates.clock_stepped(jump.by_us)
+            self._armed = [(run.wake_us, order, run) for _, order, run in self._armed if self._runs.holds(run)]
+            heapq.heapify(self._armed)
+        if not jump.is_back:
+            for run in [run for _, _, run in self._armed]:
+                self._miss_if_late(run, now_us)
+        self._alarm.ring()
+
+    def _miss_if_late(self, run: Run, now_us: int) -> None:
+        reason = misfire_of(run, now_us) if self._runs.holds(run) else None
+        if reason is not None:
+            nominal_us = run.execution.nominal_us
+            self._finish(run, Outcome.MISSED, reason, evidence=self._clock_watch.evidence(nominal_us, nominal_us))
 
     async def drain(self) -> None:
         """Start nothing more, and return when no attempt is under way."""
@@ -249,6 +297,7 @@ class Dispatcher:
         if adopted_us is None:
             self._recorder.started(run, started_us)
         cancelled = False
+        shift_us = run.shift_us
         request = self._request(run)
         try:
             result = await self._deliver(run, request, adopted=adopted_us is not None)
@@ -259,8 +308,8 @@ class Dispatcher:
         run.task = None
         self.gates.free(run, result)
         self._room.set()
-        self._recorder.attempted(run, result, started_us=started_us, now_us=now_us)
-        self._conclude(run, request, result, now_us)
+        self._recorder.attempted(run, result, started_us=started_us + run.shift_us - shift_us, now_us=now_us)
+        self._conclude(run, result, now_us)
         if cancelled and not run.cancelled_by:
             raise asyncio.CancelledError
         if self.gates.waiting:
@@ -293,22 +342,22 @@ class Dispatcher:
                 return await self._survivors.adopt(request)
             return await self._targets[type(schedule.target)].deliver(request)
         except Exception as error:  # A target returns values; what it raises was not foreseen, and quarantines its schedule.
-            log.exception("delivery_failed", schedule=str(schedule.name), execution=run.id)
+            log.exception("delivery_failed", schedule=str(schedule.name), execution=id_text(run.id))
             text = f"delivery failed: {type(error).__name__}: {error}"
             self._keeper.quarantine(schedule.row, Reason.UNFORESEEN, text)
             return AttemptResult(outcome=Outcome.FAILED, reason=Reason.TARGET_ERROR, message=text)
 
-    def _conclude(self, run: Run, request: DeliveryRequest, result: AttemptResult, now_us: int) -> None:
+    def _conclude(self, run: Run, result: AttemptResult, now_us: int) -> None:
         """Decide what follows from an attempt's result."""
         if result.outcome is Outcome.CANCELLED:
-            self._finish(run, Outcome.CANCELLED, result.reason, actor=run.cancelled_by)
+            self._finish(run, Outcome.CANCELLED, result.reason, actor=run.cancelled_by, evidence=_noted(run))
             return
         if result.reason is Reason.INTERRUPTED:
             self.interrupted(run, result, now_us)
             return
         policy = run.definition.schedule.policies.retry
         facts = run.execution
-        from_us = facts.due_us if facts.redelivered_us is None else facts.redelivered_us
+        from_us = (facts.due_us if facts.redelivered_us is None else facts.redelivered_us) + run.shift_us
         attempt = run.attempt - facts.attempts_before
         following = after_attempt(policy, result, attempt=attempt, due_us=from_us, now_us=now_us, draw=self._draw.random())
         if isinstance(following, RetryAt):
@@ -318,8 +367,6 @@ class Dispatcher:
         if following.outcome is Outcome.SUCCEEDED:
             self._succeeded(run)
         self._finish(run, following.outcome, following.reason, evidence=result_evidence(result))
-        if following.outcome is Outcome.FAILED:
-            self._recorder.dead_letter(run, self._targets[type(request.target)].rendered(request))
 
     def _succeeded(self, run: Run) -> None:
         definition, nominal_us = run.definition, run.execution.nominal_us
@@ -360,14 +407,37 @@ class Dispatcher:
         if run.background:
             self._background_ended()
         if outcome is Outcome.FAILED:
+            self._recorder.dead_letter(run, self._rendered(run))
             log.warning(
                 "execution_failed",
                 schedule=str(run.execution.schedule),
-                execution=run.id,
+                execution=id_text(run.id),
                 attempt=run.attempt,
                 reason=reason,
                 outcome=outcome,
             )
+
+    def _rendered(self, run: Run) -> Rendering | None:
+        """What the last attempt has sent; None where that cannot be told."""
+        try:
+            return self._targets[type(run.definition.schedule.target)].rendered(self._request(run))
+        except Exception:  # As in `_deliver`: a target's unforeseen fault concerns its schedule alone.
+            log.exception("rendering_failed", schedule=str(run.execution.schedule), execution=run.id)
+            return None
+
+
+def misfire_of(run: Run, now_us: int) -> Reason | None:
+    """Why a run that is armed for its rule's instant and has not started is not run any more; None: it is not that, or it is run.
+
+    It is a misfire if it is late by more than its grace, and goes by the catch-up policy. What was taken up late already is away from then
+    on; where the policy runs all misfires it goes on, as the rest of its range does.
+    """
+    execution, policy = run.execution, run.definition.schedule.policies.catch_up
+    taken_up = run.background and policy.mode is CatchUpMode.ALL
+    if run.state is not ExecutionState.ARMED or execution.cause is not Cause.SCHEDULE or taken_up:
+        return None
+    since_us = max(execution.due_us, execution.armed_us)
+    return misfire_reason(run.definition.rule, policy, nominal_us=execution.nominal_us, due_us=since_us, now_us=now_us)
 
 
 def _nothing() -> None:
@@ -384,7 +454,12 @@ def _blocked_by(earlier: Sequence[Run]) -> Evidence:
     return {"blocking_execution": earlier[0].id}
 
 
+def _noted(run: Run) -> Evidence:
+    return {"detail": run.cancel_note} if run.cancel_note else NO_EVIDENCE
+
+
 def _cut_off(run: Run) -> AttemptResult:
     if run.cancelled_by:
-        return AttemptResult(outcome=Outcome.CANCELLED, reason=run.cancel_reason, message=f"cancelled by {run.cancelled_by}")
+        why = f": {run.cancel_note}" if run.cancel_note else ""
+        return AttemptResult(outcome=Outcome.CANCELLED, reason=run.cancel_reason, message=f"cancelled by {run.cancelled_by}{why}")
     return AttemptResult(outcome=Outcome.UNKNOWN, reason=Reason.INTERRUPTED, message="the daemon ended meanwhile")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from schedd.core.breaker import BreakerPolicy, CircuitStanding
+from schedd.core.clockjumps import Jump, JumpKind
 from schedd.core.errors import PreconditionError, UnavailableError
 from schedd.core.model.backfill import Backfill
 from schedd.core.model.batch import ArmBatch, RequestMark, Retention
@@ -31,14 +32,19 @@ from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.endings import Endings
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.hub import Hub
+from schedd.engine.inspector import Inspector
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.occasions import Occasions
+from schedd.engine.placing import Placing
 from schedd.engine.planner import Pace, Planner
+from schedd.engine.realignment import Realignment
 from schedd.engine.recorder import Recorder
 from schedd.engine.recovery import Recovery
 from schedd.engine.registry import Registry
+from schedd.engine.revival import Revival
 from schedd.engine.runs import Run, Runs
+from schedd.engine.undertakings import Undertakings
 from schedd.engine.zonewatch import MovedSchedules, ZoneWatch
 
 
@@ -96,15 +102,18 @@ class Engine:
         self.hub = Hub()
         store.listen(self.hub.publish)
         self.runs = Runs()
+        self._undertakings = Undertakings()
         self.timeline = Timeline()
         self.almanac = Almanac(store, clock, holidays if holidays is not None else NoHolidays())
         self.occasions = Occasions(clock, self.runs, self.timeline, self.almanac)
         self.definitions = Definitions(store, self.almanac, self.occasions, capacity=settings.definitions_kept)
         self.recorder = Recorder(store, self.runs, clock, linger=settings.record_linger)
+        self.clock_watch = ClockWatch(clock, self.recorder)
         self.keeper = Keeper(store, clock, self.runs, self.occasions)
         self.endings = Endings(self.runs, self.recorder, self.keeper, self.timeline)
         self.dispatcher = Dispatcher(
             clock=clock,
+            clock_watch=self.clock_watch,
             runs=self.runs,
             recorder=self.recorder,
             keeper=self.keeper,
@@ -128,22 +137,38 @@ class Engine:
         )
         self.dispatcher.connect(self.backfiller.wake)
         self.housekeeper = Housekeeper(store, clock, self.timeline, settings.retention)
+        self.placing = Placing(store=store, timeline=self.timeline, almanac=self.almanac, definitions=self.definitions, keeper=self.keeper)
+        self.revival = Revival(store, self.almanac)
+        self.realignment = Realignment(
+            store=store,
+            clock=clock,
+            timeline=self.timeline,
+            almanac=self.almanac,
+            definitions=self.definitions,
+            runs=self.runs,
+            occasions=self.occasions,
+            placing=self.placing,
+            revival=self.revival,
+        )
         self.planner = Planner(
             store=store,
             clock=clock,
             ids=ids,
             timeline=self.timeline,
             definitions=self.definitions,
+            runs=self.runs,
             dispatcher=self.dispatcher,
             keeper=self.keeper,
             endings=self.endings,
             recorder=self.recorder,
             housekeeper=self.housekeeper,
             occasions=self.occasions,
+            clock_watch=self.clock_watch,
+            realignment=self.realignment,
             backfiller=self.backfiller,
             pace=settings.pace,
         )
-        self.zone_watch = ZoneWatch(store=store, clock=clock, definitions=self.definitions, keeper=self.keeper)
+        self.zone_watch = ZoneWatch(store=store, clock=clock, almanac=self.almanac, definitions=self.definitions, keeper=self.keeper)
         self.registry = Registry(
             store=store,
             clock=clock,
@@ -156,13 +181,23 @@ class Engine:
             keeper=self.keeper,
             occasions=self.occasions,
             zone_watch=self.zone_watch,
+            undertakings=self._undertakings,
             backfiller=self.backfiller,
         )
         self.calendars = CalendarRegistry(
-            store=store, clock=clock, almanac=self.almanac, registry=self.registry, runs=self.runs, dispatcher=self.dispatcher
+            store=store,
+            clock=clock,
+            almanac=self.almanac,
+            registry=self.registry,
+            runs=self.runs,
+            dispatcher=self.dispatcher,
+            undertakings=self._undertakings,
+            zone_watch=self.zone_watch,
         )
-        self.keeper.connect(self.registry.change, self.planner.wake, self.recorder.committed)
-        self._clock_watch = ClockWatch(clock, self.planner, self.recorder)
+        self.keeper.connect(self.registry.change, self.registry.quarantine, self.planner.wake, self.recorder.committed)
+        self.revival.connect(self.registry.change)
+        self.clock_watch.connect(self._clock_jumped, self.planner.wake)
+        self._inspector = Inspector(store, clock, self.keeper)
         self._pace = settings.pace
 
     async def recover(self) -> None:
@@ -180,6 +215,10 @@ class Engine:
             keeper=self.keeper,
             occasions=self.occasions,
             zone_watch=self.zone_watch,
+            realignment=self.realignment,
+            placing=self.placing,
+            revival=self.revival,
+            housekeeper=self.housekeeper,
             backfiller=self.backfiller,
             adoption=Adoption(self._survivors, self.recorder, self.dispatcher),
             pace=self._pace,
@@ -198,10 +237,11 @@ class Engine:
                 self.planner,
                 self.backfiller,
                 self.housekeeper,
-                self._clock_watch,
+                self.clock_watch,
                 self.calendars,
             ):
                 agents.create_task(agent.run(), name=type(agent).__name__)
+            agents.create_task(self._inspector.run(), name="Inspector")
 
     async def drain(self, patience: timedelta) -> None:
         """Arm and start nothing more; return when no attempt is under way, or when `patience` has run out."""
@@ -217,6 +257,7 @@ class Engine:
 
     async def close(self) -> None:
         """After `run` has ended: commit what its end recorded, and the timers, so that the next start is quick."""
+        await self._undertakings.ended()
         await self.recorder.run_once()
         await self.housekeeper.save_timers()
         await self._note(JournalKind.DAEMON_STOPPED)
@@ -230,15 +271,20 @@ class Engine:
         run = await self._manual_run(schedule)
         entry = run.entry(JournalKind.EXECUTION_ARMED, run.execution.armed_us, actor=actor)
         batch = ArmBatch(executions=(run.execution,), entries=(entry,), request=request)
-        armed = await self._store.arm(batch)
+        armed = await self._undertakings.see_through(self._armed(run, batch))
         if run.id in armed:
-            self.dispatcher.add(run)
             return run.execution
         for first_id in armed:
             return await self._store.execution(first_id)
         raise PreconditionError(
             "schedule", str(schedule.name), reason="TRIGGERED_ALREADY", description="was triggered in this very microsecond"
         )
+
+    async def _armed(self, run: Run, batch: ArmBatch) -> frozenset[int]:
+        armed = await self._store.arm(batch)
+        if run.id in armed:
+            self.dispatcher.add(run)
+        return armed
 
     async def _manual_run(self, schedule: Schedule) -> Run:
         definition = (await self.definitions.load([schedule.row])).get(schedule.row)
@@ -247,15 +293,15 @@ class Engine:
         now_us = self._clock.now_us()
         return Run(armed_execution(definition, self.ids.new_id(), now_us, now_us, cause=Cause.MANUAL), definition)
 
-    async def cancel(self, execution_id: int, *, actor: str) -> bool:
-        """End an unfinished execution; returns when its end is durable. False: it was finished already."""
+    async def cancel(self, execution_id: int, *, actor: str, note: str = "") -> bool:
+        """End an unfinished execution; returns when its end is durable. False: it was finished already. `note` says why."""
         run = self.runs.get(execution_id)
         if run is None:
             await self.recorder.committed()
             return False
         if run.finished is None:
             run.finished = asyncio.get_running_loop().create_future()
-        self.dispatcher.cancel(run, actor)
+        self.dispatcher.cancel(run, actor, note=note)
         await asyncio.shield(run.finished)
         return True
 
@@ -295,7 +341,11 @@ class Engine:
         )
         run = Run(again, definition)
         entry = run.entry(JournalKind.EXECUTION_REDELIVERED, now_us, actor=actor)
-        if await self._store.redeliver(Redelivery(execution_id=run.id, now_us=now_us, entry=entry, request=request)):
+        redelivery = Redelivery(execution_id=run.id, now_us=now_us, entry=entry, request=request)
+        await self._undertakings.see_through(self._redelivered(run, redelivery))
+
+    async def _redelivered(self, run: Run, redelivery: Redelivery) -> None:
+        if await self._store.redeliver(redelivery):
             self.dispatcher.add(run)
 
     def must_be_open(self) -> None:
@@ -328,6 +378,11 @@ class Engine:
             moved=self.zone_watch.moved,
             draining=self._draining,
         )
+
+    def _clock_jumped(self, jump: Jump, now_us: int) -> None:
+        self.dispatcher.clock_jumped(jump, now_us)
+        if jump.kind is JumpKind.STEP:
+            self.housekeeper.time_leapt(jump.by_us)
 
     async def _note(self, kind: JournalKind) -> None:
         await self._store.append([JournalEntry(time_us=self._clock.now_us(), kind=kind)])

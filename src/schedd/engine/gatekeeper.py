@@ -40,8 +40,6 @@ BACKGROUND_US: Final = 600_000_000
 """What is on time goes before the background, unless that has waited for this much longer: so it is not starved."""
 NOTEWORTHY_US: Final = 1_000_000
 """How long something waits for its host or for everything before the journal tells of it."""
-LANE_MOST: Final = 10_000
-"""How many may stand aside together; further ones are skipped."""
 
 _MICROSECOND = timedelta(microseconds=1)
 _PRUNE_FLOOR = 1024
@@ -73,6 +71,7 @@ class Gatekeeper:
         self._recorder = recorder
         self._finish = finish
         self._wake = wake
+        self._limits = limits
         self._host_limit = limits.of_host
         self._slots: Slots[Run] = Slots(limits.running)
         self._background = self._slots.gate(Limit.BACKGROUND, "", background_limit(limits.running))
@@ -82,6 +81,8 @@ class Gatekeeper:
         self._untold: deque[tuple[int, Ticket[Run]]] = deque()
         self._expiries: list[tuple[int, int, Ticket[Run]]] = []
         self._order = itertools.count()
+        self._steps_us = 0
+        """How far the clock was stepped in all: ranks are in the time of a clock that was not, so that each keeps its place."""
 
     @property
     def waiting(self) -> int:
@@ -110,11 +111,17 @@ class Gatekeeper:
 
     def schedule_changed(self, schedule: Schedule) -> None:
         """A schedule's change has been committed: its key's limit follows."""
-        concurrency = schedule.policies.concurrency if schedule.state is not ScheduleState.DELETED else None
-        before = self._shared.key_of(schedule.row)
+        self._share(schedule.row, schedule.policies.concurrency if schedule.state is not ScheduleState.DELETED else None)
+
+    def leave(self, row: int) -> None:
+        """A schedule is gone: what it said about its key's limit, too."""
+        self._share(row, None)
+
+    def _share(self, row: int, concurrency: Concurrency | None) -> None:
+        before = self._shared.key_of(row)
         if concurrency is None and before is None:
             return
-        self._shared.put(schedule.row, concurrency)
+        self._shared.put(row, concurrency)
         for key in {before, concurrency.key if concurrency else None}:
             gate = self._slots.known(Limit.KEY, key) if key is not None else None
             limit = self._shared.limit(gate.name) if gate is not None else None
@@ -127,7 +134,8 @@ class Gatekeeper:
         """Let a run that is due wait for its turn."""
         lane = self._lane_of(run.definition)
         execution = run.execution
-        rank = max(run.wake_us, execution.armed_us, execution.redelivered_us or 0) - run.definition.schedule.policies.priority * AGEING_US
+        since_us = max(run.wake_us, max(execution.armed_us, execution.redelivered_us or 0) + run.shift_us) - self._steps_us
+        rank = since_us - run.definition.schedule.policies.priority * AGEING_US
         if run.background:
             lane, rank = self._background_lane(lane), rank + BACKGROUND_US
         elif run.attempt and lane.skips:
@@ -211,6 +219,12 @@ class Gatekeeper:
             times.append(probe_us)
         return min(times, default=None)
 
+    def clock_stepped(self, by_us: int) -> None:
+        """The clock was stepped: nobody's wait gets longer or shorter."""
+        self._steps_us += by_us
+        self._untold = deque((at_us + by_us, ticket) for at_us, ticket in self._untold)
+        self._expiries = [(at_us + by_us, number, ticket) for at_us, number, ticket in self._expiries]
+
     def circuits(self, now_us: int) -> tuple[CircuitStanding, ...]:
         """The circuit breakers that are not closed."""
         return self._circuits.standings(now_us)
@@ -249,7 +263,8 @@ class Gatekeeper:
         lane = ticket.lane
         refused_by = lane.refused_by()
         holder = refused_by or self._slots.holder(ticket)
-        if refused_by is not None or (lane.at is not None and lane.live > LANE_MOST):
+        crowded = lane.at is not None and (lane.live > self._limits.held_together or self._slots.aside > self._limits.held)
+        if refused_by is not None or (crowded and not ticket.item.attempt):
             self._skip(ticket.item, holder)
         elif holder.kind in _TOLD_AT_ONCE:
             self._tell(ticket, holder, now_us)
@@ -310,4 +325,4 @@ def _waits_until_us(run: Run) -> int:
     """
     execution = run.execution
     taken_up_us = execution.redelivered_us or (0 if run.attempt else execution.armed_us)
-    return max(execution.due_us, taken_up_us) + run.definition.schedule.policies.retry.max_age // _MICROSECOND
+    return max(execution.due_us, taken_up_us) + run.shift_us + run.definition.schedule.policies.retry.max_age // _MICROSECOND

@@ -11,7 +11,7 @@ from functools import partial
 
 import structlog
 
-from schedd.core.errors import ConflictError, NotFoundError, StoredDataError, UnavailableError
+from schedd.core.errors import ConflictError, ExpressionError, NotFoundError, StoredDataError, UnavailableError
 from schedd.core.lifetime import failures_in_a_row
 from schedd.core.model.execution import Execution, id_text
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
@@ -29,11 +29,14 @@ _REFUSED_WAIT = timedelta(seconds=1)
 ChangeSchedule = Callable[[Schedule, Schedule, JournalEntry], Awaitable[Schedule]]
 """Commits a schedule's next standing, given as it was and as it is to be, and lets it take effect (`Registry.change`)."""
 
+Quarantine = Callable[[int, JournalEntry, int | None], Awaitable[None]]
+"""Takes the schedule in a row that cannot be read, and is of that generation, out of service (`Registry.quarantine`)."""
+
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Quarantine:
+class _Fault:
     reason: Reason
     text: str
 
@@ -47,6 +50,7 @@ class Keeper:
         self._runs = runs
         self._occasions = occasions
         self._change: ChangeSchedule | None = None
+        self._take_out: Quarantine | None = None
         self._wake_planner: Callable[[], None] | None = None
         self._committed: Callable[[], Awaitable[None]] | None = None
         self._alarm = clock.alarm()
@@ -54,13 +58,20 @@ class Keeper:
         self._completed: set[int] = set()
         self._out_of_runs: set[int] = set()
         self._failed: set[int] = set()
-        self._faulty: dict[int, _Quarantine] = {}
+        self._faulty: dict[int, _Fault] = {}
         self._pauses: list[tuple[int, int]] = []
 
-    def connect(self, change: ChangeSchedule, wake_planner: Callable[[], None], committed: Callable[[], Awaitable[None]]) -> None:
-        """Set how a change is made, how the planner learns that the timeline has changed, and how to wait for what is recorded."""
+    def connect(
+        self,
+        change: ChangeSchedule,
+        quarantine: Quarantine,
+        wake_planner: Callable[[], None],
+        committed: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Set how changes and quarantines are made, how the planner learns of them, and how to wait for what is recorded."""
         self._committed = committed
         self._change = change
+        self._take_out = quarantine
         self._wake_planner = wake_planner
 
     def no_more_occurrences(self, row: int) -> None:
@@ -69,6 +80,11 @@ class Keeper:
             return
         self._without_occurrences.add(row)
         self.execution_finished(row)
+
+    def occurrence_found(self, row: int) -> None:
+        """The schedule's rule has not ended after all."""
+        self._without_occurrences.discard(row)
+        self._completed.discard(row)
 
     def limit_reached(self, row: int) -> None:
         """The schedule has run as often as it may: if it is completed, then for that."""
@@ -97,17 +113,21 @@ class Keeper:
 
     def schedule_changed(self, schedule: Schedule) -> None:
         """A change has been committed: what is known of the row is out of date."""
-        self._without_occurrences.discard(schedule.row)
-        self._completed.discard(schedule.row)
-        self._out_of_runs.discard(schedule.row)
-        self._faulty.pop(schedule.row, None)
+        self.forget(schedule.row)
         if schedule.state is ScheduleState.PAUSED and schedule.pause is not None and schedule.pause.until_us is not None:
             heapq.heappush(self._pauses, (schedule.pause.until_us, schedule.row))
             self._alarm.ring()
 
+    def forget(self, row: int) -> None:
+        """What is known of the row is out of date."""
+        self._without_occurrences.discard(row)
+        self._completed.discard(row)
+        self._out_of_runs.discard(row)
+        self._faulty.pop(row, None)
+
     def quarantine(self, row: int, reason: Reason, text: str) -> None:
         """Something unforeseen happened with this schedule: disable it. Of several faults the first one is told."""
-        self._faulty.setdefault(row, _Quarantine(reason=reason, text=text))
+        self._faulty.setdefault(row, _Fault(reason=reason, text=text))
         self._alarm.ring()
 
     async def run(self) -> None:
@@ -150,6 +170,9 @@ class Keeper:
                 log.error("change_refused", reason=error.reason, detail=str(error))
                 await self._clock.sleep(_REFUSED_WAIT)
             except (ConflictError, NotFoundError):
+                return
+            except Exception:  # A fault of one schedule: it must not stop the changes of the others.
+                log.exception("change_failed")
                 return
             else:
                 return
@@ -197,15 +220,22 @@ class Keeper:
         if schedule.state is not ScheduleState.PAUSED or pause is None or pause.until_us is None or pause.until_us > now_us:
             return
         changed = replace(schedule, state=ScheduleState.ENABLED, pause=None)
-        await self._make(schedule, changed, JournalKind.SCHEDULE_RESUMED, Reason.ENDED, now_us)
+        try:
+            await self._make(schedule, changed, JournalKind.SCHEDULE_RESUMED, Reason.ENDED, now_us)
+        except ExpressionError as error:
+            disabled = replace(schedule, state=ScheduleState.DISABLED, state_reason=str(error), pause=None)
+            await self._make(schedule, disabled, JournalKind.SCHEDULE_DISABLED, Reason.STORED_DATA, now_us, detail=str(error))
 
-    async def _disable(self, row: int, fault: _Quarantine, now_us: int) -> None:
+    async def _disable(self, row: int, fault: _Fault, now_us: int) -> None:
         schedule = (await self._store.schedules([row])).get(row)
+        name = ""
         if isinstance(schedule, Schedule):
+            name = str(schedule.name)
             if schedule.state is ScheduleState.ENABLED:
                 changed = replace(schedule, state=ScheduleState.DISABLED, state_reason=fault.text)
                 await self._make(schedule, changed, JournalKind.SCHEDULE_DISABLED, fault.reason, now_us, detail=fault.text)
         elif isinstance(schedule, StoredDataError):
+            name = schedule.resource
             entry = JournalEntry(
                 time_us=now_us,
                 kind=JournalKind.SCHEDULE_DISABLED,
@@ -213,8 +243,9 @@ class Keeper:
                 reason=fault.reason,
                 evidence={"detail": fault.text},
             )
-            await self._store.quarantine(row, entry)
-        log.error("schedule_disabled", row=row, reason=fault.reason, detail=fault.text)
+            assert self._take_out is not None, "connect() comes first"
+            await self._take_out(row, entry, schedule.generation)
+        log.error("schedule_disabled", schedule=name, reason=fault.reason, detail=fault.text)
 
     async def _make(self, before: Schedule, changed: Schedule, kind: JournalKind, reason: Reason, now_us: int, *, detail: str = "") -> None:
         assert self._change is not None, "connect() comes first"

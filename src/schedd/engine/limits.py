@@ -14,11 +14,14 @@ class AttemptLimits:
     """How many attempts run at once, and how long one may take: a schedule's own timeout, else these, never past the cap.
 
     `per_host` bounds those that call the same host, though never more than three quarters of `running` may: a host that hangs must leave
-    room for the others.
+    room for the others. Of those that a host's limit, a key or a circuit breaker holds, at most `held_together` wait that need the same,
+    and at most `held` in all.
     """
 
     running: int = 256
     per_host: int = 64
+    held_together: int = 10_000
+    held: int = 200_000
     http_timeout: timedelta = timedelta(seconds=60)
     timeout_cap: timedelta = timedelta(hours=24)
 

@@ -20,22 +20,27 @@ from schedd.core.admission import LATE_US
 from schedd.core.errors import StoredDataError, UnavailableError
 from schedd.core.model.backfill import Backfill
 from schedd.core.model.batch import NEVER_US, ArmBatch, Timer
+from schedd.core.model.execution import Cause, ExecutionState
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.omissions import Omissions
 from schedd.core.planning import Backlog, Plan, left_out, plan
 from schedd.core.ports import Clock, Ids, Store
 from schedd.core.timeline import NEVER, Timeline
 from schedd.engine.arming import armed_entry, armed_execution, backlog_of, missed_entry
 from schedd.engine.backfiller import Backfiller
+from schedd.engine.clockwatch import NO_STEPS, ClockWatch
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.endings import Endings
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
+from schedd.engine.ranges import omitted_entries
+from schedd.engine.realignment import Realignment
 from schedd.engine.recorder import Recorder
-from schedd.engine.runs import Run
+from schedd.engine.runs import Run, Runs
 
 _REFUSED_WAIT = timedelta(seconds=1)
 _MICROSECOND = timedelta(microseconds=1)
@@ -50,6 +55,8 @@ log = structlog.get_logger(__name__)
 class Pace:
     """How far ahead the planner arms, how often at most, how many schedules in one round, and how many runs may wait in memory.
 
+    `runs_in_memory` bounds those that are due, `runs_ahead` those that wait for their time: retries, and what is spread. Each has a bound
+    of its own: many retries do not keep what is on time from being armed.
     Of overdue schedules a round takes at most `late_at_once`, fewer where that takes longer than `late_time`; while as many as
     `late_in_memory` executions wait for a slot of the background, or for one host, what catches up waits in the store.
     """
@@ -58,6 +65,7 @@ class Pace:
     interval: timedelta = timedelta(milliseconds=100)
     schedules_at_once: int = 2000
     runs_in_memory: int = 20_000
+    runs_ahead: int = 200_000
     late_at_once: int = 500
     late_time: timedelta = timedelta(milliseconds=100)
     late_in_memory: int = 1000
@@ -85,12 +93,15 @@ class Planner:
         ids: Ids,
         timeline: Timeline,
         definitions: Definitions,
+        runs: Runs,
         dispatcher: Dispatcher,
         keeper: Keeper,
         endings: Endings,
         recorder: Recorder,
         housekeeper: Housekeeper,
         occasions: Occasions,
+        clock_watch: ClockWatch,
+        realignment: Realignment,
         backfiller: Backfiller,
         pace: Pace,
     ) -> None:
@@ -99,12 +110,15 @@ class Planner:
         self._ids = ids
         self._timeline = timeline
         self._definitions = definitions
+        self._runs = runs
         self._dispatcher = dispatcher
         self._keeper = keeper
         self._endings = endings
         self._recorder = recorder
         self._housekeeper = housekeeper
         self._occasions = occasions
+        self._clock_watch = clock_watch
+        self._realignment = realignment
         self._backfiller = backfiller
         self._stopped = False
         self._horizon_us = pace.horizon // _MICROSECOND
@@ -114,6 +128,7 @@ class Planner:
         self._in_hand: dict[int, int] = {}
         self._late_at_once = pace.late_at_once
         self._changed: set[int] = set()
+        self._took_back = False
         self._behind: set[int] = set()
         self.planned_through_us = 0
 
@@ -125,13 +140,30 @@ class Planner:
         """Arm nothing more."""
         self._stopped = True
 
-    def schedule_changed(self, row: int, *, behind: bool) -> None:
-        """What a round under way has decided about this schedule no longer counts. `behind`: it is stored as UNDECIDED_US."""
-        self._changed.add(row)
+    def schedule_changed(self, schedule: Schedule, *, behind: bool) -> None:
+        """A change has been committed: what a round under way has decided about this schedule no longer counts.
+
+        What a round has armed while the change was being committed is taken back, if its occurrence is decided anew. `behind`: the schedule
+        is stored as UNDECIDED_US.
+        """
+        row = schedule.row
+        self.schedule_left(row)
         if behind:
             self._behind.add(row)
-        else:
-            self._behind.discard(row)
+        for run in self._runs.of_schedule(row):
+            if _is_ahead(run) and run.execution.generation < schedule.generation and run.execution.nominal_us > schedule.planned_from_us:
+                self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, self._clock.now_us())
+                self._took_back = True
+
+    def schedule_left(self, row: int) -> None:
+        """Nothing of this schedule is to be decided any more."""
+        self._changed.add(row)
+        self._in_hand.pop(row, None)
+        self._behind.discard(row)
+
+    def stands_behind(self, row: int) -> None:
+        """The schedule was found stored as UNDECIDED_US."""
+        self._behind.add(row)
 
     def may_have_passed(self, nominal_us: int, now_us: int) -> bool:
         """Whether the daemon's mark, that of a round under way included, may be there already."""
@@ -140,6 +172,10 @@ class Planner:
     def is_behind(self, row: int) -> bool:
         """Whether the schedule is stored as UNDECIDED_US: its own mark lies before the daemon's."""
         return row in self._behind
+
+    def is_ahead(self, row: int) -> None:
+        """What was committed just now of this schedule goes by the time before the clock was set back: have it set back too."""
+        self._clock_watch.is_ahead(row)
 
     def undecided_us(self, row: int) -> int:
         """The schedule's first occurrence that is not armed yet, whether in the timeline or in a round under way; or NEVER."""
@@ -162,8 +198,13 @@ class Planner:
 
     async def run_once(self, now_us: int) -> int:
         """Decide and arm what comes due within the horizon; how many executions were armed."""
+        now_us = await self._follow_clock(now_us)
         if self._stopped or self._full():
             return 0
+        if self._took_back:
+            # What was taken back has to be gone before its occurrence can be armed again.
+            self._took_back = False
+            await self._recorder.committed()
         through_us = now_us + self._horizon_us
         self._changed.clear()
         self._timeline.set_aside(now_us - LATE_US, _SET_ASIDE_AT_ONCE)
@@ -196,13 +237,26 @@ class Planner:
         self.planned_through_us = mark_us
         self._behind.difference_update(self._in_hand.keys() - self._changed)
         self._in_hand = {}
-        if self._hand_over(decided, armed):
-            # What was taken back has to be gone before its occurrence can be armed again.
-            await self._recorder.committed()
+        self._hand_over(decided, armed)
         return len(armed)
 
+    async def _follow_clock(self, now_us: int) -> int:
+        """Have the plan follow the steps of the clock since the last round; the time after that."""
+        self._clock_watch.run_once(now_us)
+        steps = self._clock_watch.take_steps()
+        if steps is NO_STEPS:
+            return now_us
+        if steps.is_back:
+            self._changed.clear()
+            self.planned_through_us = await self._realignment.back(self.planned_through_us, steps, self._changed)
+        else:
+            self._realignment.ahead(steps.by_us)
+            await self._recorder.committed()  # The journal tells of the jump first, and then of what it made late.
+        return self._clock.now_us()
+
     def _full(self) -> bool:
-        return self._dispatcher.waiting >= self._pace.runs_in_memory
+        ahead = self._dispatcher.ahead
+        return ahead >= self._pace.runs_ahead or self._dispatcher.waiting - ahead >= self._pace.runs_in_memory
 
     def _room_for_late(self, decided: _Round, definition: Definition) -> bool:
         """Whether one more late execution is armed now: never so many that they fill the memory up for what is on time."""
@@ -227,6 +281,8 @@ class Planner:
         nominal_us: int,
         now_us: int,
     ) -> None:
+        if row in self._changed:
+            return  # It has its own, newer place in the timeline.
         definition = definitions.get(row)
         if isinstance(definition, StoredDataError):
             self._keeper.quarantine(row, Reason.STORED_DATA, str(definition))
@@ -270,7 +326,11 @@ class Planner:
                 decided.backlogs.append((backlog_of(schedule, alone, self._ids.new_id(), now_us), definition))
             else:
                 decided.runs.append(run)
-        decided.entries += [missed_entry(schedule, range_, now_us) for range_ in planned.left_out]
+        for range_ in planned.left_out:
+            jumped = self._clock_watch.evidence(range_.first_us, range_.last_us)
+            decided.entries.append(missed_entry(schedule, range_, now_us, jumped=jumped))
+        if definition.omissions is not None:
+            decided.entries += self._omitted(definition.omissions, schedule, planned, now_us)
         next_us = self._occasions.decided(schedule.row, planned.fires, planned.next_us)
         if next_us is None:
             decided.ended.append(definition)
@@ -293,6 +353,16 @@ class Planner:
             over, next_us = (), None
         return replace(planned, fires=fires, left_out=planned.left_out + over, next_us=next_us)
 
+    def _omitted(self, omissions: Omissions, schedule: Schedule, planned: Plan, now_us: int) -> list[JournalEntry]:
+        """What the schedule leaves out around the occurrences that a plan decides."""
+        decided_us = [*planned.fires, *(at_us for range_ in planned.left_out for at_us in (range_.first_us, range_.last_us))]
+        if planned.backlog is not None:
+            decided_us += [planned.backlog.first_us, planned.backlog.before_us - 1]
+        if not decided_us:
+            return []
+        ranges = omissions.decided(min(decided_us), max(decided_us), from_us=schedule.planned_from_us)
+        return omitted_entries(schedule, ranges, self._definitions.calendars, now_us)
+
     def _mark(self, through_us: int, following: Iterable[int]) -> int:
         """Everything up to here is decided: not what the timeline still holds, nor what this round has left for the next."""
         bounds = [through_us, *(next_us - 1 for next_us in following)]
@@ -309,18 +379,17 @@ class Planner:
                 log.error("arm_refused", reason=error.reason, detail=str(error), executions=len(batch.executions))
                 await self._clock.sleep(_REFUSED_WAIT)
 
-    def _hand_over(self, decided: _Round, armed: frozenset[int]) -> bool:
-        """Give what is durable to the dispatcher; whether some was taken back at once, because its schedule changed meanwhile.
+    def _hand_over(self, decided: _Round, armed: frozenset[int]) -> None:
+        """Give what is durable to the dispatcher; what is of a schedule that changed meanwhile is taken back at once.
 
         Such a schedule has its own, newer place in the timeline.
         """
-        disarmed = False
         for run in decided.runs:
             if run.id not in armed:
                 self._keeper.execution_finished(run.row)  # It was there already: nothing more will be heard of it.
             elif run.row in self._changed:
                 self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, self._clock.now_us())
-                disarmed = True
+                self._took_back = True
             else:
                 self._dispatcher.add(run)
         for backlog, definition in decided.backlogs:
@@ -331,7 +400,6 @@ class Planner:
         for definition in decided.ended:
             if definition.schedule.row not in self._changed:
                 self._follow(definition.schedule, self._occasions.earliest(definition.schedule.row, None))
-        return disarmed
 
     def _own_marks(self, decided: _Round, through_us: int, *, held_back: bool) -> tuple[Timer, ...]:
         """The marks of schedules that are decided further than the daemon's mark, which is `held_back`, or that were behind it."""
@@ -359,3 +427,8 @@ class Planner:
         self._timeline.set(schedule.row, next_us)
         if not self._occasions.knows(schedule.row):
             self._housekeeper.timer_moved(schedule.row, schedule.generation)
+
+
+def _is_ahead(run: Run) -> bool:
+    """Whether a run was armed ahead of its time by its schedule's rule, and waits for it."""
+    return run.state is ExecutionState.ARMED and run.execution.cause is Cause.SCHEDULE and not run.background

@@ -93,6 +93,11 @@ class Recorder:
         run.reason = result.reason
         self._change(run, JournalKind.EXECUTION_RETRYING, now_us, evidence={**result_evidence(result), "next_attempt_us": at_us})
 
+    def retimed(self, run: Run) -> None:
+        """The instant of its next attempt is another by a clock that was stepped; nothing has happened to it."""
+        self._changed[run.id] = run
+        self._something.set()
+
     def finished(
         self, run: Run, outcome: Outcome, reason: Reason, *, now_us: int, actor: str = DAEMON, evidence: Evidence = NO_EVIDENCE
     ) -> None:

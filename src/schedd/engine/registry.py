@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from schedd.core.model.batch import UNDECIDED_US, NewSchedule, RequestMark, ScheduleChange
+from schedd.core.clockjumps import TOLERANCE_US
+from schedd.core.errors import NotFoundError
+from schedd.core.model.batch import UNDECIDED_US, NewSchedule, RequestMark, ScheduleChange, UnreadableDeletion
 from schedd.core.model.execution import Cause, ExecutionState
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.model.unreadable import StoredSchedule, UnreadableSchedule
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import NEVER, Timeline
 from schedd.core.triggers import Calendars, clockless, compile_when
@@ -20,7 +23,9 @@ from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
 from schedd.engine.planner import Planner
+from schedd.engine.ranges import pending_entries
 from schedd.engine.runs import Run, Runs
+from schedd.engine.undertakings import Undertakings
 from schedd.engine.zonewatch import ZoneWatch
 
 
@@ -41,6 +46,7 @@ class Registry:
         keeper: Keeper,
         occasions: Occasions,
         zone_watch: ZoneWatch,
+        undertakings: Undertakings,
         backfiller: Backfiller,
     ) -> None:
         self._store = store
@@ -54,16 +60,24 @@ class Registry:
         self._keeper = keeper
         self._occasions = occasions
         self._zone_watch = zone_watch
+        self._undertakings = undertakings
         self._backfiller = backfiller
 
     async def create(
         self, drafts: Sequence[Schedule], entries: Sequence[JournalEntry], *, request: RequestMark | None = None
     ) -> tuple[Schedule, ...]:
         """Store valid new schedules, all or none, and start them. Raises: as `Store.create_schedules`; ExpressionError."""
+        return await self._undertakings.see_through(self._create(drafts, entries, request))
+
+    async def _create(
+        self, drafts: Sequence[Schedule], entries: Sequence[JournalEntry], request: RequestMark | None
+    ) -> tuple[Schedule, ...]:
         firsts = [first_nominal_us(draft, self._almanac.calendars) for draft in drafts]
         new = [NewSchedule(schedule=draft, next_us=_stored_us(draft, first)) for draft, first in zip(drafts, firsts, strict=True)]
         await self._zone_watch.in_use(drafts)
         stored = await self._store.create_schedules(new, entries, request=request)
+        if len(stored) < len(drafts):  # A repetition, and some of what its first call stored is purged.
+            raise NotFoundError("schedule", ", ".join(sorted({str(draft.name) for draft in drafts} - {str(each.name) for each in stored})))
         for draft, schedule, next_us in zip(drafts, stored, firsts, strict=True):
             if schedule.uid == draft.uid:  # Not so when the request was a repetition, and this its first answer.
                 self._take_effect(schedule, next_us)
@@ -71,13 +85,23 @@ class Registry:
         return stored
 
     async def change(
-        self, before: Schedule, after: Schedule, *entries: JournalEntry, skip_backlog: bool = False, request: RequestMark | None = None
+        self,
+        before: StoredSchedule,
+        after: Schedule,
+        *entries: JournalEntry,
+        skip_backlog: bool = False,
+        request: RequestMark | None = None,
     ) -> Schedule:
         """Commit the next standing of a schedule, given as it was read and as it is to be, and let it take effect.
 
         What is armed is taken back and decided anew, also what is overdue if the rule stays the same; `skip_backlog`: from now on only.
         A request seen before changes nothing, and gives its schedule as it stands now. Raises: as `Store.change_schedule`.
         """
+        return await self._undertakings.see_through(self._change(before, after, entries, skip_backlog, request))
+
+    async def _change(
+        self, before: StoredSchedule, after: Schedule, entries: Sequence[JournalEntry], skip_backlog: bool, request: RequestMark | None
+    ) -> Schedule:
         await self._zone_watch.in_use([after])
         async with self._backfiller.ending_with(before, after) as ends:
             change, armed = self._following(before, after, entries, skip_backlog=skip_backlog)
@@ -91,7 +115,7 @@ class Registry:
         return stored
 
     def _following(
-        self, before: Schedule, after: Schedule, entries: Sequence[JournalEntry], *, skip_backlog: bool
+        self, before: StoredSchedule, after: Schedule, entries: Sequence[JournalEntry], *, skip_backlog: bool
     ) -> tuple[ScheduleChange, list[Run]]:
         """The change that makes `after` the next standing, and the armed runs that it takes back."""
         now_us = self._clock.now_us()
@@ -105,13 +129,36 @@ class Registry:
         next_us = first_nominal_us(following, self._almanac.calendars)
         behind = following.planned_from_us < now_us and next_us is not None and self._planner.may_have_passed(next_us, now_us)
         takebacks = [run.entry(JournalKind.EXECUTION_DISARMED, now_us)._replace(reason=Reason.SCHEDULE_CHANGED) for run in armed]
+        omitted: list[JournalEntry] = []
+        if isinstance(before, Schedule):
+            omitted = self.omitted(before, self._almanac.calendars, through_us=following.planned_from_us, now_us=now_us)
         change = ScheduleChange(
             schedule=following,
             next_us=UNDECIDED_US if behind else _stored_us(following, next_us),
-            entries=(*entries, *takebacks),
+            entries=(*omitted, *entries, *takebacks),
             disarmed=tuple(run.id for run in armed),
         )
         return change, armed
+
+    async def quarantine(self, row: int, entry: JournalEntry, seen: int | None) -> None:
+        """Take a schedule that cannot be read out of service; what of it is armed or runs may end."""
+        await self._store.quarantine(row, entry, seen=seen)
+        self._leave(row)
+
+    async def delete_unreadable(self, before: UnreadableSchedule, entry: JournalEntry, *, request: RequestMark | None = None) -> None:
+        """Delete a schedule that cannot be read, as it was read; what of it waits is cancelled. Raises: as `Store.delete_unreadable`."""
+        await self._undertakings.see_through(self._delete_unreadable(before, entry, request))
+
+    async def _delete_unreadable(self, before: UnreadableSchedule, entry: JournalEntry, request: RequestMark | None) -> None:
+        async with self._backfiller.ending_with(before, replace(before, state=ScheduleState.DELETED)) as ends:
+            await self._store.delete_unreadable(
+                UnreadableDeletion(schedule=before, deleted_us=self._clock.now_us(), entries=(entry,), ended=ends, request=request)
+            )
+            self._backfiller.forget(ends)
+        self._leave(before.row)
+        self._almanac.leave(before.row)
+        self._dispatcher.gates.leave(before.row)
+        self._cancel_waiting(before.row)
 
     async def _commit(self, change: ScheduleChange, armed: Sequence[Run]) -> Schedule:
         """Commit a change, and give the schedule as it stands; what is armed is held back meanwhile, and let go if it stays."""
@@ -139,6 +186,13 @@ class Registry:
         first_us = self._planner.undecided_us(row)
         return now_us if first_us == NEVER else min(now_us, first_us - 1)
 
+    def omitted(self, schedule: Schedule | UnreadableSchedule, calendars: Calendars, *, through_us: int, now_us: int) -> list[JournalEntry]:
+        """What is to be journaled of what a schedule has left out, as its planning begins anew after `through_us`."""
+        if not isinstance(schedule, Schedule):
+            return []
+        undecided_us = self._planner.undecided_us(schedule.row)
+        return pending_entries(schedule, calendars, undecided_us=undecided_us, through_us=through_us, now_us=now_us)
+
     def is_behind(self, row: int) -> bool:
         """Whether a schedule's own mark lies before the daemon's, and is stored so."""
         return self._planner.is_behind(row)
@@ -148,7 +202,7 @@ class Registry:
         runs = self._runs.of_schedule(row)
         return [run for run in runs if run.state is ExecutionState.ARMED and run.execution.cause is Cause.SCHEDULE and not run.background]
 
-    def _planned_from_us(self, before: Schedule, after: Schedule, armed: Sequence[Run], now_us: int) -> int:
+    def _planned_from_us(self, before: StoredSchedule, after: Schedule, armed: Sequence[Run], now_us: int) -> int:
         """Up to where the schedule's occurrences stay decided."""
         if before.when != after.when or before.state not in (ScheduleState.ENABLED, ScheduleState.PAUSED):
             return now_us
@@ -161,6 +215,8 @@ class Registry:
         return min([now_us, *(nominal_us - 1 for nominal_us in undecided)])
 
     def _take_effect(self, schedule: Schedule, next_us: int | None, *, behind: bool = False) -> None:
+        if max(schedule.planned_from_us, schedule.created_us) > self._clock.now_us() + TOLERANCE_US:
+            self._planner.is_ahead(schedule.row)
         self._almanac.schedule_changed(schedule)
         if self._almanac.uses_any(schedule.row):
             # One of its calendars may have changed while the commit was under way.
@@ -169,7 +225,7 @@ class Registry:
 
     def _enter(self, schedule: Schedule, next_us: int | None, *, behind: bool) -> None:
         row = schedule.row
-        self._planner.schedule_changed(row, behind=behind)
+        self._planner.schedule_changed(schedule, behind=behind)
         self._keeper.schedule_changed(schedule)
         self._backfiller.wake()
         if schedule.state is ScheduleState.ENABLED:
@@ -187,14 +243,25 @@ class Registry:
         if schedule.state is ScheduleState.ENABLED:
             self._keeper.no_more_occurrences(row)
         if schedule.state is ScheduleState.DELETED:
-            for run in self._runs.of_schedule(row):
-                if run.task is None:
-                    self._dispatcher.cancel(run, DAEMON, Reason.DELETED)
+            self._cancel_waiting(row)
+
+    def _leave(self, row: int) -> None:
+        """Nothing of this schedule comes due any more."""
+        self._planner.schedule_left(row)
+        self._keeper.forget(row)
+        self._occasions.leave(row)
+        self._definitions.forget(row)
+        self._timeline.remove(row)
+
+    def _cancel_waiting(self, row: int) -> None:
+        for run in self._runs.of_schedule(row):
+            if run.task is None:
+                self._dispatcher.cancel(run, DAEMON, Reason.DELETED)
 
 
 def _stored_us(schedule: Schedule, next_us: int | None) -> int | None:
     """What is stored as the next nominal time: nothing where it depends on more than the clock, and is found anew at each start."""
-    return None if clockless(schedule.when) else next_us
+    return None if next_us is None or clockless(schedule.when) else next_us
 
 
 def first_nominal_us(schedule: Schedule, calendars: Calendars) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from schedd.core.admission import in_background, overlap_of
 from schedd.core.model.batch import ExecutionChange
-from schedd.core.model.execution import Execution, ExecutionState
+from schedd.core.model.execution import Cause, Execution, ExecutionState
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.policy import Overlap
 from schedd.core.model.reason import Reason
@@ -21,11 +21,14 @@ class Run:
 
     `wake_us` is when it next wants attention: its due time, or the time of its next attempt. `background`: it makes way for those that are
     on time. `overlap` is its own policy, else its schedule's. `ticket` is its place among those that wait for their turn, or have it.
+    `shift_us` is how far the clock was stepped since it was taken up: what the execution's own instants were by the clock of then, they are
+    by that of now with this added.
     """
 
     __slots__ = (
         "attempt",
         "background",
+        "cancel_note",
         "cancel_reason",
         "cancelled_by",
         "definition",
@@ -38,6 +41,7 @@ class Run:
         "overlap",
         "reason",
         "row",
+        "shift_us",
         "started_us",
         "state",
         "task",
@@ -60,9 +64,11 @@ class Run:
         self.started_us = execution.started_us
         self.finished_us = execution.finished_us
         self.wake_us = execution.due_us if execution.next_attempt_us is None else execution.next_attempt_us
+        self.shift_us = 0
         self.task: asyncio.Task[None] | None = None
         self.ticket: Ticket[Run] | None = None
         self.cancelled_by = ""
+        self.cancel_note = ""
         self.cancel_reason = Reason.CANCELLED
         self.finished: asyncio.Future[None] | None = None
 
@@ -79,6 +85,19 @@ class Run:
             self.finished_us,
             self.wake_us if waits else None,
         )
+
+    @property
+    def awaits_its_instant(self) -> bool:
+        """Whether it waits for an instant of its rule, so that wall time says when. All other waits are durations: no step changes them."""
+        return self.state is ExecutionState.ARMED and self.execution.cause is Cause.SCHEDULE and not self.background
+
+    def clock_stepped(self, by_us: int) -> None:
+        """The clock was stepped: what it waits for is as far away as before, and what it began is as long ago."""
+        self.shift_us += by_us
+        if self.started_us is not None:
+            self.started_us += by_us
+        if not self.awaits_its_instant:
+            self.wake_us += by_us
 
     def entry(self, kind: JournalKind, time_us: int, *, actor: str = DAEMON, evidence: Evidence = NO_EVIDENCE) -> JournalEntry:
         """A journal entry about this execution, with its attempt, outcome and reason as they are now."""
@@ -159,3 +178,8 @@ class Runs:
         """The schedule's unfinished runs that are no longer waiting for their due time; of the background only those that have begun."""
         siblings = self._by_row.get(row, _NONE).values()
         return [run for run in siblings if run.state is not ExecutionState.ARMED and (run.attempt or not run.background)]
+
+
+def awaits_its_instant(execution: Execution) -> bool:
+    """The same, of one as it is stored."""
+    return execution.state is ExecutionState.ARMED and execution.cause is Cause.SCHEDULE and not in_background(execution)

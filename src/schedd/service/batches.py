@@ -9,7 +9,8 @@ from typing import assert_never
 
 from schedd.core.errors import InvalidError, ScheddError
 from schedd.core.model.execution import Execution
-from schedd.core.model.schedule import Schedule, ScheduleName
+from schedd.core.model.schedule import ScheduleName
+from schedd.core.model.unreadable import StoredSchedule
 from schedd.core.ports import Clock, Store
 from schedd.core.schedule_rules import check_pause
 from schedd.service.asking import Asking
@@ -41,7 +42,7 @@ class OperationResult:
     """What an operation did to one of many schedules: its new standing, or the execution if it was triggered, or the error."""
 
     name: ScheduleName
-    schedule: Schedule | None = None
+    schedule: StoredSchedule | None = None
     execution: Execution | None = None
     error: ScheddError | None = None
 
@@ -86,7 +87,7 @@ class Batches:
                 case Operation.TRIGGER:
                     return OperationResult(name=name, execution=await schedules.trigger(name, asking))
                 case Operation.DELETE:
-                    changed = await schedules.delete(name, asking)
+                    changed: StoredSchedule | None = await schedules.delete(name, asking)
                 case Operation.PAUSE:
                     changed = await schedules.pause(name, asking, reason=what.reason, until_us=what.until_us)
                 case Operation.RESUME:

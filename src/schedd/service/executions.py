@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from schedd.core.errors import NotFoundError, PreconditionError
+from schedd.core.errors import InvalidError, NotFoundError, PreconditionError
 from schedd.core.model.execution import Attempt, Execution, id_text
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import ScheduleName
 from schedd.core.ports import Store
+from schedd.core.schedule_rules import check_note
 from schedd.engine.engine import Engine
 
 
@@ -38,17 +39,19 @@ class Executions:
         """The stored attempts of each of these executions."""
         return [await self._store.attempts(execution.id) for execution in executions]
 
-    async def cancel(self, schedule: ScheduleName, execution_id: int, *, actor: str) -> Execution:
-        """End an execution; returns when its end is durable and, for a process, its whole tree is gone.
+    async def cancel(self, schedule: ScheduleName, execution_id: int, *, actor: str, note: str = "") -> Execution:
+        """End an execution; returns when its end is durable and, for a process, its whole tree is gone. `note` says why.
 
-        Raises: NotFoundError; PreconditionError (FINISHED) if it was finished already.
+        Raises: NotFoundError; InvalidError; PreconditionError (EXECUTION_FINISHED) if it was finished already.
         """
+        if violations := tuple(check_note(note)):
+            raise InvalidError(violations)
         await self.get(schedule, execution_id)
-        if not await self._engine.cancel(execution_id, actor=actor):
+        if not await self._engine.cancel(execution_id, actor=actor, note=note):
             raise PreconditionError(
                 "execution",
                 _name(schedule, execution_id),
-                reason="FINISHED",
+                reason="EXECUTION_FINISHED",
                 description="is finished already, and cannot be cancelled",
             )
         return await self._store.execution(execution_id)

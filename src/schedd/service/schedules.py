@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 
 from schedd.core.errors import (
     AlreadyExistsError,
     ConflictError,
+    ExpressionError,
     FieldViolation,
     InvalidError,
     NotFoundError,
@@ -21,10 +23,11 @@ from schedd.core.model.journal import Evidence, JournalEntry, JournalKind
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
+from schedd.core.model.unreadable import StoredSchedule, UnreadableSchedule
 from schedd.core.model.when import When
 from schedd.core.planning import left_out
 from schedd.core.ports import Clock, Ids, Store
-from schedd.core.schedule_rules import check_change, check_pause, check_schedules
+from schedd.core.schedule_rules import check_change, check_pause, check_schedule, check_schedules
 from schedd.core.triggers import Calendars, Instant, check_when, compile_when, preview
 from schedd.engine.arming import missed_entry
 from schedd.engine.engine import Engine
@@ -37,6 +40,7 @@ PREVIEW_MAX = 1000
 """The most fire times in one preview."""
 
 _READ_AT_ONCE = 500
+_HELD_BY = {ScheduleState.PAUSED: Reason.PAUSED, ScheduleState.DISABLED: Reason.DISABLED}
 
 
 class Backlog(StrEnum):
@@ -51,7 +55,7 @@ class Backlog(StrEnum):
 class ScheduleView:
     """A schedule with what is known beside it: its next nominal time, its unfinished executions, its last run, its counted runs."""
 
-    schedule: Schedule
+    schedule: StoredSchedule
     next_us: int | None
     unfinished: int
     last: LastRun | None
@@ -75,6 +79,11 @@ class Schedules:
         """The calendars that schedules may name, as they stand."""
         return self._engine.almanac.calendars
 
+    @property
+    def kept(self) -> timedelta:
+        """How long a schedule is kept after its deletion."""
+        return self._engine.housekeeper.retention.deleted
+
     async def create(self, draft: Schedule, asking: Asking) -> Schedule:
         """Create one schedule. Violations name `schedule.…`.
 
@@ -89,35 +98,49 @@ class Schedules:
         return await self._create(drafts, [f"requests[{index}].schedule" for index in range(len(drafts))], asking)
 
     async def get(self, name: ScheduleName) -> ScheduleView:
-        """One schedule. Raises: NotFoundError."""
-        schedule = await self._store.schedule(name)
+        """One schedule, also one that cannot be read. Raises: NotFoundError."""
+        schedule = await self._store.stored_schedule(name)
         return (await self._views([schedule]))[0]
 
+    async def readable(self, name: ScheduleName) -> Schedule:
+        """One schedule, if it can be read. Raises: NotFoundError; PreconditionError (UNREADABLE)."""
+        return _readable(await self._store.stored_schedule(name))
+
     async def find(self, where: Filter, order: Order, page: PageRequest, *, show_deleted: bool = False) -> Page[ScheduleView]:
-        """A page of schedules; the fields are those of `Store.find_schedules`."""
-        found = await self._store.find_schedules(where, order, page, show_deleted=show_deleted)
+        """A page of schedules; the fields are those of `Store.find_schedules`. Those that cannot be read are among them."""
+        found = await self._store.find_stored_schedules(where, order, page, show_deleted=show_deleted)
         return Page(items=await self._views(found.items), after=found.after, total=found.total)
 
-    async def update(self, name: ScheduleName, edit: Callable[[Schedule], Schedule], asking: Asking) -> Schedule:
+    async def update(
+        self, name: ScheduleName, edit: Callable[[Schedule], Schedule], asking: Asking, *, whole: Callable[[], Schedule] | None = None
+    ) -> Schedule:
         """Replace a schedule's definition by `edit` of it; what is the same afterwards is left alone.
 
-        Violations name `schedule.…`. Raises: NotFoundError; ConflictError; InvalidError; UnavailableError.
+        One that cannot be read gets the definition that `whole` gives, and is enabled; without it, it is refused.
+        Violations name `schedule.…`.
+        Raises: NotFoundError; ConflictError; InvalidError; PreconditionError (UNREADABLE); UnavailableError.
         """
         self._engine.must_be_open()
         before = await self._stored(name)
         if (first := await self._answered(name, asking)) is not None:
-            return first
+            return _readable(first)
         before = _live(before, name, asking)
-        after = edit(before)
-        if violations := check_change(before, after, now_us=self._clock.now_us(), calendars=self.calendars):
-            raise InvalidError(tuple(violation.within("schedule") for violation in violations))
-        if after == before:
-            return await self._unchanged(before, asking)
-        if before.state in (ScheduleState.COMPLETED, ScheduleState.DISABLED):
-            after = replace(after, state=ScheduleState.ENABLED, state_reason="")
-        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UPDATED, asking))
+        entries: list[JournalEntry] = []
+        if isinstance(before, Schedule):
+            after = edit(before)
+            self._refuse(check_change(before, after, now_us=self._clock.now_us(), calendars=self.calendars))
+            if after == before:
+                return await self._unchanged(before, asking)
+            if before.state in (ScheduleState.COMPLETED, ScheduleState.DISABLED):
+                after = replace(after, state=ScheduleState.ENABLED, state_reason="")
+            if before.state is ScheduleState.DISABLED or after.when != before.when:
+                entries = self._held_back(before)  # Another rule begins now: these are nobody's business any more.
+        else:
+            after = before.replaced(_given(before, whole))
+            self._refuse(check_schedule(after, now_us=self._clock.now_us(), calendars=self.calendars))
+        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UPDATED, asking), *entries)
 
-    async def delete(self, name: ScheduleName, asking: Asking, *, allow_missing: bool = False) -> Schedule | None:
+    async def delete(self, name: ScheduleName, asking: Asking, *, allow_missing: bool = False) -> StoredSchedule | None:
         """Delete a schedule; what of it runs may end, what waits is cancelled. None: there was none, and that is allowed.
 
         Raises: NotFoundError; ConflictError; UnavailableError.
@@ -133,8 +156,11 @@ class Schedules:
                 raise
             await self._keep((), asking)
             return None
+        entry = self._entry(live, JournalKind.SCHEDULE_DELETED, asking)
+        if isinstance(live, UnreadableSchedule):
+            return await self._delete_unreadable(live, entry, asking)
         after = replace(live, state=ScheduleState.DELETED, deleted_us=self._clock.now_us())
-        return await self._change(live, after, asking, self._entry(after, JournalKind.SCHEDULE_DELETED, asking))
+        return await self._change(live, after, asking, entry)
 
     async def undelete(self, name: ScheduleName, asking: Asking) -> Schedule:
         """Let a deleted schedule stand again, as it was; it goes on from now.
@@ -144,12 +170,13 @@ class Schedules:
         self._engine.must_be_open()
         before = await self._stored(name)
         if (first := await self._answered(name, asking)) is not None:
-            return first
+            return _readable(first)
         if before is None:
             raise NotFoundError("schedule", str(name))
         if before.state is not ScheduleState.DELETED:
             raise AlreadyExistsError("schedule", str(name), "is not deleted, or another one has taken the name since")
         _must_be_seen(before, asking)
+        before = _readable(before)
         after = replace(before, state=self._state_restored(before), deleted_us=None)
         return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UNDELETED, asking))
 
@@ -161,11 +188,11 @@ class Schedules:
         self._engine.must_be_open()
         before = await self._stored(name)
         if (first := await self._answered(name, asking)) is not None:
-            return first
+            return _readable(first)
         now_us = self._clock.now_us()
         if violations := tuple(check_pause(reason, until_us, now_us=now_us)):
             raise InvalidError(violations)
-        before = _live(before, name, asking)
+        before = _readable(_live(before, name, asking))
         if before.state not in (ScheduleState.ENABLED, ScheduleState.PAUSED):
             raise _not_in_state(before, "NOT_ENABLED", "only an enabled schedule can be paused")
         pause = Pause(actor=asking.actor, since_us=now_us, reason=reason, until_us=until_us)
@@ -183,8 +210,8 @@ class Schedules:
         self._engine.must_be_open()
         before = await self._stored(name)
         if (first := await self._answered(name, asking)) is not None:
-            return first
-        before = _live(before, name, asking)
+            return _readable(first)
+        before = _readable(_live(before, name, asking))
         if before.state is ScheduleState.ENABLED:
             return await self._unchanged(before, asking)
         if before.state not in (ScheduleState.PAUSED, ScheduleState.DISABLED):
@@ -192,7 +219,7 @@ class Schedules:
         after = replace(before, state=ScheduleState.ENABLED, pause=None, state_reason="")
         entries = [self._entry(after, JournalKind.SCHEDULE_RESUMED, asking)]
         skip = backlog is Backlog.SKIP
-        if skip and before.state is ScheduleState.PAUSED:
+        if skip or before.state is ScheduleState.DISABLED:  # A quarantine leaves no backlog.
             entries += self._held_back(before)
         return await self._change(before, after, asking, *entries, skip_backlog=skip)
 
@@ -207,7 +234,7 @@ class Schedules:
         answer = None if asking.request is None else await self._store.answered(asking.request)
         if answer is not None:
             return await self._store.execution(int(answer[0]))
-        schedule = _live(before, name, asking)
+        schedule = _readable(_live(before, name, asking))
         return await self._engine.trigger(schedule, actor=asking.actor, request=asking.request)
 
     async def preview(
@@ -229,8 +256,11 @@ class Schedules:
     async def preview_stored(
         self, name: ScheduleName, *, after_us: int | None, count: int, show_excluded: bool = False
     ) -> tuple[Instant, ...]:
-        """The next fire times of a stored schedule's rule, as `preview`. Raises: NotFoundError; InvalidError."""
-        schedule = await self._store.schedule(name)
+        """The next fire times of a stored schedule's rule, as `preview`.
+
+        Raises: NotFoundError; PreconditionError (UNREADABLE); InvalidError.
+        """
+        schedule = await self.readable(name)
         from_us = self._clock.now_us() if after_us is None else after_us
         return self._preview(schedule.when, schedule.created_us, schedule.uid, from_us, count, show_excluded)
 
@@ -242,13 +272,23 @@ class Schedules:
         if violations:
             # What was right at the first call may be wrong at its repetition: a time that has passed meanwhile, say.
             if first := await self._standing(asking):
-                return first
+                return tuple(map(_readable, first))
             raise InvalidError(violations)
         new = [self._begun(draft, asking.actor, now_us) for draft in drafts]
         if asking.validate_only:
+            await self._must_be_free(draft.name for draft in drafts)
             return tuple(new)
         entries = [self._entry(schedule, JournalKind.SCHEDULE_CREATED, asking) for schedule in new]
         return await self._engine.registry.create(new, entries, request=asking.request)
+
+    async def _must_be_free(self, names: Iterable[ScheduleName]) -> None:
+        """Raises: AlreadyExistsError naming the first name that has a holder, or stands twice among them."""
+        seen: set[ScheduleName] = set()
+        for name in names:
+            holder = await self._stored(name)
+            if name in seen or (holder is not None and holder.state is not ScheduleState.DELETED):
+                raise AlreadyExistsError("schedule", str(name))
+            seen.add(name)
 
     def _begun(self, draft: Schedule, creator: str, now_us: int) -> Schedule:
         """A draft with what the server sets."""
@@ -263,11 +303,22 @@ class Schedules:
         )
 
     async def _change(
-        self, before: Schedule, after: Schedule, asking: Asking, *entries: JournalEntry, skip_backlog: bool = False
+        self, before: StoredSchedule, after: Schedule, asking: Asking, *entries: JournalEntry, skip_backlog: bool = False
     ) -> Schedule:
         if asking.validate_only:
             return after
         return await self._engine.registry.change(before, after, *entries, skip_backlog=skip_backlog, request=asking.request)
+
+    async def _delete_unreadable(self, before: UnreadableSchedule, entry: JournalEntry, asking: Asking) -> UnreadableSchedule:
+        if not asking.validate_only:
+            await self._engine.registry.delete_unreadable(before, entry, request=asking.request)
+            before = replace(before, generation=before.generation + 1)
+        return replace(before, state=ScheduleState.DELETED, deleted_us=entry.time_us)
+
+    @staticmethod
+    def _refuse(violations: Sequence[FieldViolation]) -> None:
+        if violations:
+            raise InvalidError(tuple(violation.within("schedule") for violation in violations))
 
     async def _unchanged(self, schedule: Schedule, asking: Asking) -> Schedule:
         """The answer of a call that finds everything as it is to be: it is kept too, for what happens until a repetition."""
@@ -278,7 +329,7 @@ class Schedules:
         if asking.request is not None:
             await self._store.keep_answer(asking.request, answer, now_us=self._clock.now_us())
 
-    async def _answered(self, name: ScheduleName, asking: Asking) -> Schedule | None:
+    async def _answered(self, name: ScheduleName, asking: Asking) -> StoredSchedule | None:
         """The schedule of an earlier call with this mark as it stands now, None for a first call. Raises: NotFoundError if it is gone."""
         first = await self._standing(asking)
         if first is None:
@@ -287,18 +338,18 @@ class Schedules:
             raise NotFoundError("schedule", str(name))
         return first[0]
 
-    async def _standing(self, asking: Asking) -> tuple[Schedule, ...] | None:
+    async def _standing(self, asking: Asking) -> tuple[StoredSchedule, ...] | None:
         """The schedules that an earlier call with this mark was answered, as they stand now."""
         answer = None if asking.request is None else await self._store.answered(asking.request)
         return None if answer is None else await self._store.schedules_by_uid([int(uid) for uid in answer])
 
-    async def _stored(self, name: ScheduleName) -> Schedule | None:
+    async def _stored(self, name: ScheduleName) -> StoredSchedule | None:
         """The schedule of that name, deleted or not; None: there is none.
 
         It is read before an earlier answer is looked for: what an earlier call has made of it then finds that call's answer too.
         """
         try:
-            return await self._store.schedule(name)
+            return await self._store.stored_schedule(name)
         except NotFoundError:
             return None
 
@@ -311,7 +362,10 @@ class Schedules:
         rule = compile_when(deleted.when, created_us=deleted.created_us, seed=deleted.uid, calendars=self.calendars)
         return ScheduleState.COMPLETED if rule.next_after(self._clock.now_us()) is None else ScheduleState.ENABLED
 
-    async def _views(self, schedules: Sequence[Schedule]) -> tuple[ScheduleView, ...]:
+    async def _views(self, schedules: Sequence[StoredSchedule]) -> tuple[ScheduleView, ...]:
+        for schedule in schedules:
+            if isinstance(schedule, UnreadableSchedule) and not schedule.quarantined:
+                self._engine.keeper.quarantine(schedule.row, Reason.STORED_DATA, schedule.state_reason)
         last: dict[int, LastRun] = {}
         rows = [schedule.row for schedule in schedules]
         for start in range(0, len(rows), _READ_AT_ONCE):
@@ -345,19 +399,26 @@ class Schedules:
             show_excluded=show_excluded,
         )
 
-    def _held_back(self, paused: Schedule) -> list[JournalEntry]:
-        """The journal's row for the occurrences that a pause held back until now."""
+    def _held_back(self, held: Schedule) -> list[JournalEntry]:
+        """The journal's row for the occurrences that a pause or a quarantine held back until now; none where the rule is at fault."""
+        if held.state not in _HELD_BY:
+            return []
         now_us = self._clock.now_us()
-        rule = compile_when(paused.when, created_us=paused.created_us, seed=paused.uid, calendars=self.calendars)
-        first_us = rule.next_after(paused.planned_from_us)
+        try:
+            rule = compile_when(held.when, created_us=held.created_us, seed=held.uid, calendars=self.calendars)
+        except ExpressionError:
+            return []
+        # The quarantine of a row that cannot be read leaves its mark where it was.
+        from_us = held.planned_from_us if held.state is ScheduleState.PAUSED else max(held.planned_from_us, held.updated_us)
+        first_us = rule.next_after(from_us)
         if first_us is None:
             return []
         return [
-            missed_entry(paused, range_, now_us, kind=JournalKind.OCCURRENCES_SKIPPED, outcome=Outcome.SKIPPED)
-            for range_ in left_out(rule, first_us, now_us + 1, Reason.PAUSED)
+            missed_entry(held, range_, now_us, kind=JournalKind.OCCURRENCES_SKIPPED, outcome=Outcome.SKIPPED)
+            for range_ in left_out(rule, first_us, now_us + 1, _HELD_BY[held.state])
         ]
 
-    def _entry(self, schedule: Schedule, kind: JournalKind, asking: Asking, evidence: Evidence | None = None) -> JournalEntry:
+    def _entry(self, schedule: StoredSchedule, kind: JournalKind, asking: Asking, evidence: Evidence | None = None) -> JournalEntry:
         return JournalEntry(
             time_us=self._clock.now_us(),
             kind=kind,
@@ -374,7 +435,7 @@ def _violation(field: str, description: str) -> FieldViolation:
     return FieldViolation(field=field, reason="OUT_OF_RANGE", description=description)
 
 
-def _live(schedule: Schedule | None, name: ScheduleName, asking: Asking) -> Schedule:
+def _live(schedule: StoredSchedule | None, name: ScheduleName, asking: Asking) -> StoredSchedule:
     """A stored schedule, if it is there and what the caller has seen. Raises: NotFoundError; ConflictError."""
     if schedule is None or schedule.state is ScheduleState.DELETED:
         raise NotFoundError("schedule", str(name))
@@ -382,7 +443,26 @@ def _live(schedule: Schedule | None, name: ScheduleName, asking: Asking) -> Sche
     return schedule
 
 
-def _must_be_seen(schedule: Schedule, asking: Asking) -> None:
+def _readable(schedule: StoredSchedule) -> Schedule:
+    """Raises: PreconditionError (UNREADABLE)."""
+    if isinstance(schedule, UnreadableSchedule):
+        raise _unreadable(schedule)
+    return schedule
+
+
+def _given(schedule: UnreadableSchedule, whole: Callable[[], Schedule] | None) -> Schedule:
+    """Raises: PreconditionError (UNREADABLE); what `whole` raises."""
+    if whole is None:
+        raise _unreadable(schedule)
+    return whole()
+
+
+def _unreadable(schedule: UnreadableSchedule) -> PreconditionError:
+    text = f"{schedule.state_reason} (`schedctl apply -f FILE` replaces it; in the API, an update_mask of * does)"
+    return PreconditionError("schedule", str(schedule.name), reason="UNREADABLE", description=text)
+
+
+def _must_be_seen(schedule: StoredSchedule, asking: Asking) -> None:
     """Raises: ConflictError when the caller has seen another generation."""
     if asking.generation not in (None, schedule.generation):
         raise ConflictError(
@@ -393,5 +473,5 @@ def _must_be_seen(schedule: Schedule, asking: Asking) -> None:
         )
 
 
-def _not_in_state(schedule: Schedule, reason: str, description: str) -> PreconditionError:
+def _not_in_state(schedule: StoredSchedule, reason: str, description: str) -> PreconditionError:
     return PreconditionError("schedule", str(schedule.name), reason=reason, description=f"is {schedule.state}; {description}")

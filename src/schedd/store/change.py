@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from schedd.core.errors import AlreadyExistsError, ConflictError, NotFoundError, ScheddError
+from schedd.core.errors import AlreadyExistsError, ConflictError, NotFoundError, ScheddError, StoredDataError
 from schedd.core.model.batch import Answer, ScheduleChange
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
@@ -33,22 +33,23 @@ _DELETE_LABELS = """
         FROM json_each(?)
     )
 """
+_DELETE_LOST_LABELS = "DELETE FROM labels WHERE row IN (SELECT value FROM json_each(?))"
 _DISABLE = """
-    UPDATE schedules SET state = 'DISABLED', state_reason = ?, updated_us = ?, generation = generation + 1
-    WHERE row = ? AND state <> 'DISABLED' AND tombstone = 0
+    UPDATE schedules SET state = 'DISABLED', state_reason = ?1, updated_us = ?2, generation = generation + 1
+    WHERE row = ?3 AND state <> 'DISABLED' AND tombstone = 0 AND (?4 IS NULL OR generation = ?4)
     RETURNING uid, group_name, name
 """
 
 
 @dataclass(slots=True, kw_only=True)
 class _Standing:
-    """A schedule as the changes before left it."""
+    """A schedule as the changes before left it; `labels` None: they cannot be read."""
 
     uid: int
     name: ScheduleName
     generation: int
     deleted: bool
-    labels: Mapping[str, str]
+    labels: Mapping[str, str] | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +64,7 @@ class _Pending:
     no_timers: set[int] = field(default_factory=set)
     old_labels: dict[int, Mapping[str, str]] = field(default_factory=dict)
     new_labels: dict[int, Mapping[str, str]] = field(default_factory=dict)
+    lost_labels: set[int] = field(default_factory=set)
     disarmed: list[int] = field(default_factory=list)
     changed: dict[int, Schedule] = field(default_factory=dict)
 
@@ -92,10 +94,17 @@ def _standing(transaction: Transaction, changes: Sequence[ScheduleChange]) -> di
             name=ScheduleName(group=group, schedule=schedule),
             generation=generation,
             deleted=tombstone != 0,
-            labels=rows.stored_labels(row, labels),
+            labels=_labels(row, labels),
         )
         for row, uid, group, schedule, generation, tombstone, labels in found
     }
+
+
+def _labels(row: int, text: str) -> Mapping[str, str] | None:
+    try:
+        return rows.stored_labels(row, text)
+    except StoredDataError:
+        return None
 
 
 def _settle(transaction: Transaction, pending: _Pending, change: ScheduleChange) -> Answer | ScheddError | None:
@@ -152,7 +161,10 @@ def _add_labels(pending: _Pending, schedule: Schedule, standing: _Standing) -> N
     """Have the stored labels replaced if they are others; what is to go are those that were stored before the first change."""
     if schedule.labels == standing.labels:
         return
-    pending.old_labels.setdefault(schedule.row, standing.labels)
+    if standing.labels is None:
+        pending.lost_labels.add(schedule.row)
+    elif schedule.row not in pending.lost_labels:
+        pending.old_labels.setdefault(schedule.row, standing.labels)
     pending.new_labels[schedule.row] = standing.labels = schedule.labels
 
 
@@ -165,7 +177,9 @@ def _write(transaction: Transaction, pending: _Pending) -> None:
         connection.execute(timers.DELETE, (codec.encode(list(pending.no_timers)),))
     delete_executions(transaction, pending.disarmed)
     calendars.replace_uses(transaction, pending.changed)
-    if pending.old_labels:
+    if pending.lost_labels:
+        connection.execute(_DELETE_LOST_LABELS, (codec.encode(list(pending.lost_labels)),))
+    if pending.new_labels:
         connection.execute(_DELETE_LABELS, (codec.encode(_label_rows(pending.old_labels)),))
         INSERT_LABELS.run(connection, _label_rows(pending.new_labels))
 
@@ -176,10 +190,11 @@ def _label_rows(labels: Mapping[int, Mapping[str, str]]) -> list[Row]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantine:
-    """A row that is not to fire any more, and what is journaled about it."""
+    """A row that is not to fire any more, and what is journaled about it; `seen` is the generation that is meant, None: any."""
 
     row: int
     entry: JournalEntry
+    seen: int | None
 
 
 def _quarantine(transaction: Transaction, quarantines: Sequence[Quarantine]) -> Sequence[ScheddError | None]:
@@ -194,7 +209,7 @@ QUARANTINE: Operation[Quarantine, None] = Operation(run=_quarantine)
 def _disable(transaction: Transaction, quarantine: Quarantine) -> None:
     row, entry = quarantine.row, quarantine.entry
     why = "; ".join(str(value) for value in entry.evidence.values()) or entry.reason
-    found: Any = transaction.connection.execute(_DISABLE, (why, entry.time_us, row)).fetchall()
+    found: Any = transaction.connection.execute(_DISABLE, (why, entry.time_us, row, quarantine.seen)).fetchall()
     for uid, group, schedule in found:
         transaction.connection.execute(timers.DELETE, (codec.encode([row]),))
         transaction.journal(entry._replace(schedule=ScheduleName(group=group, schedule=schedule), schedule_uid=uid), row)

@@ -16,7 +16,6 @@ APPLICATION_ID = int.from_bytes(b"schd", "big")
 """Marks the file as schedd's, in SQLite's header."""
 
 _PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA busy_timeout = 5000",
     "PRAGMA wal_autocheckpoint = 4000",
@@ -53,7 +52,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as exc:
         raise _cannot_open(path, str(exc)) from exc
     try:
-        _prepare(connection, path)
+        prepare(connection, path)
     except sqlite3.Error as exc:
         connection.close()
         raise _cannot_open(path, str(exc)) from exc
@@ -77,9 +76,13 @@ def _cannot_open(path: Path, cause: str) -> UnavailableError:
     return UnavailableError(reason="STORE_CANNOT_OPEN", description=f"cannot open the database {path}: {cause}")
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring a connection, and the schema of its database, to where this version wants them. Raises: UnavailableError; sqlite3.Error."""
     known = migrations()
     _check_owner(connection, path, newest=known[-1].version)
+    (journal_mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if journal_mode != "wal":
+        raise _cannot_open(path, "SQLite can keep no write-ahead log there, as on a network file system; give it a local disk")
     for pragma in _PRAGMAS:
         connection.execute(pragma)
     for migration in known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,11 +11,14 @@ from schedd.core.errors import ConflictError, NotFoundError, PreconditionError, 
 from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
 from schedd.core.model.execution import id_text
 from schedd.core.model.query import Filter, Order, Page, PageRequest
+from schedd.core.model.rendering import Rendering
 from schedd.store import codec, executions, rows, search
 from schedd.store.reader import Reader
 from schedd.store.requests import Requests
 from schedd.store.transaction import Transaction
 from schedd.store.writer import Operation
+
+_log = logging.getLogger(__name__)
 
 _REDELIVER = """
     UPDATE executions SET state = 'WAITING_RETRY', outcome = NULL, finished_us = NULL, next_attempt_us = ?2,
@@ -94,13 +98,29 @@ async def of_execution(reader: Reader, execution_id: int) -> DeadLetter:
 def _letter(row: Any) -> DeadLetter:
     execution = rows.execution_of(row[:_WIDTH])
     created_us, redelivered_us, kind, text = row[_WIDTH : _WIDTH + 4]
-    request = None if kind is None else codec.decode_rendering(kind, text)
-    return DeadLetter(execution=execution, request=request, last_attempt=None, created_us=created_us, redelivered_us=redelivered_us)
+    return DeadLetter(
+        execution=execution,
+        request=_request(execution.id, kind, text),
+        last_attempt=None,
+        created_us=created_us,
+        redelivered_us=redelivered_us,
+    )
+
+
+def _request(execution_id: int, kind: str | None, text: str) -> Rendering | None:
+    """What was sent; None where it could not be rendered, or cannot be read."""
+    if kind is None:
+        return None
+    try:
+        return codec.decode_rendering(kind, text)
+    except codec.DecodeError as exc:
+        _log.warning("dead_letters row %s: the request cannot be read: %s", execution_id, exc)
+        return None
 
 
 async def _with_attempts(reader: Reader, page: Page[DeadLetter]) -> Page[DeadLetter]:
     items = []
     for letter in page.items:
-        found = await reader.all(_LAST_ATTEMPT, (letter.execution.id,))
-        items.append(replace(letter, last_attempt=rows.attempt_of(found[0]) if found else None))
+        found = await reader.readable(_LAST_ATTEMPT, (letter.execution.id,), rows.attempt_of)
+        items.append(replace(letter, last_attempt=found[0] if found else None))
     return replace(page, items=items)

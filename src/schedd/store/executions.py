@@ -120,8 +120,8 @@ async def execution(reader: Reader, execution_id: int) -> Execution:
 
 
 async def attempts(reader: Reader, execution_id: int) -> tuple[Attempt, ...]:
-    """The attempts of an execution, by number. Raises: StoredDataError."""
-    return tuple(rows.attempt_of(row) for row in await reader.all(_ATTEMPTS, (execution_id,)))
+    """The attempts of an execution, by number; those that cannot be read are left out."""
+    return tuple(await reader.readable(_ATTEMPTS, (execution_id,), rows.attempt_of))
 
 
 async def unfinished(reader: Reader) -> tuple[Execution, ...]:

@@ -15,7 +15,9 @@ from schedd.core.model.journal import NO_EVIDENCE, ExecutionFacts, JournalEntry,
 from schedd.core.model.policy import Overlap
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
+from schedd.core.model.unreadable import StoredSchedule
 from schedd.store import codec
+from schedd.store.salvage import FAULTS, salvaged
 from schedd.store.statements import Row
 
 T = TypeVar("T")
@@ -169,7 +171,22 @@ def schedule_content(schedule: Schedule, definitions: Definitions | None = None)
 
 def schedule_of(row: Row) -> Schedule:
     """The schedule in SCHEDULE_COLUMNS. Raises: StoredDataError."""
-    return _read("schedules", row, _schedule)
+    return readable(stored_schedule_of(row))
+
+
+def stored_schedule_of(row: Row) -> StoredSchedule:
+    """The schedule in SCHEDULE_COLUMNS, or what can be read of it."""
+    try:
+        return _schedule(row)
+    except FAULTS:
+        return salvaged(row)
+
+
+def readable(found: StoredSchedule) -> Schedule:
+    """Raises: StoredDataError."""
+    if isinstance(found, Schedule):
+        return found
+    raise StoredDataError("schedules", found.row, found.state_reason, resource=str(found.name), generation=found.generation)
 
 
 def _schedule(row: Any) -> Schedule:
@@ -460,5 +477,5 @@ def _value(outcome: Outcome | None) -> str | None:
 def _read(table: str, row: Any, decode: Callable[[Any], T]) -> T:
     try:
         return decode(row)
-    except (codec.DecodeError, ValueError, TypeError) as exc:
+    except FAULTS as exc:
         raise StoredDataError(table, row[0], str(exc)) from exc

@@ -9,6 +9,7 @@ from schedd.core.model.batch import LastRun, StoredWhen
 from schedd.core.model.policy import Concurrency
 from schedd.core.model.query import Filter, Operator, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName
+from schedd.core.model.unreadable import StoredSchedule
 from schedd.store import codec, rows, search
 from schedd.store.reader import Reader
 from schedd.store.statements import Row
@@ -48,10 +49,19 @@ _NOT_DELETED = search.Condition(text="s.tombstone = 0")
 
 async def by_name(reader: Reader, name: ScheduleName) -> Schedule:
     """Raises: NotFoundError; StoredDataError."""
-    found = await reader.all(_BY_NAME, (name.group, name.schedule))
+    return rows.schedule_of(await _named(reader, name))
+
+
+async def stored_by_name(reader: Reader, name: ScheduleName) -> StoredSchedule:
+    """Raises: NotFoundError."""
+    return rows.stored_schedule_of(await _named(reader, name))
+
+
+async def _named(reader: Reader, name: ScheduleName) -> Row:
+    found: list[Row] = await reader.all(_BY_NAME, (name.group, name.schedule))
     if not found:
         raise NotFoundError("schedule", str(name))
-    return rows.schedule_of(found[0])
+    return found[0]
 
 
 async def by_row(reader: Reader, wanted: Sequence[int]) -> Mapping[int, Schedule | StoredDataError]:
@@ -59,9 +69,9 @@ async def by_row(reader: Reader, wanted: Sequence[int]) -> Mapping[int, Schedule
     return dict(await reader.decoded(_BY_ROW, (codec.encode(wanted),), _by_row))
 
 
-async def by_uid(reader: Reader, wanted: Sequence[int]) -> tuple[Schedule, ...]:
-    """The schedules of these uids, in that order; those that are gone are left out. Raises: StoredDataError."""
-    return tuple(await reader.decoded(_BY_UID, (codec.encode(wanted),), rows.schedule_of))
+async def by_uid(reader: Reader, wanted: Sequence[int]) -> tuple[StoredSchedule, ...]:
+    """The schedules of these uids, in that order; those that are gone are left out."""
+    return tuple(await reader.decoded(_BY_UID, (codec.encode(wanted),), rows.stored_schedule_of))
 
 
 def _by_row(row: Row) -> tuple[int, Schedule | StoredDataError]:
@@ -85,14 +95,22 @@ def _when(row: Row) -> tuple[int, StoredWhen | StoredDataError]:
 
 
 async def find(reader: Reader, where: Filter, order: Order, page: PageRequest, *, show_deleted: bool) -> Page[Schedule]:
-    """A page of schedules. Raises: InvalidError."""
+    """A page of schedules; those that cannot be read are left out. Raises: InvalidError."""
+    return await reader.page(_search(where, order, page, show_deleted), rows.schedule_of)
+
+
+async def find_stored(reader: Reader, where: Filter, order: Order, page: PageRequest, *, show_deleted: bool) -> Page[StoredSchedule]:
+    """The same page, with those that cannot be read. Raises: InvalidError."""
+    return await reader.page(_search(where, order, page, show_deleted), rows.stored_schedule_of)
+
+
+def _search(where: Filter, order: Order, page: PageRequest, show_deleted: bool) -> search.Search:
     matching = search.conditions(where, search.SCHEDULE_FIELDS, labels=True)
     if not show_deleted:
         matching = search.joined([matching, _NOT_DELETED])
     in_one_group = any(each.field == "group" and each.operator is Operator.EQUAL for each in where)
     orders = search.GROUP_ORDERS if in_one_group else search.SCHEDULE_ORDERS
-    wanted = search.ordered(_COLUMNS, _SOURCE, matching, order=order, orders=orders, page=page)
-    return await reader.page(wanted, rows.schedule_of)
+    return search.ordered(_COLUMNS, _SOURCE, matching, order=order, orders=orders, page=page)
 
 
 async def last_runs(reader: Reader, wanted: Sequence[int]) -> Mapping[int, LastRun]:

@@ -122,7 +122,7 @@ class CalendarLabel(Field):
     def condition(self, comparison: Comparison) -> Condition:
         """A comparison of the value, or with `:` whether the label is there. Raises: InvalidError."""
         value = _text(comparison)
-        label = "(SELECT value FROM json_each(c.labels) WHERE key = ?)"
+        label = "(SELECT value FROM json_each(CASE WHEN json_valid(c.labels) THEN c.labels ELSE '{}' END) WHERE key = ?)"
         if comparison.operator is Operator.HAS:
             return Condition(text=f"{label} IS NOT NULL", values=(self.key,))
         found = _compared(label, comparison.operator, value)

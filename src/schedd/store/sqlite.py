@@ -20,9 +20,11 @@ from schedd.core.model.batch import (
     RequestMark,
     Retention,
     ScheduleChange,
+    SetBack,
     StoredWhen,
     StoreStatus,
     Timers,
+    UnreadableDeletion,
 )
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
@@ -31,12 +33,14 @@ from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.policy import Concurrency
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
+from schedd.core.model.unreadable import StoredSchedule
 from schedd.core.model.zonemark import ZoneMark
 from schedd.core.ports import CommitListener
 from schedd.store import (
     backfills,
     backup,
     calendars,
+    clock,
     codec,
     database,
     deadletters,
@@ -51,6 +55,8 @@ from schedd.store import (
 from schedd.store.change import CHANGE, QUARANTINE, Quarantine
 from schedd.store.creation import CREATE, Creation
 from schedd.store.reader import Reader
+from schedd.store.removal import DELETE_UNREADABLE
+from schedd.store.rows import readable
 from schedd.store.writer import Writer
 
 LOOKUP_ROWS = 500
@@ -101,7 +107,12 @@ class SqliteStore:
     async def over(cls, path: Path, writer: Writer) -> SqliteStore:
         """The store on a database that is open for writing."""
         try:
-            return cls(path, writer, await Reader.open(path), await Reader.open(path))
+            lookups = await Reader.open(path)
+            try:
+                return cls(path, writer, lookups, await Reader.open(path))
+            except BaseException:
+                await lookups.aclose()
+                raise
         except BaseException:
             await writer.aclose()
             raise
@@ -125,7 +136,7 @@ class SqliteStore:
         creation = Creation(drafts=drafts, entries=entries, request=request)
         created = await self._writer.submit(CREATE, creation, rows=3 * len(drafts))
         if created.first is not None:
-            return await self.schedules_by_uid([int(uid) for uid in created.first])
+            return tuple(map(readable, await self.schedules_by_uid([int(uid) for uid in created.first])))
         return tuple(replace(draft.schedule, row=row) for draft, row in zip(drafts, created.rows, strict=True))
 
     async def change_schedule(self, change: ScheduleChange) -> Schedule:
@@ -136,15 +147,23 @@ class SqliteStore:
         found = await self.schedules_by_uid([int(uid) for uid in first])
         if not found:
             raise NotFoundError("schedule", str(change.schedule.name))
-        return found[0]
+        return readable(found[0])
 
-    async def quarantine(self, row: int, entry: JournalEntry) -> None:
+    async def quarantine(self, row: int, entry: JournalEntry, *, seen: int | None = None) -> None:
         """Make the schedule in this row DISABLED without reading its definition."""
-        await self._writer.submit(QUARANTINE, Quarantine(row=row, entry=entry), rows=3)
+        await self._writer.submit(QUARANTINE, Quarantine(row=row, entry=entry, seen=seen), rows=3)
+
+    async def delete_unreadable(self, deletion: UnreadableDeletion) -> None:
+        """Delete a schedule that cannot be read. Raises: NotFoundError; ConflictError."""
+        await self._writer.submit(DELETE_UNREADABLE, deletion, rows=3)
 
     async def schedule(self, name: ScheduleName) -> Schedule:
-        """The schedule of that name. Raises: NotFoundError."""
+        """The schedule of that name. Raises: NotFoundError; StoredDataError."""
         return await schedules.by_name(self._lookups, name)
+
+    async def stored_schedule(self, name: ScheduleName) -> StoredSchedule:
+        """The schedule of that name, or what can be read of it. Raises: NotFoundError."""
+        return await schedules.stored_by_name(self._lookups, name)
 
     async def schedules(self, rows: Sequence[int]) -> Mapping[int, Schedule | StoredDataError]:
         """The schedules in these rows."""
@@ -153,9 +172,9 @@ class SqliteStore:
             found |= await schedules.by_row(self._lookups, rows[start : start + LOOKUP_ROWS])
         return found
 
-    async def schedules_by_uid(self, uids: Sequence[int]) -> tuple[Schedule, ...]:
-        """The schedules of these uids, in that order. Raises: StoredDataError."""
-        found: list[Schedule] = []
+    async def schedules_by_uid(self, uids: Sequence[int]) -> tuple[StoredSchedule, ...]:
+        """The schedules of these uids, in that order."""
+        found: list[StoredSchedule] = []
         for start in range(0, len(uids), LOOKUP_ROWS):
             found += await schedules.by_uid(self._lookups, uids[start : start + LOOKUP_ROWS])
         return tuple(found)
@@ -163,6 +182,12 @@ class SqliteStore:
     async def find_schedules(self, where: Filter, order: Order, page: PageRequest, *, show_deleted: bool = False) -> Page[Schedule]:
         """A page of schedules. Raises: InvalidError."""
         return await schedules.find(self._scans, where, order, page, show_deleted=show_deleted)
+
+    async def find_stored_schedules(
+        self, where: Filter, order: Order, page: PageRequest, *, show_deleted: bool = False
+    ) -> Page[StoredSchedule]:
+        """A page of schedules, with those that cannot be read. Raises: InvalidError."""
+        return await schedules.find_stored(self._scans, where, order, page, show_deleted=show_deleted)
 
     async def last_runs(self, rows: Sequence[int]) -> Mapping[int, LastRun]:
         """The newest run of each of these schedules that has one."""
@@ -334,6 +359,13 @@ class SqliteStore:
         for portion in timers.portions(saved, TIMERS_SAVED):
             await self._writer.submit(timers.SAVE, portion, rows=len(portion))
 
+    async def restore_timers(self, entry: JournalEntry) -> int:
+        """Store the timers that enabled schedules should have and have not; how many."""
+        restored = 0
+        while count := await self._writer.submit(timers.RESTORE, entry, rows=2 * timers.RESTORED_AT_ONCE):
+            restored += count
+        return restored
+
     async def zone_marks(self) -> tuple[ZoneMark, ...]:
         """What is kept of time zones, by name."""
         return await zones.marks(self._lookups)
@@ -347,6 +379,10 @@ class SqliteStore:
         found = Timers()
         timers.extend(found, await self._scans.all(timers.READ_NAMING, (codec.encode(texts),)))
         return found
+
+    async def set_back(self, set_back: SetBack) -> tuple[int, ...]:
+        """The clock was set back: no mark stays in the future. The rows of the schedules that changed."""
+        return await self._writer.submit(clock.SET_BACK, set_back, rows=TIMERS_SAVED)
 
     async def planned_through_us(self) -> int:
         """The mark: every nominal time up to it has been decided."""

@@ -7,10 +7,14 @@ from collections.abc import Sequence
 
 from schedd.core.errors import ScheddError
 from schedd.core.model.batch import NEVER_US, NewSchedule, ScheduleChange, Timer, Timers
-from schedd.core.model.schedule import ScheduleState
+from schedd.core.model.journal import JournalEntry
+from schedd.core.model.schedule import ScheduleName, ScheduleState
 from schedd.store.statements import Row, insertion, update
 from schedd.store.transaction import Transaction
 from schedd.store.writer import Operation
+
+RESTORED_AT_ONCE = 500
+"""Timers a transaction."""
 
 READ = "SELECT row, generation, next_us, planned_from_us FROM timers WHERE row > ? ORDER BY row LIMIT ?"
 READ_NAMING = """
@@ -18,6 +22,14 @@ READ_NAMING = """
     FROM timers AS t JOIN schedules AS s ON s.row = t.row
     WHERE EXISTS (SELECT 1 FROM json_each(?) AS wanted WHERE s.time_zone = wanted.value OR instr(s.when_json, wanted.value))
     ORDER BY t.row
+"""
+_LOST = f"""
+    SELECT s.row, s.generation, 1, s.planned_from_us, s.uid, s.group_name, s.name FROM schedules AS s
+    WHERE s.state = 'ENABLED' AND NOT EXISTS (SELECT 1 FROM timers AS t WHERE t.row = s.row)
+    ORDER BY s.row LIMIT {RESTORED_AT_ONCE}
+"""
+_COUNTS = """
+    SELECT (SELECT count(*) FROM schedules) - (SELECT count(*) FROM schedules WHERE state <> 'ENABLED'), (SELECT count(*) FROM timers)
 """
 
 INSERT = insertion("timers", ("row", "generation", "next_us", "planned_from_us"))
@@ -57,6 +69,25 @@ def _save(transaction: Transaction, portions: Sequence[Timers]) -> Sequence[Sche
 
 
 SAVE: Operation[Timers, None] = Operation(run=_save)
+
+
+def _restore(transaction: Transaction, entries: Sequence[JournalEntry]) -> Sequence[int | ScheddError]:
+    return [_restore_lost(transaction, entry) for entry in entries]
+
+
+RESTORE: Operation[JournalEntry, int] = Operation(run=_restore)
+"""Stores a portion of the timers that enabled schedules should have and have not, and gives how many; journals the entry about each."""
+
+
+def _restore_lost(transaction: Transaction, entry: JournalEntry) -> int:
+    enabled, there = transaction.connection.execute(_COUNTS).fetchone()
+    if enabled == there:
+        return 0  # Looking at each schedule would take long where there are many.
+    found = transaction.connection.execute(_LOST).fetchall()
+    REPLACE.run(transaction.connection, [row[:4] for row in found])
+    for row, _, _, _, uid, group, name in found:
+        transaction.journal(entry._replace(schedule=ScheduleName(group=group, schedule=name), schedule_uid=uid), row)
+    return len(found)
 
 
 def portions(timers: Timers, size: int) -> Sequence[Timers]:

@@ -94,7 +94,7 @@ class ListExecutionsRequest(google.protobuf.message.Message):
     group, cause, state, outcome, reason, nominal_time, due_time, finish_time. Default: all.
     """
     order_by: builtins.str
-    """`nominal_time`, `due_time` or `execution` (the order of arming), with ` desc` for descending. Default: `execution desc`."""
+    """`nominal_time`, `due_time` or `execution` (the order of arming), with ` desc` for descending. Default: `nominal_time desc`."""
     view: schedd.v1.execution_pb2.ExecutionView.ValueType
     """How much of each. Default: EXECUTION_VIEW_BASIC. EXECUTION_VIEW_FULL allows pages of at most 100."""
     def __init__(

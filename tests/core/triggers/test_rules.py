@@ -216,7 +216,8 @@ def test_what_the_clock_does_not_fire_has_no_times() -> None:
 @pytest.mark.parametrize("delay", [timedelta(0), timedelta(days=3661)])
 def test_delay_out_of_bounds_is_refused(delay: timedelta) -> None:
     [violation] = check_when(When(triggers=(AfterCompletion(delay=delay),)), now_us=NOW)
-    assert (violation.field, violation.reason) == ("triggers[0]", "INVALID_EXPRESSION")
+    assert (violation.field, violation.reason) == ("triggers[0].after_completion.delay", "OUT_OF_RANGE")
+    assert violation.description.endswith("is not allowed; 1ms to 3660d is, such as 90s or 1h")
 
 
 @pytest.mark.parametrize("trigger", [AtStart(), AfterCompletion(delay=timedelta(hours=1)), Expression(text="@reboot")])
@@ -276,20 +277,21 @@ def test_wrong_expression_names_its_part_and_suggests(text: str, part: str, sugg
     assert suggestion in caught.value.suggestion
 
 
-def test_check_names_every_wrong_field_at_once() -> None:
+@pytest.mark.parametrize(("zone", "also"), [("Europe/Berlin", set()), ("Europe/Berlim", {"time_zone"})])
+def test_check_names_every_wrong_field_at_once(zone: str, also: set[str]) -> None:
     wrong = When(
         triggers=(Expression(text="61 * * * *"), Interval(every=timedelta(0))),
-        time_zone="Europe/Berlin",
+        time_zone=zone,
         start_us=5,
         end_us=5,
         spread=Spread(mode=SpreadMode.STABLE),
     )
     assert {violation.field for violation in check_when(wrong, now_us=NOW)} == {
         "triggers[0].expression",
-        "triggers[1]",
+        "triggers[1].interval.every",
         "end_time",
         "spread.window",
-    }
+    } | also
 
 
 @pytest.mark.parametrize(
@@ -354,6 +356,16 @@ def test_preview_finds_the_mark_inside_unions_bounds_and_exclusions() -> None:
     assert Effect.MOVED_AFTER_GAP in instant.effects
 
 
+def test_preview_names_the_first_trigger_that_yields_an_occurrence_also_one_left_out() -> None:
+    when = When(
+        triggers=tuple(Expression(text=text) for text in ("0 9 * * *", "0 12 * * *", "0 9,15 * * *")),
+        exclusions=(Expression(text="0 12 * * *"),),
+    )
+    found = preview(when, created_us=NOW, seed=0, after_us=NOW, count=12, show_excluded=True)
+    hours = {(instant.nominal_us // 3_600_000_000 % 24, instant.trigger, Effect.EXCLUDED in instant.effects) for instant in found}
+    assert hours == {(9, 0, False), (12, 1, True), (15, 2, False)}
+
+
 def test_preview_ends_where_the_rule_does() -> None:
     times_us = (micros(datetime(2030, 1, 1, tzinfo=UTC)), micros(datetime(2030, 1, 2, tzinfo=UTC)))
     shown = preview(When(triggers=(Once(times_us=times_us),)), created_us=0, seed=0, after_us=times_us[0] - 1, count=5)
@@ -379,3 +391,65 @@ def test_preview_tells_effects_by_the_zone_that_the_expression_names() -> None:
         ((Effect.SECOND_OF_REPEATED,), 3600),
         ((), 3600),
     ]
+
+
+def test_rate_counts_from_the_start_of_its_schedule_which_is_its_first_time() -> None:
+    created_us, start_us = (
+        micros(datetime.fromisoformat("2026-01-01T00:03:27+00:00")),
+        micros(datetime.fromisoformat("2026-02-01T10:00:00+00:00")),
+    )
+    for text, first in (("rate(5 minutes)", "2026-02-01T10:00:00+00:00"), ("@every 5m", "2026-02-01T10:03:27+00:00")):
+        rule = compile_when(When(triggers=(Expression(text=text),), start_us=start_us), created_us=created_us, seed=0)
+        assert rule.next_after(created_us) == micros(datetime.fromisoformat(first))
+    at_once = compile_when(When(triggers=(Expression(text="rate(5 minutes)"),)), created_us=created_us, seed=0)
+    assert at_once.next_after(created_us) == micros(datetime.fromisoformat("2026-01-01T00:08:27+00:00"))
+
+
+def test_rate_longer_than_any_interval_is_refused() -> None:
+    with pytest.raises(ExpressionError, match="is not allowed; 1ms to"):
+        compile_when(When(triggers=(Expression(text="rate(999999999 days)"),)), created_us=0, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("exclusion", "left"),
+    [
+        ("4-59/6 * * * * *", [0, 2, 6, 8]),
+        ("0 * * * * *", []),
+        ("* * * * * *", []),
+        ("* * 1 1 *", []),
+        ("*:*:0/0.5", []),
+        ("*:*:4/6", [0, 2, 6, 8]),
+        ("* 0-59 0-11 1 1 *", []),
+    ],
+)
+def test_exclusion_leaves_out_whole_days_only_where_it_names_no_seconds_of_its_own(exclusion: str, left: list[int]) -> None:
+    spec = replace(when("*/2 * * 1 1 *"), exclusions=(Expression(text=exclusion),))
+    first_us = micros(datetime(2026, 1, 1, tzinfo=UTC))
+    compiled = compile_when(spec, created_us=0, seed=0)
+    found = []
+    at_us = compiled.next_after(first_us - 1)
+    while at_us is not None and at_us < first_us + 10_000_000:
+        found.append((at_us - first_us) // 1_000_000)
+        at_us = compiled.next_after(at_us)
+    assert found == left
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [("0 0 0 1 1 * 2020", "; the last one was at 2020-01-01T00:00:00Z"), ("at(2020-05-01T09:00:00)", "2020-05-01T09:00:00Z")],
+)
+def test_rule_that_is_past_is_refused_with_its_last_time(text: str, last: str) -> None:
+    [violation] = check_when(when(text), now_us=NOW)
+    assert violation.reason == "NEVER_FIRES"
+    assert violation.description.endswith(last)
+
+
+def test_rule_that_its_bounds_leave_nothing_is_refused_without_a_last_time() -> None:
+    [violation] = check_when(replace(when("0 0 0 1 1 * 2030"), end_us=NOW + 1), now_us=NOW)
+    assert violation.description.endswith("so this would never fire")
+
+
+def test_fault_that_is_longer_than_a_line_is_shown_by_its_beginning() -> None:
+    error = ExpressionError(text="x" * 300, part="minute", reason="too much", length=300)
+    line, carets = pointed(error).splitlines()
+    assert (line, carets) == ("x" * 100 + "…", "^" * 101)

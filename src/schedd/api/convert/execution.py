@@ -86,7 +86,7 @@ def entry(entry: JournalEntry) -> journal_pb2.JournalEntry:
         actor=entry.actor,
         outcome=OUTCOME.number(entry.outcome),
         reason=REASON.number(entry.reason),
-        evidence={key: _evidence_text(value) for key, value in entry.evidence.items()},
+        evidence={key: _evidence_text(key, value) for key, value in entry.evidence.items()},
     )
     if entry.schedule is not None:
         message.schedule = str(entry.schedule)
@@ -107,5 +107,7 @@ def kinds_of(numbers: Iterable[int]) -> frozenset[JournalKind]:
     return frozenset(KIND.known(number, "kinds") for number in numbers)
 
 
-def _evidence_text(value: str | float | bool) -> str:
+def _evidence_text(key: str, value: str | float | bool) -> str:
+    if key.endswith("_execution") and isinstance(value, int):
+        return id_text(value)
     return str(value).lower() if isinstance(value, bool) else str(value)

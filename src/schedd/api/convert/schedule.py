@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from google.protobuf.message import Message
@@ -19,6 +20,7 @@ from schedd.core.model.batch import LastRun
 from schedd.core.model.execution import id_text
 from schedd.core.model.policy import Policies
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
+from schedd.core.model.unreadable import StoredSchedule
 from schedd.service.schedules import ScheduleView
 from schedd.v1 import schedule_pb2
 
@@ -42,6 +44,8 @@ DEFINITION_FIELDS = (
     "policies",
 )
 """The fields that a client sets; the others are the server's."""
+
+_MICROSECOND = timedelta(microseconds=1)
 
 _UNBUILT = {
     ("policies",): (
@@ -67,10 +71,15 @@ def schedule_of(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int,
     )
 
 
-def schedule(schedule: Schedule) -> schedule_pb2.Schedule:
-    """The message of a schedule, without what is known beside its definition."""
+def schedule(schedule: StoredSchedule, *, kept: timedelta | None = None) -> schedule_pb2.Schedule:
+    """The message of a schedule, without what is known beside its definition; what cannot be read of it is absent.
+
+    `kept` is how long deleted ones are.
+    """
     message = _definition(schedule)
     _fill_standing(message, schedule)
+    if kept is not None and schedule.deleted_us is not None:
+        message.purge_time.CopyFrom(timestamp(schedule.deleted_us + kept // _MICROSECOND))
     return message
 
 
@@ -87,19 +96,20 @@ def add_schedules(messages: RepeatedCompositeFieldContainer[schedule_pb2.Schedul
         _fill_standing(message, each)
 
 
-def _definition(schedule: Schedule) -> schedule_pb2.Schedule:
+def _definition(schedule: StoredSchedule) -> schedule_pb2.Schedule:
     """A message of what a client sets, but for the name."""
     message = schedule_pb2.Schedule(
         description=schedule.description,
         labels=schedule.labels,
-        target=target(schedule.target),
-        policies=policies(schedule.policies),
+        target=None if schedule.target is None else target(schedule.target),
+        policies=None if schedule.policies is None else policies(schedule.policies),
     )
-    fill_when(message, schedule.when)
+    if schedule.when is not None:
+        fill_when(message, schedule.when)
     return message
 
 
-def _fill_standing(message: schedule_pb2.Schedule, schedule: Schedule) -> None:
+def _fill_standing(message: schedule_pb2.Schedule, schedule: StoredSchedule) -> None:
     """Put into a message the name, and what the server sets."""
     message.name = str(schedule.name)
     message.uid = id_text(schedule.uid)
@@ -112,7 +122,7 @@ def _fill_standing(message: schedule_pb2.Schedule, schedule: Schedule) -> None:
     fill_timestamp(message.update_time, schedule.updated_us)
     if schedule.deleted_us is not None:
         message.delete_time.CopyFrom(timestamp(schedule.deleted_us))
-    if schedule.pause is not None:
+    if schedule.pause is not None and schedule.state is not ScheduleState.DISABLED:
         pause = schedule.pause
         message.pause.actor = pause.actor
         message.pause.reason = pause.reason
@@ -121,9 +131,9 @@ def _fill_standing(message: schedule_pb2.Schedule, schedule: Schedule) -> None:
             message.pause.until_time.CopyFrom(timestamp(pause.until_us))
 
 
-def view(view: ScheduleView) -> schedule_pb2.Schedule:
-    """The message of a schedule with its next time and its last run."""
-    message = schedule(view.schedule)
+def view(view: ScheduleView, kept: timedelta) -> schedule_pb2.Schedule:
+    """The message of a schedule with its next time and its last run; `kept` is how long deleted ones are."""
+    message = schedule(view.schedule, kept=kept)
     if view.next_us is not None:
         message.next_time.CopyFrom(timestamp(view.next_us))
     message.run_count = view.run_count
@@ -132,7 +142,7 @@ def view(view: ScheduleView) -> schedule_pb2.Schedule:
     return message
 
 
-def etag(schedule: Schedule) -> str:
+def etag(schedule: StoredSchedule) -> str:
     """The etag of a schedule as it stands: its generation, in quotes."""
     return f'"{schedule.generation}"'
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +15,21 @@ from schedd.cli.failures import UsageFault
 from schedd.cli.names import schedule_name, short_name
 from schedd.cli.output import Format
 from schedd.cli.session import Session
+
+_OPTIONS = {
+    "triggers[0].interval.every": "--every",
+    "triggers[0].after_completion.delay": "--after-completion",
+    "time_zone": "--tz",
+    "target.http.url": "--http",
+    "target.http.method": "--method",
+    "target.http.headers": "--header",
+    "target.http.payload": "--body",
+    "policies.retry.max_attempts": "--attempts",
+    "policies.attempt_timeout": "--attempt-timeout",
+    "description": "--description",
+    "labels": "--label",
+}
+"""The options that say what these fields of a schedule are."""
 
 
 @command(
@@ -53,7 +71,7 @@ def create(session: Session, /, name: str, argv: tuple[str, ...], dry_run: bool,
     schedule = read_one(_document(name, argv, given))
     if attempt_timeout is not None:
         schedule.policies.attempt_timeout.FromTimedelta(attempt_timeout)
-    with session.client() as client:
+    with session.client() as client, _told_by_option():
         made = client.create_schedule(schedule, validate_only=dry_run)
         # The answer has no next time yet: it is planned right after the creation.
         made = made if dry_run else client.get_schedule(made.name)
@@ -69,6 +87,23 @@ def create(session: Session, /, name: str, argv: tuple[str, ...], dry_run: bool,
         due = instant(made.next_time) if made.HasField("next_time") else None
         told = f"; fires next {instant_text(due)} ({relative_text(due, now)})" if due else ""
         session.out.note(f"{short_name(made.name)} created{told}")
+
+
+@contextmanager
+def _told_by_option() -> Iterator[None]:
+    """What the server finds wrong is told by the options that say it."""
+    from schedd.client import InvalidError
+
+    try:
+        yield
+    except InvalidError as error:
+        told = (replace(violation, field=_option_of(violation.field)) for violation in error.violations)
+        raise InvalidError(replace(error.fault, violations=tuple(told))) from error
+
+
+def _option_of(path: str) -> str:
+    inner = path.removeprefix("schedule.")
+    return next((option for field, option in _OPTIONS.items() if inner.startswith(field)), path)
 
 
 def _document(name: str, argv: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from schedd.cli.names import group_parent, schedule_name
 from schedd.cli.output import Format
 from schedd.cli.selecting import complete_schedule, selector_filter
 from schedd.cli.session import Session
+
+if TYPE_CHECKING:
+    from schedd.v1.schedule_pb2 import Schedule
 
 
 @command(
@@ -84,6 +88,18 @@ def next_times(session: Session, name: str, count: int, excluded: bool) -> None:
 
     with session.client() as client:
         answer = client.preview_schedule(schedule_name(name), count=count, show_excluded=excluded)
+        stored = None if answer.occurrences else client.get_schedule(schedule_name(name))
     session.out.facts(answer, lambda: occurrence_lines(answer.occurrences, datetime.now(UTC)))
-    if not answer.occurrences:
-        session.out.note(f"{name} has no times ahead that the clock alone gives; `schedctl get {name}` says when it runs")
+    if stored is not None:
+        session.out.note(_why_no_times(stored, name))
+
+
+def _why_no_times(schedule: Schedule, name: str) -> str:
+    from schedd.cli.views import trigger_text
+
+    kinds = {trigger.WhichOneof("rule") for trigger in schedule.triggers}
+    rules = "; ".join(map(trigger_text, schedule.triggers))
+    if "after_completion" in kinds or "at_start" in kinds or "@reboot" in rules:
+        waits = "the daemon's next start" if "after_completion" not in kinds else "the end of its last run"
+        return f"{name} fires by no clock ({rules}): what comes next depends on {waits}; `schedctl get {name}` shows what is known"
+    return f"{name} has no times ahead ({rules}): its rule has ended"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,7 @@ from schedd.cli.session import Session
 if TYPE_CHECKING:
     from schedd.client import SyncClient
     from schedd.v1.execution_pb2 import Execution
+    from schedd.v1.journal_pb2 import JournalEntry
 
 
 @command(
@@ -50,12 +52,54 @@ def _report(session: Session, execution: Execution) -> int:
     return ExitCode.OK
 
 
+def _wait(session: Session, client: SyncClient, name: str) -> Execution:
+    """The execution once it has finished; what it waits for meanwhile is told."""
+    from schedd.client.calls import of_execution
+    from schedd.v1.execution_pb2 import ExecutionState
+    from schedd.v1.journal_pb2 import JournalKind
+
+    kinds = [JournalKind.JOURNAL_KIND_EXECUTION_QUEUED, JournalKind.JOURNAL_KIND_EXECUTION_RETRYING]
+    ended = JournalKind.JOURNAL_KIND_EXECUTION_FINISHED
+    sequence = client.get_status().store.last_sequence
+    execution = client.get_execution(name)
+    if execution.state == ExecutionState.EXECUTION_STATE_FINISHED:
+        return execution
+    if execution.state == ExecutionState.EXECUTION_STATE_WAITING_RETRY:
+        _tell_retry(session, execution.attempt, execution.reason, execution.next_attempt_time.ToDatetime(UTC))
+    with closing(client.watch(filter=of_execution(name), after=sequence, kinds=[*kinds, ended])) as events:
+        for event in events:
+            if event.kind == ended:
+                break
+            _tell(session, event)
+    return client.get_execution(name)
+
+
+def _tell(session: Session, event: JournalEntry) -> None:
+    from schedd.cli.views import word
+    from schedd.v1.reason_pb2 import Reason
+
+    if "next_attempt_us" in event.evidence:
+        due = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(event.evidence["next_attempt_us"]))
+        _tell_retry(session, event.attempt, event.reason, due)
+    else:
+        session.out.note(f"it is queued ({word(Reason, event.reason).lower()})")
+
+
+def _tell_retry(session: Session, attempt: int, reason: int, due: datetime) -> None:
+    from schedd.cli.spans import relative_text
+    from schedd.cli.views import word
+    from schedd.v1.reason_pb2 import Reason
+
+    told = f"attempt {attempt} failed ({word(Reason, reason).lower()}); the next one starts {relative_text(due, datetime.now(UTC))}"
+    session.out.note(told)
+
+
 def _follow(session: Session, client: SyncClient, execution: Execution) -> int:
     from schedd.cli.views import attempt_heading, execution_id, execution_state, executions_view
     from schedd.v1.reason_pb2 import Outcome
 
     session.out.note(f"waiting for {execution_id(execution.name)}")
-    ended = client.wait_execution(execution.name)
+    ended = _wait(session, client, execution.name)
     if session.format is not Format.TABLE:
         session.out.one(executions_view(datetime.now(UTC)), ended, list)
     elif ended.attempts:

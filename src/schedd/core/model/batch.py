@@ -15,6 +15,7 @@ from schedd.core.model.journal import JournalEntry
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.model.unreadable import UnreadableSchedule
 from schedd.core.model.when import When
 
 
@@ -70,6 +71,20 @@ class Timer(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableDeletion:
+    """The deletion, at `deleted_us`, of a schedule that cannot be read, as it was read: its generation ascends by one.
+
+    `entries` are journaled with it. `ended` are ranges that end with it. `request` marks a deletion that somebody asked for.
+    """
+
+    schedule: UnreadableSchedule
+    deleted_us: int
+    entries: tuple[JournalEntry, ...]
+    ended: tuple[BackfillEnd, ...] = ()
+    request: RequestMark | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Replanned:
     """A schedule whose occurrences after `planned_from_us` are decided anew; the first of them is at `next_us`, None if there is none."""
 
@@ -119,6 +134,23 @@ class ArmBatch:
     backlogs: tuple[Backfill, ...] = ()
     steps: tuple[BackfillStep, ...] = ()
     request: RequestMark | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetBack:
+    """The wall clock was set back by `by_us` (at least; positive) and says `now_us`.
+
+    `mark_us` is up to where everything stays decided, at most `now_us`. `disarmed` are executions that are taken back, since their
+    occurrences come again: their rows go, the journal keeps them. `entries` are journaled with it. `stale` are the rows of the schedules
+    whose stored next nominal time does not hold any more, None: all.
+    """
+
+    now_us: int
+    by_us: int
+    mark_us: int
+    entries: tuple[JournalEntry, ...] = ()
+    disarmed: tuple[int, ...] = ()
+    stale: frozenset[int] | None = None
 
 
 class ExecutionChange(NamedTuple):

@@ -34,7 +34,7 @@ class JournalKind(StrEnum):
     SCHEDULE_PURGED = "SCHEDULE_PURGED"
     EXECUTION_ARMED = "EXECUTION_ARMED"
     EXECUTION_DISARMED = "EXECUTION_DISARMED"
-    """Taken back before it was due, because its schedule changed; its occurrence is decided anew."""
+    """Taken back before it was due: its schedule changed, or the clock was set back; its occurrence is decided anew."""
     EXECUTION_QUEUED = "EXECUTION_QUEUED"
     EXECUTION_STARTED = "EXECUTION_STARTED"
     """An attempt has started."""

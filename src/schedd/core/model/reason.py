@@ -70,4 +70,8 @@ class Reason(StrEnum):
     """A limit was reached: of a key, of a host, or the global one; the evidence says which."""
     CIRCUIT_OPEN = "CIRCUIT_OPEN"
     """The circuit breaker of the target's host was open."""
+    EXCLUDED = "EXCLUDED"
+    """An exclusion or a calendar left it out."""
+    CALENDAR_SHIFTED = "CALENDAR_SHIFTED"
+    """A calendar moved it to another day."""
     NONE = "NONE"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 from schedd.core.errors import ExpressionError, FieldViolation
-from schedd.core.model.when import Expression, SpreadMode, Trigger, When
+from schedd.core.model.when import AfterCompletion, Expression, Interval, SpreadMode, Trigger, When
 from schedd.core.triggers.calendars import NO_CALENDARS, Calendars
+from schedd.core.triggers.civil import utc_datetime
 from schedd.core.triggers.clockless import clockless, is_clockless
 from schedd.core.triggers.compilation import Setting, compile_when, rule_of
 from schedd.core.triggers.pointing import described
@@ -30,20 +32,24 @@ def check_when(when: When, *, now_us: int, calendars: Calendars = NO_CALENDARS) 
 def _check(when: When, now_us: int, calendars: Calendars) -> Iterator[FieldViolation]:
     faults = [*_zone(when), *_bounds(when), *_spread(when), *_count("triggers", when.triggers, least=1)]
     faults += _count("exclusions", when.exclusions, least=0)
-    if not any(fault.field == "time_zone" for fault in faults):
-        faults += _expressions("triggers", when.triggers, when, now_us)
-        faults += _expressions("exclusions", when.exclusions, when, now_us)
+    # In place of a wrong zone any will do: no expression is right in one and wrong in another.
+    readable = replace(when, time_zone="UTC") if any(fault.field == "time_zone" for fault in faults) else when
+    faults += _expressions("triggers", when.triggers, readable, now_us)
+    faults += _expressions("exclusions", when.exclusions, readable, now_us)
     faults += _calendars("exclude_calendars", when.exclude_calendars, calendars)
     faults += _calendars("include_calendars", when.include_calendars, calendars)
     yield from faults
     if faults or clockless(when):
         return
-    if compile_when(when, created_us=now_us, seed=0, calendars=calendars).next_after(now_us) is None:
+    rule = compile_when(when, created_us=now_us, seed=0, calendars=calendars)
+    if rule.next_after(now_us) is None:
         left_out = ", and outside of what its calendars leave out" if when.exclude_calendars or when.include_calendars else ""
+        last_us = rule.prev_before(now_us + 1)
+        last = "" if last_us is None else f"; the last one was at {utc_datetime(last_us):%Y-%m-%dT%H:%M:%SZ}"
         yield FieldViolation(
             field="triggers",
             reason="NEVER_FIRES",
-            description=f"no occurrence lies in the future and within start_time and end_time{left_out}, so this would never fire",
+            description=f"no occurrence lies in the future and within start_time and end_time{left_out}, so this would never fire{last}",
         )
 
 
@@ -103,5 +109,12 @@ def _expressions(field: str, triggers: tuple[Trigger, ...], when: When, now_us: 
                     description="a start of the daemon or a completion has no times that could be left out; a cron expression has",
                 )
         except ExpressionError as error:
-            inner = ".expression" if isinstance(trigger, Expression) else ""
-            yield FieldViolation(field=f"{field}[{index}]{inner}", reason="INVALID_EXPRESSION", description=described(error))
+            yield _wrong(f"{field}[{index}]", trigger, error)
+
+
+def _wrong(field: str, trigger: Trigger, error: ExpressionError) -> FieldViolation:
+    if isinstance(trigger, Interval | AfterCompletion):
+        inner = "interval.every" if isinstance(trigger, Interval) else "after_completion.delay"
+        return FieldViolation(field=f"{field}.{inner}", reason="OUT_OF_RANGE", description=f"{error.reason}, {error.suggestion}")
+    inner = ".expression" if isinstance(trigger, Expression) else ""
+    return FieldViolation(field=f"{field}{inner}", reason="INVALID_EXPRESSION", description=described(error))

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Final
 
+from schedd.core.durations import format_duration
 from schedd.core.errors import ExpressionError
 from schedd.core.model.when import AfterCompletion, AtStart, Expression, Trigger, When
 from schedd.core.triggers.recognition import recognise
@@ -43,11 +44,7 @@ def is_clockless(trigger: Trigger) -> bool:
 def check_delay(delay: timedelta) -> None:
     """Raises: ExpressionError unless a delay is within its bounds."""
     if not SHORTEST_DELAY <= delay <= LONGEST_DELAY:
-        text = str(delay)
+        bounds = f"{format_duration(SHORTEST_DELAY)} to {format_duration(LONGEST_DELAY)}"
         raise ExpressionError(
-            text=text,
-            part="delay",
-            reason=f"`{text}` is not between 1 ms and {LONGEST_DELAY.days} days",
-            length=len(text),
-            suggestion="a delay such as 90 seconds or 1 hour",
+            text="", part="delay", reason=f"{format_duration(delay)} is not allowed; {bounds} is", suggestion="such as 90s or 1h"
         )

@@ -12,7 +12,8 @@ from schedd.core.triggers.fieldsets import Token
 from schedd.core.triggers.hints import spoken
 
 SHORTEST: Final = timedelta(milliseconds=1)
-LONGEST: Final = timedelta(days=366 * 1000)
+LONGEST: Final = timedelta(days=3660)
+"""Ten years."""
 
 _UNITS: Final = {
     "ms": timedelta(milliseconds=1),
@@ -51,7 +52,7 @@ class IntervalRule:
 def parse_duration(token: Token) -> timedelta:
     """The duration of `90s`, `1h30m`, `2d`, `250ms`.
 
-    Raises: ExpressionError, also outside [1 ms, 1000 years].
+    Raises: ExpressionError, also outside [1 ms, ten years].
     """
     if _DURATION.fullmatch(token.value) is None:
         raise token.fault(f"`{token.value}` is not a duration", spoken(token.text) or "a duration is such as 90s, 15m, 1h30m or 2d")
@@ -68,4 +69,4 @@ def parse_duration(token: Token) -> timedelta:
 
 def too_long(token: Token) -> ExpressionError:
     """The error for a duration past the bound."""
-    return token.fault("an interval is at most 1000 years", "a cron expression with a year names a far date")
+    return token.fault("an interval is at most 10 years", "a cron expression with a year names a far date")

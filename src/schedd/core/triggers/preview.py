@@ -41,7 +41,7 @@ class Effect(StrEnum):
 class Instant:
     """One coming occurrence: nominal and due time in UTC microseconds, the zone's offset at the nominal time in seconds, and effects.
 
-    `calendar` names the calendar that leaves it out, if one does.
+    `calendar` names the calendar that leaves it out, if one does; `trigger` is the index of the first trigger that yields it.
     """
 
     nominal_us: int
@@ -49,6 +49,7 @@ class Instant:
     utc_offset_s: int
     effects: tuple[Effect, ...] = ()
     calendar: str = ""
+    trigger: int = 0
 
 
 def preview(
@@ -69,10 +70,12 @@ def preview(
         created_us=created_us,
         seed=seed,
     )
+    alone = _triggers_alone(when, created_us, seed, calendars)
     instants: list[Instant] = []
     before_us = rule.prev_before(after_us + 1)
     for nominal_us in islice(_merged((rule, bare) if show_excluded else (rule,), after_us), count):
-        made = Instant(nominal_us=nominal_us, due_us=nominal_us, utc_offset_s=zone.offset_at(nominal_us) // 1_000_000)
+        offset_s = zone.offset_at(nominal_us) // 1_000_000
+        made = Instant(nominal_us=nominal_us, due_us=nominal_us, utc_offset_s=offset_s, trigger=_first(alone, nominal_us))
         if rule.next_after(nominal_us - 1) != nominal_us:
             made = replace(made, effects=(Effect.EXCLUDED,), calendar=_left_out_by(when, calendars, nominal_us))
         else:
@@ -83,6 +86,25 @@ def preview(
         before_us = nominal_us
         instants.append(made)
     return tuple(instants)
+
+
+def _triggers_alone(when: When, created_us: int, seed: int, calendars: Calendars) -> tuple[tuple[Rule, Rule], ...]:
+    """For each trigger its rule as if it were the only one, and that without what is left out; nothing where there is one trigger."""
+    if len(when.triggers) < 2:
+        return ()
+    ruled = [replace(when, triggers=(trigger,)) for trigger in when.triggers]
+    bare = [replace(one, exclusions=(), exclude_calendars=(), include_calendars=(), calendar_shift=CalendarShift.SKIP) for one in ruled]
+    compiled = [compile_when(one, created_us=created_us, seed=seed, calendars=calendars) for one in (*ruled, *bare)]
+    return tuple(zip(compiled[: len(ruled)], compiled[len(ruled) :], strict=True))
+
+
+def _first(alone: tuple[tuple[Rule, Rule], ...], nominal_us: int) -> int:
+    """The index of the first trigger that yields an instant, calendars considered if they may be."""
+    for part in (0, 1):
+        for index, rules in enumerate(alone):
+            if rules[part].next_after(nominal_us - 1) == nominal_us:
+                return index
+    return 0
 
 
 def _merged(rules: tuple[Rule, ...], after_us: int) -> Iterator[int]:

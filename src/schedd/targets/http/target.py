@@ -63,7 +63,9 @@ class HttpTargets:
             outgoing = render(request.target, request)
         except TemplateError:
             return None
-        url = outgoing.address.url if outgoing.address.socket_path is not None else outgoing.address.url.with_user(None)
+        url = outgoing.address.url
+        if outgoing.address.socket_path is None and url.absolute:
+            url = url.with_user(None)
         return RenderedHttp(
             method=request.target.method,
             url=str(url),
