@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -166,6 +168,55 @@ def test_command_of_which_nothing_is_left_under_at_most_once_is_lost_and_not_mad
     execution = commands.ended(name)
     assert (execution.outcome, execution.reason) == (reason_pb2.OUTCOME_UNKNOWN, reason_pb2.REASON_PROCESS_LOST)
     assert len(commands.pids()) == 1
+
+
+class Hanging(BaseHTTPRequestHandler):
+    """Takes a call and never answers it."""
+
+    def do_POST(self) -> None:
+        self.server.calls.append(self.headers["Schedd-Delivery-Key"])  # type: ignore[attr-defined]
+        self.rfile.read()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def hanging() -> Iterator[ThreadingHTTPServer]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hanging) as server:
+        server.daemon_threads = True
+        server.calls = []  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("delivery", "calls"), [(policy_pb2.DELIVERY_AT_MOST_ONCE, 1), (policy_pb2.DELIVERY_AT_LEAST_ONCE, 2)], ids=["at_most", "at_least"]
+)
+def test_call_cut_off_by_a_kill_is_made_again_unless_it_may_be_made_once_only(
+    commands: Commands, hanging: ThreadingHTTPServer, delivery: policy_pb2.Delivery.ValueType, calls: int
+) -> None:
+    made: list[str] = hanging.calls  # type: ignore[attr-defined]
+    target = target_pb2.Target(http=target_pb2.HttpTarget(url=f"http://127.0.0.1:{hanging.server_address[1]}/"))
+    policies = policy_pb2.Policies(delivery=delivery)
+    never = when_pb2.Trigger(expression="at(2099-01-01T00:00:00)")
+    with commands.client() as client:
+        client.create_schedule(schedule_pb2.Schedule(name=NAME, triggers=[never], target=target, policies=policies))
+        name = client.trigger_schedule(NAME).execution.name
+    until(lambda: len(made) == 1 and commands.execution(name).state == execution_pb2.EXECUTION_STATE_RUNNING)
+    commands.crash()
+    commands.daemon.start()
+    if calls == 1:
+        assert commands.ended(name).outcome == reason_pb2.OUTCOME_UNKNOWN
+    until(lambda: len(made) == calls)
+    assert len(set(made)) == 1
+    with commands.client() as client:
+        if calls == 2:
+            client.cancel_execution(name)
+        assert client.get_execution(name).attempts[0].reason == reason_pb2.REASON_INTERRUPTED
 
 
 def test_daemon_that_is_told_to_stop_leaves_neither_commands_nor_a_helper(commands: Commands) -> None:

@@ -238,6 +238,20 @@ async def test_helper_without_a_next_daemon_ends_everything_after_its_patience(h
     assert list(home.iterdir()) == []
 
 
+async def test_helper_that_waits_for_a_daemon_ends_everything_when_it_is_terminated(home: Path, pids: Pids) -> None:
+    with earlier_daemon(home, f"> {pids.directory}/$$; exec sleep 1000", patience_s=1000) as daemon:
+        await until(lambda: bool(pids()))
+        helper = helper_of(home)
+        os.kill(helper, signal.SIGTERM)
+        daemon.kill()
+        daemon.wait()
+    assert alive(helper)
+    while alive(helper):  # It may not know yet that it is alone.
+        os.kill(helper, signal.SIGTERM)
+        await asyncio.sleep(0.01)
+    assert pids.living() == []
+
+
 async def test_helper_with_nothing_to_hand_over_goes_with_its_daemon(home: Path) -> None:
     with earlier_daemon(home, patience_s=1000) as daemon:
         assert line_of(daemon) == b"ready\n"

@@ -61,6 +61,7 @@ class Spawner:
         self._serve(daemon)
         wakeup = _wakeup_descriptor()
         self._watch(wakeup, select.EPOLLIN, lambda: os.read(wakeup, _READ_BYTES))
+        signal.signal(signal.SIGTERM, lambda _number, _frame: self._hurry())
 
     def run(self) -> None:
         """Work until the line to the daemon is closed, and nothing is left to end or to hand over."""
@@ -311,6 +312,11 @@ class Spawner:
         if ending:
             self._end(ending)
 
+    def _hurry(self) -> None:
+        """SIGTERM: wait no longer for a daemon. While there is one, what it says holds."""
+        if self._alone_until is not None:
+            self._alone_until = 0.0
+
     def _give_up(self) -> None:
         """No daemon came: shut the door, and end everything."""
         assert self._door is not None, "it waited there"
@@ -365,7 +371,7 @@ def _wakeup_descriptor() -> int:
 
 
 def _take_default_signals() -> None:
-    """Children inherit what is ignored and what is blocked: nothing is. SIGTERM has an empty handler, for the daemon's socket decides."""
+    """Children inherit what is ignored and what is blocked: nothing is. Of what would end us, nothing does: the daemon's socket decides."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in signal.valid_signals():
         if signal.getsignal(number) is signal.SIG_IGN and number != signal.SIGPIPE:
