@@ -26,10 +26,11 @@ def test_attempt_under_way_is_the_newest_whose_end_is_not_recorded(state: Execut
 def test_each_attempt_that_is_possible_would_be_found(state: ExecutionState, attempt: int) -> None:
     for number in possible_attempts(state, attempt):
         alone = Survivor(1, number, 100, 0)
-        assert attempt_under_way(state, attempt, [alone]) is alone
+        assert attempt_under_way(state, attempt, [alone]) is (alone if number or state is ExecutionState.RUNNING else None)
 
 
 def test_attempt_that_waits_for_a_retry_has_ended() -> None:
     assert possible_attempts(ExecutionState.WAITING_RETRY, 2) == (3,)
     assert possible_attempts(ExecutionState.RUNNING, 2) == (2, 3)
+    assert possible_attempts(ExecutionState.ARMED, 0) == (0, 1)
     assert attempt_under_way(ExecutionState.WAITING_RETRY, 2, [Survivor(1, 2, 100, 0)]) is None

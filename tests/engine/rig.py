@@ -154,6 +154,8 @@ class Rig:
     engine: Engine
     schedules: Schedules
     backfills: Backfills
+    commands: HandTarget
+    """Runs what conditions ask."""
 
     @property
     def calendars(self) -> CalendarUseCases:
@@ -202,6 +204,7 @@ async def running(
     *,
     clock: HandClock | None = None,
     target: HandTarget | None = None,
+    commands: HandTarget | None = None,
     holidays: Holidays | None = None,
     settings: EngineSettings | None = None,
     survivors: Survivors | None = None,
@@ -209,13 +212,14 @@ async def running(
     """A running engine on the database at `path`. Leaving it is like a crash: nothing is drained."""
     clock = clock or HandClock()
     target = target or HandTarget(clock)
+    commands = commands or HandTarget(clock)
     store = await SqliteStore.open(path)
     ids = TimeIds(clock)
     engine = Engine(
         store=store,
         clock=clock,
         ids=ids,
-        targets={HttpTarget: target, ProcessTarget: target},
+        targets={HttpTarget: target, ProcessTarget: commands},
         settings=settings or EngineSettings(),
         holidays=holidays,
         survivors=survivors,
@@ -224,7 +228,8 @@ async def running(
     agents = asyncio.get_running_loop().create_task(engine.run())
     try:
         schedules = Schedules(store=store, engine=engine, clock=clock, ids=ids)
-        yield Rig(clock, target, store, engine, schedules, Backfills(store=store, engine=engine, clock=clock, ids=ids))
+        backfills = Backfills(store=store, engine=engine, clock=clock, ids=ids)
+        yield Rig(clock, target, store, engine, schedules, backfills, commands)
     finally:
         agents.cancel()
         await asyncio.gather(agents, return_exceptions=True)

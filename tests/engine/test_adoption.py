@@ -77,7 +77,7 @@ class Cut:
     @asynccontextmanager
     async def daemon(self, *, holding: bool = False) -> AsyncIterator[Rig]:
         target = HandTarget(self.clock, hold=asyncio.Event() if holding else None)
-        async with running(self.path, clock=self.clock, target=target, survivors=self.survivors) as rig:
+        async with running(self.path, clock=self.clock, target=target, commands=target, survivors=self.survivors) as rig:
             await rig.settle()
             yield rig
 
@@ -242,6 +242,16 @@ async def test_process_that_had_to_be_ended_was_interrupted_and_counts_as_an_att
         assert (first.number, first.result.reason, second.number) == (1, Reason.INTERRUPTED, 2)
         assert "was ended" in first.result.message
         assert cut.survivors.discarded == []
+
+
+async def test_command_of_a_condition_is_discarded_and_the_execution_goes_on_as_armed(cut: Cut) -> None:
+    await cut.killed(Policies(), at=59.9)
+    asking = cut.survives(0)
+    cut.clock.move(SECOND)
+    async with cut.daemon() as rig:
+        assert (cut.id, 0) in cut.survivors.expected
+        assert cut.survivors.discarded == [asking]
+        assert [request.attempt for _, request in rig.target.requests] == [1]
 
 
 async def test_older_attempts_of_an_execution_and_those_of_nobody_are_discarded(cut: Cut) -> None:

@@ -29,6 +29,7 @@ from schedd.core.model.calendar import Calendar, HolidaysEntry
 from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
 from schedd.core.model.execution import Attempt, AttemptResult, DeliveryRequest, Execution, Survivor
 from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.notice import Notice
 from schedd.core.model.policy import Concurrency
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.rendering import Rendering
@@ -271,8 +272,11 @@ class Store(Protocol):
         A request seen before stores nothing and gives the id of its first answer. Raises: ConflictError (REQUEST_ID_REUSED).
         """
 
-    async def record(self, batch: RecordBatch) -> None:
-        """Store what became of executions."""
+    async def record(self, batch: RecordBatch) -> frozenset[int]:
+        """Store what became of executions; the ids of those that follow (`batch.followed`) and were not there already."""
+
+    async def notices(self) -> tuple[Notice, ...]:
+        """All notices that have not been delivered, oldest first. For the start."""
 
     async def append(self, entries: Sequence[JournalEntry]) -> None:
         """Append to the journal alone."""
@@ -390,7 +394,8 @@ class Store(Protocol):
 
         Oldest first; `descending`: newest first.
 
-        Fields: kind, actor, schedule (full name), group, execution, cause, outcome, reason, time, labels.KEY (the schedule's of now).
+        Fields: kind, actor, schedule (full name), schedule_uid (0: of what concerns no schedule), group, execution, cause, nominal_time,
+        outcome, reason, time, labels.KEY (the schedule's of now).
         """
 
     async def journal_bounds(self) -> tuple[int, int]:

@@ -20,10 +20,12 @@ from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence
 from schedd.core.model.policy import CatchUpMode, Delivery, Overlap
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import Rendering
+from schedd.core.model.target import with_payload
 from schedd.core.planning import misfire_reason
 from schedd.core.ports import Clock, Survivors, Target
 from schedd.core.retry import RetryAt, after_attempt
 from schedd.engine.clockwatch import ClockWatch
+from schedd.engine.conditions import Conditions
 from schedd.engine.endings import Endings
 from schedd.engine.gatekeeper import Gatekeeper
 from schedd.engine.keeper import Keeper
@@ -75,6 +77,7 @@ class Dispatcher:
         """By schedule, what is on time (False) and the background (True) apart."""
         self.gates = Gatekeeper(clock=clock, recorder=recorder, limits=limits, breaker=breaker, finish=self._finish, wake=self._alarm.ring)
         self._background_ended: Callable[[], None] = _nothing
+        self._conditions = Conditions(runs=runs, targets=targets, request=self._request, let_through=self._let_through, finish=self._finish)
         self._attempts: asyncio.TaskGroup | None = None
         self._draining = False
         self._room = asyncio.Event()
@@ -86,7 +89,7 @@ class Dispatcher:
     @property
     def waiting(self) -> int:
         """How many executions are armed, or due and waiting for the global limit; those that something else holds do not count."""
-        return len(self._armed) + self.gates.waiting - self.gates.aside
+        return len(self._armed) + self._conditions.asked + self.gates.waiting - self.gates.aside
 
     @property
     def ahead(self) -> int:
@@ -141,6 +144,11 @@ class Dispatcher:
         self._finish(run, Outcome.CANCELLED, run.cancel_reason, actor=run.cancelled_by, evidence=_noted(run))
         self._room.set()
         self._alarm.ring()
+
+    def rendered(self, run: Run) -> Rendering | None:
+        """What the next attempt of a run would send; None if it cannot be rendered. Sends nothing."""
+        request = self._request(run)
+        return self._targets[type(request.target)].rendered(request)
 
     async def run(self) -> None:
         """Dispatch until cancelled; attempts under way are then cancelled too, and recorded as interrupted."""
@@ -219,6 +227,18 @@ class Dispatcher:
             self._alarm.ring()
 
     def _come_due(self, run: Run) -> None:
+        if run.definition.is_conditional and run.state is ExecutionState.ARMED:
+            if self._attempts is not None and not self._draining:
+                self._conditions.ask(run, self._attempts)
+            return
+        self._let_in(run)
+
+    def _let_through(self, run: Run) -> None:
+        """Its condition holds."""
+        self._let_in(run)
+        self._alarm.ring()
+
+    def _let_in(self, run: Run) -> None:
         if not run.background and (earlier := self._overlapped(run)):
             self._admit(run, earlier)
         else:
@@ -317,9 +337,11 @@ class Dispatcher:
 
     def _request(self, run: Run) -> DeliveryRequest:
         schedule = run.definition.schedule
-        facts = run.execution
+        facts, target = run.execution, schedule.target
+        if facts.origin is not None and facts.origin.payload is not None:
+            target = with_payload(target, facts.origin.payload)
         return DeliveryRequest(
-            target=schedule.target,
+            target=target,
             schedule=schedule.name,
             schedule_uid=schedule.uid,
             execution_id=facts.id,
@@ -396,6 +418,8 @@ class Dispatcher:
     ) -> None:
         now_us = self._clock.now_us()
         self.gates.withdraw(run)
+        if run.definition.is_conditional:
+            self._conditions.forget(run)
         if self._buffered:
             self._unbuffer(run)
         self._recorder.finished(run, outcome, reason, now_us=now_us, actor=actor, evidence=evidence)
@@ -430,10 +454,10 @@ def misfire_of(run: Run, now_us: int) -> Reason | None:
     """Why a run that is armed for its rule's instant and has not started is not run any more; None: it is not that, or it is run.
 
     It is a misfire if it is late by more than its grace, and goes by the catch-up policy. What was taken up late already is away from then
-    on; where the policy runs all misfires it goes on, as the rest of its range does.
+    on; where the policy runs all misfires it goes on, as the rest of its range does. What somebody asked for is run however late it is.
     """
     execution, policy = run.execution, run.definition.schedule.policies.catch_up
-    taken_up = run.background and policy.mode is CatchUpMode.ALL
+    taken_up = execution.origin is not None or (run.background and policy.mode is CatchUpMode.ALL)
     if run.state is not ExecutionState.ARMED or execution.cause is not Cause.SCHEDULE or taken_up:
         return None
     since_us = max(execution.due_us, execution.armed_us)

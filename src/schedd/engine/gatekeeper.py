@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 from schedd.core.admission import background_limit
 from schedd.core.breaker import BreakerPolicy, CircuitStanding
+from schedd.core.explaining import Holdup
 from schedd.core.hosts import host_of
 from schedd.core.model.execution import AttemptResult, ExecutionState
 from schedd.core.model.journal import Evidence
@@ -228,6 +229,12 @@ class Gatekeeper:
     def circuits(self, now_us: int) -> tuple[CircuitStanding, ...]:
         """The circuit breakers that are not closed."""
         return self._circuits.standings(now_us)
+
+    def holdups(self, definition: Definition, now_us: int) -> tuple[Holdup, ...]:
+        """What is full now of that through which a schedule's runs go."""
+        lane = self._lane_of(definition)
+        full = [gate for gate in (*lane.gates, self._slots.all) if gate.full]
+        return tuple(Holdup(reason=_reason(gate), evidence=self._evidence(gate, now_us), skips=gate.kind in lane.skips) for gate in full)
 
     def _lane_of(self, definition: Definition) -> Lane[Run]:
         lane = definition.lane

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Protocol
 
 import structlog
 
@@ -11,6 +14,7 @@ from schedd.core.errors import UnavailableError
 from schedd.core.model.batch import ExecutionChange, NewDeadLetter, RecordBatch
 from schedd.core.model.execution import Attempt, AttemptResult, Execution, ExecutionState
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.notice import Notice
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import Rendering
 from schedd.core.ports import Clock, Store
@@ -21,6 +25,35 @@ _REFUSED_WAIT = timedelta(seconds=1)
 _EMPTY = RecordBatch()
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """What follows some ends, and the entries that tell of it: executions to be armed, and targets to be notified."""
+
+    runs: list[Run] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    entries: list[JournalEntry] = field(default_factory=list)
+
+
+class Following(Protocol):
+    """Finds out what follows the ends of executions, and begins it."""
+
+    async def after(self, ended: Sequence[Run], attempts: Sequence[Attempt]) -> Followed:
+        """What follows these ends; `attempts` have the last ones of those that ended with one."""
+
+    def begin(self, followed: Followed, stored: frozenset[int]) -> None:
+        """It is durable, of its executions those that are stored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """What is recorded at once, whose ends are followed, and who waits for the commit."""
+
+    batch: RecordBatch
+    to_follow: list[Run]
+    awaited: list[Run]
+    gathered: asyncio.Future[None] | None
 
 
 class Recorder:
@@ -42,6 +75,9 @@ class Recorder:
         self._settled: list[int] = []
         self._ended: list[Run] = []
         self._ran: list[int] = []
+        self._to_follow: list[Run] = []
+        self._notified: list[int] = []
+        self._following: Following | None = None
         self._something = asyncio.Event()
         self._gathered: asyncio.Future[None] | None = None
 
@@ -49,6 +85,10 @@ class Recorder:
     def backlog(self) -> int:
         """How many changes wait to be committed."""
         return len(self._changed)
+
+    def connect(self, following: Following) -> None:
+        """Set who knows what follows an end."""
+        self._following = following
 
     def queued(self, run: Run, reason: Reason, *, now_us: int, evidence: Evidence) -> None:
         """It is due, and waits for something other than its time."""
@@ -168,6 +208,15 @@ class Recorder:
         self._ran.append(uid)
         self._something.set()
 
+    def to_follow(self, run: Run) -> None:
+        """The run has just finished, and its schedule says what follows: that becomes durable with its end."""
+        self._to_follow.append(run)
+
+    def notified(self, notice: Notice) -> None:
+        """A target has been called, and what it came to is noted: the notice is not kept any longer."""
+        self._notified.append(notice.id)
+        self._something.set()
+
     def note(self, *entries: JournalEntry) -> None:
         """Journal something else with the next batch."""
         self._entries.extend(entries)
@@ -190,16 +239,21 @@ class Recorder:
 
     async def run_once(self) -> None:
         """Commit all that waits. While the store refuses, nothing is dropped and it is tried again."""
-        batch, ended, gathered = self._take()
-        if batch != _EMPTY:
-            await self._commit(batch)
-        for run in ended:
+        taken = self._take()
+        batch, followed = taken.batch, None
+        if taken.to_follow:
+            followed = await self._follow(taken)
+            batch = _with(batch, followed)
+        stored = await self._commit(batch) if batch != _EMPTY else frozenset[int]()
+        if followed is not None and self._following is not None:
+            self._following.begin(followed, stored)
+        for run in taken.awaited:
             if run.finished is not None and not run.finished.done():
                 run.finished.set_result(None)
-        if gathered is not None:
-            gathered.set_result(None)
+        if taken.gathered is not None:
+            taken.gathered.set_result(None)
 
-    def _take(self) -> tuple[RecordBatch, list[Run], asyncio.Future[None] | None]:
+    def _take(self) -> _Taken:
         batch = RecordBatch(
             changes=(*self._abandoned, *[run.change() for run in self._changed.values()]),
             attempts=tuple(self._attempts),
@@ -209,29 +263,46 @@ class Recorder:
             dead_letters=tuple(self._dead_letters),
             settled=tuple(self._settled),
             ran=tuple(self._ran),
+            notified=tuple(self._notified),
         )
-        self._dead_letters, self._settled = [], []
-        ended, gathered = self._ended, self._gathered
+        taken = _Taken(batch=batch, to_follow=self._to_follow, awaited=self._ended, gathered=self._gathered)
+        self._dead_letters, self._settled, self._notified, self._to_follow = [], [], [], []
         self._changed, self._abandoned, self._attempts, self._entries, self._disarmed, self._ended = {}, [], [], [], [], []
         self._ran, self._backfilled = [], []
         self._gathered = None
         self._something.clear()
-        return batch, ended, gathered
+        return taken
 
-    async def _commit(self, batch: RecordBatch) -> None:
+    async def _follow(self, taken: _Taken) -> Followed:
+        assert self._following is not None, "connect() comes first"
         while True:
             try:
-                await self._store.record(batch)
+                return await self._following.after(taken.to_follow, taken.batch.attempts)
+            except UnavailableError as error:
+                log.error("follow_ups_not_read", reason=error.reason, detail=str(error))
+                await self._clock.sleep(_REFUSED_WAIT)
+
+    async def _commit(self, batch: RecordBatch) -> frozenset[int]:
+        while True:
+            try:
+                return await self._store.record(batch)
             except UnavailableError as error:
                 log.error("record_refused", reason=error.reason, detail=str(error), executions=len(batch.changes))
                 await self._clock.sleep(_REFUSED_WAIT)
-            else:
-                return
 
     def _change(self, run: Run, kind: JournalKind, now_us: int, *, actor: str = DAEMON, evidence: Evidence) -> None:
         self._changed[run.id] = run
         self._entries.append(run.entry(kind, now_us, actor=actor, evidence=evidence))
         self._something.set()
+
+
+def _with(batch: RecordBatch, followed: Followed) -> RecordBatch:
+    return replace(
+        batch,
+        entries=(*batch.entries, *followed.entries),
+        followed=tuple(run.execution for run in followed.runs),
+        notices=tuple(followed.notices),
+    )
 
 
 def result_evidence(result: AttemptResult) -> dict[str, str | int | float | bool]:

@@ -97,6 +97,8 @@ class Recovery:
     async def run_once(self) -> None:
         """Fill the timeline and take up every unfinished execution; what that records is durable before anything is dispatched."""
         mark_us, is_set_back = await self._set_back(await self._store.planned_through_us())
+        # Before all that the recovery records: what is before it is the last sign of life of the daemon before.
+        await self._store.append([JournalEntry(time_us=self._clock.now_us(), kind=JournalKind.DAEMON_STARTED)])
         self._planner.planned_through_us = mark_us
         await self._almanac.load()
         self._occasions.start(mark_us)
@@ -189,7 +191,7 @@ class Recovery:
         What was late already depends on none; what was due when the schedule changed is not decided again.
         """
         execution, schedule = run.execution, run.definition.schedule
-        is_ahead = run.state is ExecutionState.ARMED and execution.cause is Cause.SCHEDULE and not run.background
+        is_ahead = run.state is ExecutionState.ARMED and _is_planned(run) and not run.background
         return is_ahead and execution.generation != schedule.generation and execution.nominal_us > schedule.planned_from_us
 
     def _wait_or_miss(self, run: Run, now_us: int) -> None:
@@ -259,3 +261,8 @@ class Recovery:
             after = page.after
             if not after:
                 return
+
+
+def _is_planned(run: Run) -> bool:
+    """Whether it was armed by the rule alone, and not because somebody asked for it."""
+    return run.execution.cause is Cause.SCHEDULE and run.execution.origin is None

@@ -30,6 +30,7 @@ from schedd.core.model.calendar import Calendar
 from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
 from schedd.core.model.execution import Attempt, Execution
 from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.notice import Notice
 from schedd.core.model.policy import Concurrency
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
@@ -46,6 +47,7 @@ from schedd.store import (
     deadletters,
     executions,
     journal,
+    notices,
     requests,
     schedules,
     timers,
@@ -265,10 +267,15 @@ class SqliteStore:
         """Store executions ahead of their due time. Raises: ConflictError."""
         return await self._writer.submit(executions.ARM, batch, rows=2 * len(batch.executions) + len(batch.entries) + len(batch.decided))
 
-    async def record(self, batch: RecordBatch) -> None:
-        """Store what became of executions."""
-        rows = len(batch.changes) + len(batch.attempts) + len(batch.entries) + len(batch.disarmed)
-        await self._writer.submit(executions.RECORD, batch, rows=rows)
+    async def record(self, batch: RecordBatch) -> frozenset[int]:
+        """Store what became of executions; the ids of those that follow and were not there already."""
+        parts = (batch.changes, batch.attempts, batch.entries, batch.disarmed, batch.followed, batch.notices)
+        rows = sum(len(part) for part in parts)
+        return await self._writer.submit(executions.RECORD, batch, rows=rows)
+
+    async def notices(self) -> tuple[Notice, ...]:
+        """All notices that have not been delivered, oldest first."""
+        return await notices.undelivered(self._scans)
 
     async def append(self, entries: Sequence[JournalEntry]) -> None:
         """Append to the journal alone."""

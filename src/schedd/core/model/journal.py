@@ -47,6 +47,8 @@ class JournalKind(StrEnum):
     """Its last attempt failed, and what that sent is kept."""
     EXECUTION_REDELIVERED = "EXECUTION_REDELIVERED"
     """It had ended, and is taken up again on request."""
+    EXECUTION_FOLLOWED_UP = "EXECUTION_FOLLOWED_UP"
+    """What follows its end was done, a target notified, or was left out: evidence has the policy's field as `follow_up`."""
     DEAD_LETTERS_PURGED = "DEAD_LETTERS_PURGED"
     """The execution's dead letter was removed on request."""
     OCCURRENCES_MISSED = "OCCURRENCES_MISSED"
