@@ -124,8 +124,9 @@ def _tell_retry(session: Session, attempt: int, reason: int, due: datetime) -> N
 
 
 def _follow(session: Session, client: SyncClient, execution: Execution) -> int:
-    from schedd.cli.views import attempt_heading, execution_id, execution_state, executions_view
-    from schedd.v1.reason_pb2 import Outcome
+    from schedd.cli.journal_views import sentence_of
+    from schedd.cli.views import attempt_heading, execution_id, execution_state, executions_view, word
+    from schedd.v1.reason_pb2 import Outcome, Reason
 
     session.out.note(f"waiting for {execution_id(execution.name)}")
     ended = _wait(session, client, execution.name)
@@ -138,5 +139,5 @@ def _follow(session: Session, client: SyncClient, execution: Execution) -> int:
         sys.stderr.buffer.write(ended.attempts[-1].error_output)
     if ended.outcome == Outcome.OUTCOME_SUCCEEDED:
         return ExitCode.OK
-    session.out.note(f"the execution ended {execution_state(ended).lower()}")
+    session.out.note(f"the execution ended {execution_state(ended).lower()}: {sentence_of(word(Reason, ended.reason))}")
     return ExitCode.EXECUTION_FAILED
