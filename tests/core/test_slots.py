@@ -163,6 +163,20 @@ def test_freed_slot_goes_to_the_best_of_all_lanes_of_the_key() -> None:
     assert drained(slots) == ["h2"]
 
 
+def test_slot_that_is_seized_counts_beyond_the_limits_until_it_is_freed() -> None:
+    slots: Slots[str] = Slots(9)
+    key = slots.gate(Limit.KEY, "k", 1)
+    lane = slots.lane((key,))
+    seized = [slots.seize(name, lane) for name in ("a", "b")]
+    slots.put("c", lane, 1)
+    assert (slots.all.taken, key.taken, slots.next()) == (2, 2, None)
+    slots.withdraw(seized[0])
+    slots.free(seized[0])
+    assert slots.next() is None
+    slots.free(seized[1])
+    assert drained(slots) == ["c"]
+
+
 def test_lane_that_does_not_wait_is_refused_when_its_turn_finds_the_key_taken() -> None:
     slots: Slots[str] = Slots(9)
     lane = slots.lane((slots.gate(Limit.KEY, "k", 1),), KEY_SKIPS)

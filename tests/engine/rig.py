@@ -17,7 +17,7 @@ from schedd.core.model.rendering import RenderedHttp, Rendering
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.target import HttpTarget, ProcessTarget
 from schedd.core.model.when import Expression, When
-from schedd.core.ports import Alarm, Holidays
+from schedd.core.ports import Alarm, Holidays, Survivors
 from schedd.engine.engine import Engine, EngineSettings
 from schedd.engine.ids import TimeIds
 from schedd.service.asking import Asking
@@ -207,6 +207,7 @@ async def running(
     commands: HandTarget | None = None,
     holidays: Holidays | None = None,
     settings: EngineSettings | None = None,
+    survivors: Survivors | None = None,
 ) -> AsyncIterator[Rig]:
     """A running engine on the database at `path`. Leaving it is like a crash: nothing is drained."""
     clock = clock or HandClock()
@@ -214,8 +215,15 @@ async def running(
     commands = commands or HandTarget(clock)
     store = await SqliteStore.open(path)
     ids = TimeIds(clock)
-    targets = {HttpTarget: target, ProcessTarget: commands}
-    engine = Engine(store=store, clock=clock, ids=ids, targets=targets, settings=settings or EngineSettings(), holidays=holidays)
+    engine = Engine(
+        store=store,
+        clock=clock,
+        ids=ids,
+        targets={HttpTarget: target, ProcessTarget: commands},
+        settings=settings or EngineSettings(),
+        holidays=holidays,
+        survivors=survivors,
+    )
     await engine.recover()
     agents = asyncio.get_running_loop().create_task(engine.run())
     try:

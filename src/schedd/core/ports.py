@@ -27,7 +27,7 @@ from schedd.core.model.batch import (
 )
 from schedd.core.model.calendar import Calendar, HolidaysEntry
 from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
-from schedd.core.model.execution import Attempt, AttemptResult, DeliveryRequest, Execution
+from schedd.core.model.execution import Attempt, AttemptResult, DeliveryRequest, Execution, Survivor
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.notice import Notice
 from schedd.core.model.policy import Concurrency
@@ -104,6 +104,25 @@ class Target(Protocol):
 
     async def aclose(self) -> None:
         """Release connections and helper processes."""
+
+
+class Survivors(Protocol):
+    """What outlived the daemon before this one."""
+
+    async def survivors(self, expected: Collection[tuple[int, int]]) -> Sequence[Survivor]:
+        """All of it. `expected`: which attempts, as execution id and number, may have been under way."""
+
+    async def adopt(self, request: DeliveryRequest) -> AttemptResult:
+        """Wait for what comes of the survivor that is this request's attempt, and tell it as `Target.deliver` does.
+
+        Its timeout is counted on. When the calling task is cancelled, its tree is gone before CancelledError leaves it.
+        """
+
+    def end(self, survivor: Survivor) -> None:
+        """End its process tree as a timeout would; `adopt` tells when it is gone: with INTERRUPTED, unless it had ended by itself."""
+
+    def discard(self, survivor: Survivor) -> None:
+        """End its process tree; nobody waits for it."""
 
 
 class Holidays(Protocol):

@@ -23,6 +23,8 @@ SENTENCES: Final[dict[Reason, str]] = {
     Reason.OVERLAP_CANCELLED: "A later occurrence ended it, by the overlap policy.",
     Reason.CANCELLED: "Somebody cancelled it.",
     Reason.INTERRUPTED: "The daemon ended while the attempt ran.",
+    Reason.PROCESS_LOST: "The process of an earlier daemon could not be found again.",
+    Reason.RECOVERED: "The process of an earlier daemon was adopted.",
     Reason.PAUSED: "The schedule was paused.",
     Reason.DISABLED: "The schedule was disabled by schedd.",
     Reason.DELETED: "The schedule was deleted.",

@@ -22,7 +22,7 @@ from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import Rendering
 from schedd.core.model.target import with_payload
 from schedd.core.planning import misfire_reason
-from schedd.core.ports import Clock, Target
+from schedd.core.ports import Clock, Survivors, Target
 from schedd.core.retry import RetryAt, after_attempt
 from schedd.engine.clockwatch import ClockWatch
 from schedd.engine.conditions import Conditions
@@ -54,6 +54,7 @@ class Dispatcher:
         keeper: Keeper,
         endings: Endings,
         targets: Mapping[type, Target],
+        survivors: Survivors,
         limits: AttemptLimits,
         breaker: BreakerPolicy | None,
         draw: random.Random,
@@ -65,6 +66,8 @@ class Dispatcher:
         self._keeper = keeper
         self._endings = endings
         self._targets = targets
+        self._survivors = survivors
+        self._adopted: list[tuple[Run, int]] = []
         self._limits = limits
         self._draw = draw
         self._alarm = clock.alarm()
@@ -110,6 +113,11 @@ class Dispatcher:
         self._runs.add(run)
         self._push(run)
 
+    def adopt(self, run: Run, started_us: int) -> None:
+        """Take over, before `run`, a run whose attempt an earlier daemon started: it has its turn, whatever the limits say now."""
+        self.gates.seize(run)
+        self._adopted.append((run, started_us))
+
     def cancel(self, run: Run, actor: str, reason: Reason = Reason.CANCELLED, *, by_force: bool = False, note: str = "") -> None:
         """End an execution: at once if it waits, else as soon as its target has let go of it; `by_force`: without any grace.
 
@@ -146,6 +154,9 @@ class Dispatcher:
         """Dispatch until cancelled; attempts under way are then cancelled too, and recorded as interrupted."""
         try:
             async with asyncio.TaskGroup() as self._attempts:
+                for run, started_us in self._adopted:
+                    run.task = self._attempts.create_task(self._attempt(run, started_us))
+                self._adopted.clear()
                 try:
                     await self._dispatch()
                 finally:
@@ -300,14 +311,16 @@ class Dispatcher:
         run.attempt += 1
         run.task = self._attempts.create_task(self._attempt(run))
 
-    async def _attempt(self, run: Run) -> None:
-        started_us = self._clock.now_us()
-        self._recorder.started(run, started_us)
+    async def _attempt(self, run: Run, adopted_us: int | None = None) -> None:
+        """Make an attempt, or see the one out that an earlier daemon started at `adopted_us`."""
+        started_us = self._clock.now_us() if adopted_us is None else adopted_us
+        if adopted_us is None:
+            self._recorder.started(run, started_us)
         cancelled = False
         shift_us = run.shift_us
         request = self._request(run)
         try:
-            result = await self._deliver(run, request)
+            result = await self._deliver(run, request, adopted=adopted_us is not None)
         except asyncio.CancelledError:
             cancelled = True
             result = _cut_off(run)
@@ -342,11 +355,13 @@ class Dispatcher:
             labels=schedule.labels,
         )
 
-    async def _deliver(self, run: Run, request: DeliveryRequest) -> AttemptResult:
+    async def _deliver(self, run: Run, request: DeliveryRequest, *, adopted: bool) -> AttemptResult:
         schedule = run.definition.schedule
         if schedule.policies.delivery is Delivery.AT_MOST_ONCE:
             await self._recorder.committed()
         try:
+            if adopted:
+                return await self._survivors.adopt(request)
             return await self._targets[type(schedule.target)].deliver(request)
         except Exception as error:  # A target returns values; what it raises was not foreseen, and quarantines its schedule.
             log.exception("delivery_failed", schedule=str(schedule.name), execution=id_text(run.id))
@@ -387,7 +402,7 @@ class Dispatcher:
     def interrupted(self, run: Run, result: AttemptResult, now_us: int) -> None:
         """The daemon's end cut off the attempt: by the delivery policy it is made again, or its outcome stays unknown."""
         if run.definition.schedule.policies.delivery is Delivery.AT_MOST_ONCE:
-            self._finish(run, Outcome.UNKNOWN, Reason.INTERRUPTED)
+            self._finish(run, Outcome.UNKNOWN, result.reason, evidence=result_evidence(result))
             return
         self._recorder.retrying(run, result, now_us=now_us, at_us=now_us)
         self._push(run)

@@ -21,8 +21,9 @@ from schedd.core.model.policy import Overlap
 from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.model.target import Payload
-from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Target
+from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Survivors, Target
 from schedd.core.timeline import NEVER, Timeline
+from schedd.engine.adoption import Adoption, NoSurvivors
 from schedd.engine.almanac import Almanac, NoHolidays
 from schedd.engine.arming import armed_execution
 from schedd.engine.backfiller import Backfiller
@@ -95,12 +96,14 @@ class Engine:
         targets: Mapping[type, Target],
         settings: EngineSettings,
         holidays: Holidays | None = None,
+        survivors: Survivors | None = None,
         draw: random.Random | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self.ids = ids
         self._draining = False
+        self._survivors = survivors if survivors is not None else NoSurvivors()
         self.hub = Hub()
         store.listen(self.hub.publish)
         self.runs = Runs()
@@ -121,6 +124,7 @@ class Engine:
             keeper=self.keeper,
             endings=self.endings,
             targets=targets,
+            survivors=self._survivors,
             limits=settings.limits,
             breaker=settings.breaker,
             draw=draw if draw is not None else random.Random(),
@@ -227,6 +231,7 @@ class Engine:
             revival=self.revival,
             housekeeper=self.housekeeper,
             backfiller=self.backfiller,
+            adoption=Adoption(self._survivors, self.recorder, self.dispatcher),
             pace=self._pace,
         )
         self.endings.load(await self._store.run_counts())

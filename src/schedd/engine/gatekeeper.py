@@ -145,6 +145,11 @@ class Gatekeeper:
         run.ticket = self._slots.put(run, lane, rank)
         self._fresh.append(run.ticket)
 
+    def seize(self, run: Run) -> None:
+        """It has its turn already, and counts; if that is more than a limit allows, others wait until it is less."""
+        lane = self._lane_of(run.definition)
+        run.ticket = self._slots.seize(run, self._background_lane(lane) if run.background else lane)
+
     def crowded(self, definition: Definition, most: int) -> bool:
         """Whether as many as `most` of the background wait in the lane of a schedule: where a host hangs, more would be of no use."""
         return self._background_lane(self._lane_of(definition)).live >= most

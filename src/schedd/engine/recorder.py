@@ -106,6 +106,22 @@ class Recorder:
         run.reason = Reason.NONE
         self._change(run, JournalKind.EXECUTION_STARTED, now_us, evidence={"lateness_us": now_us - run.wake_us})
 
+    def found(self, run: Run, attempt: int, started_us: int) -> None:
+        """An earlier daemon had started this attempt, and perhaps had no time to record it."""
+        if run.state is ExecutionState.RUNNING and run.attempt == attempt:
+            return
+        run.attempt = attempt
+        if run.started_us is None:
+            run.started_us = started_us
+        run.state = ExecutionState.RUNNING
+        run.reason = Reason.NONE
+        self._change(run, JournalKind.EXECUTION_STARTED, started_us, evidence={"lateness_us": max(started_us - run.wake_us, 0)})
+
+    def adopted(self, run: Run, *, now_us: int, evidence: Evidence) -> None:
+        """Its attempt has outlived the daemon that started it, and goes on."""
+        run.reason = Reason.RECOVERED
+        self._change(run, JournalKind.EXECUTION_ADOPTED, now_us, evidence=evidence)
+
     def attempted(self, run: Run, result: AttemptResult, *, started_us: int, now_us: int) -> None:
         """An attempt has ended; what follows from it is recorded with `retrying` or `finished`."""
         self._attempts.append(Attempt(run.id, run.attempt, started_us, now_us, result))

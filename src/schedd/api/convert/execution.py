@@ -21,6 +21,7 @@ _STATE_AFTER = {
     JournalKind.EXECUTION_ARMED: ExecutionState.ARMED,
     JournalKind.EXECUTION_QUEUED: ExecutionState.QUEUED,
     JournalKind.EXECUTION_STARTED: ExecutionState.RUNNING,
+    JournalKind.EXECUTION_ADOPTED: ExecutionState.RUNNING,
     JournalKind.EXECUTION_RETRYING: ExecutionState.WAITING_RETRY,
     JournalKind.EXECUTION_FINISHED: ExecutionState.FINISHED,
 }

@@ -22,7 +22,7 @@ from schedd.core.model.policy import Policies
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.model.unreadable import StoredSchedule
 from schedd.service.schedules import ScheduleView
-from schedd.v1 import policy_pb2, schedule_pb2
+from schedd.v1 import schedule_pb2
 
 STATE = Words(ScheduleState, schedule_pb2.ScheduleState, "SCHEDULE_STATE")
 
@@ -48,13 +48,9 @@ DEFINITION_FIELDS = (
 _MICROSECOND = timedelta(microseconds=1)
 
 _UNBUILT = {
-    ("policies",): ("recovery",),
     ("target", "http"): UNBUILT_OF_HTTP,
     ("target", "process"): UNBUILT_OF_PROCESS,
 }
-
-_SPELLED_OUT = {"recovery": (policy_pb2.RECOVERY_ADOPT,)}
-"""What answers say of fields that are not built yet, and so may be said again."""
 
 
 def schedule_of(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int, reading: Reading) -> Schedule:
@@ -172,5 +168,5 @@ def _not_built(message: schedule_pb2.Schedule) -> Iterator[FieldViolation]:
                 break
             part = getattr(part, step)
         else:
-            present = {field.name for field, value in part.ListFields() if value not in _SPELLED_OUT.get(field.name, ())}
+            present = {field.name for field, _ in part.ListFields()}
             yield from (unbuilt(".".join((*path, name))) for name in names if name in present)

@@ -127,6 +127,20 @@ class Attempt(NamedTuple):
     result: AttemptResult
 
 
+class Survivor(NamedTuple):
+    """An attempt that an earlier daemon had started and not seen the end of.
+
+    It runs, or has ended and its result waits; it began `age_us` ago, as process `pid`. `ended`: nobody was left who could have told its
+    exit code, so that its tree was ended.
+    """
+
+    execution_id: int
+    attempt: int
+    pid: int
+    age_us: int
+    ended: bool = False
+
+
 _NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 
 

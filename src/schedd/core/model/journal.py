@@ -38,6 +38,8 @@ class JournalKind(StrEnum):
     EXECUTION_QUEUED = "EXECUTION_QUEUED"
     EXECUTION_STARTED = "EXECUTION_STARTED"
     """An attempt has started."""
+    EXECUTION_ADOPTED = "EXECUTION_ADOPTED"
+    """An attempt outlived the daemon that had started it, and its end is waited for."""
     EXECUTION_RETRYING = "EXECUTION_RETRYING"
     """An attempt has failed and another one will be made."""
     EXECUTION_FINISHED = "EXECUTION_FINISHED"
