@@ -27,7 +27,7 @@ from schedd.core.model.batch import (
 from schedd.core.model.calendar import Calendar, HolidaysEntry
 from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
 from schedd.core.model.execution import Attempt, AttemptResult, DeliveryRequest, Execution
-from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.journal import JournalEntry, JournalKind, JournalPage
 from schedd.core.model.policy import Concurrency
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.rendering import Rendering
@@ -352,12 +352,24 @@ class Store(Protocol):
         through: int | None = None,
         descending: bool = False,
     ) -> tuple[JournalEntry, ...]:
-        """Entries with `after` < sequence <= `through`, of one of `kinds` (empty: of any), at most `limit`.
+        """Entries with `after` < sequence <= `through`, of one of `kinds` (empty: of any), of at most `limit` rows.
 
-        Oldest first; `descending`: newest first.
+        Oldest first; `descending`: newest first. A row that cannot be read is left out.
 
         Fields: kind, actor, schedule (full name), group, execution, cause, outcome, reason, time, labels.KEY (the schedule's of now).
         """
+
+    async def journal_page(
+        self,
+        *,
+        after: int,
+        limit: int,
+        where: Filter = (),
+        kinds: Collection[JournalKind] = (),
+        through: int | None = None,
+        descending: bool = False,
+    ) -> JournalPage:
+        """The same, and how far was read: the rows that were left out count for that."""
 
     async def journal_bounds(self) -> tuple[int, int]:
         """The oldest and the newest kept sequence numbers; (0, 0) when empty. Retention moves the oldest."""

@@ -28,7 +28,7 @@ from schedd.core.model.batch import (
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
 from schedd.core.model.execution import Attempt, Execution
-from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.journal import JournalEntry, JournalKind, JournalPage
 from schedd.core.model.policy import Concurrency
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
@@ -394,9 +394,21 @@ class SqliteStore:
         descending: bool = False,
     ) -> tuple[JournalEntry, ...]:
         """Entries with `after` < sequence <= `through`. Raises: InvalidError."""
-        return await journal.entries(
-            self._scans, after=after, limit=limit, where=where, kinds=kinds, through=through, descending=descending
-        )
+        page = await self.journal_page(after=after, limit=limit, where=where, kinds=kinds, through=through, descending=descending)
+        return page.entries
+
+    async def journal_page(
+        self,
+        *,
+        after: int,
+        limit: int,
+        where: Filter = (),
+        kinds: Collection[JournalKind] = (),
+        through: int | None = None,
+        descending: bool = False,
+    ) -> JournalPage:
+        """The same, and how far was read. Raises: InvalidError."""
+        return await journal.page(self._scans, after=after, limit=limit, where=where, kinds=kinds, through=through, descending=descending)
 
     async def journal_bounds(self) -> tuple[int, int]:
         """The oldest and the newest kept sequence numbers."""
