@@ -4,32 +4,47 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import NamedTuple
 
 import structlog
 
 from schedd.core.errors import UnavailableError
 from schedd.core.model.batch import ExecutionChange, NewDeadLetter, RecordBatch
-from schedd.core.model.execution import Attempt, AttemptResult, Execution, ExecutionState
+from schedd.core.model.execution import Attempt, AttemptResult, Execution, ExecutionState, id_text
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import Rendering
 from schedd.core.ports import Clock, Store
 from schedd.engine.lateness import Lateness
 from schedd.engine.runs import Run, Runs
+from schedd.engine.undertakings import Undertakings
 
 _REFUSED_WAIT = timedelta(seconds=1)
 _EMPTY = RecordBatch()
+_NAMED = 100
+"""How many executions the log names at most."""
 
 log = structlog.get_logger(__name__)
+
+
+class _Portion(NamedTuple):
+    """What is committed together, and who is told when it is."""
+
+    batch: RecordBatch
+    ended: list[Run]
+    gathered: asyncio.Future[None] | None
 
 
 class Recorder:
     """Collects the changes of executions and commits them in batches: everything of the last `linger` together."""
 
-    def __init__(self, store: Store, runs: Runs, clock: Clock, *, linger: timedelta = timedelta(milliseconds=20)) -> None:
+    def __init__(
+        self, store: Store, runs: Runs, clock: Clock, undertakings: Undertakings, *, linger: timedelta = timedelta(milliseconds=20)
+    ) -> None:
         self._store = store
         self._runs = runs
         self._clock = clock
+        self._undertakings = undertakings
         self._linger = linger
         self.lateness = Lateness()
         self._changed: dict[int, Run] = {}
@@ -44,6 +59,8 @@ class Recorder:
         self._ran: list[int] = []
         self._something = asyncio.Event()
         self._gathered: asyncio.Future[None] | None = None
+        self._in_hand: _Portion | None = None
+        """What the store has not taken yet: the next commit is this one."""
 
     @property
     def backlog(self) -> int:
@@ -169,16 +186,32 @@ class Recorder:
 
     async def run_once(self) -> None:
         """Commit all that waits. While the store refuses, nothing is dropped and it is tried again."""
-        batch, ended, gathered = self._take()
-        if batch != _EMPTY:
-            await self._commit(batch)
-        for run in ended:
-            if run.finished is not None and not run.finished.done():
-                run.finished.set_result(None)
-        if gathered is not None:
-            gathered.set_result(None)
+        if self._in_hand is None:
+            self._in_hand = self._take()
+        while not await self._undertakings.see_through(self._commit(self._in_hand)):
+            await self._clock.sleep(_REFUSED_WAIT)
 
-    def _take(self) -> tuple[RecordBatch, list[Run], asyncio.Future[None] | None]:
+    async def finish(self, patience: timedelta) -> bool:
+        """After `run` has ended: commit what is left; whether it is durable.
+
+        What the store has not taken within `patience` is told to the log, and given up.
+        """
+        try:
+            async with asyncio.timeout(patience.total_seconds()):
+                while self._in_hand is not None or self._something.is_set():
+                    await self.run_once()
+        except TimeoutError:
+            left = [portion.batch for portion in (self._in_hand, self._take()) if portion is not None]
+            log.error(
+                "not_recorded",
+                executions=sorted({id_text(change.execution_id) for batch in left for change in batch.changes})[:_NAMED],
+                changes=sum(len(batch.changes) for batch in left),
+                detail="the store refuses to write; the next start finds them as they were recorded last, and takes them up from there",
+            )
+            return False
+        return True
+
+    def _take(self) -> _Portion:
         batch = RecordBatch(
             changes=(*self._abandoned, *[run.change() for run in self._changed.values()]),
             attempts=tuple(self._attempts),
@@ -195,17 +228,24 @@ class Recorder:
         self._ran, self._backfilled = [], []
         self._gathered = None
         self._something.clear()
-        return batch, ended, gathered
+        return _Portion(batch, ended, gathered)
 
-    async def _commit(self, batch: RecordBatch) -> None:
-        while True:
+    async def _commit(self, portion: _Portion) -> bool:
+        """Whether it is durable now; its waiters are told. Runs to its end also where the recorder is ended meanwhile."""
+        batch = portion.batch
+        if batch != _EMPTY:
             try:
                 await self._store.record(batch)
             except UnavailableError as error:
                 log.error("record_refused", reason=error.reason, detail=str(error), executions=len(batch.changes))
-                await self._clock.sleep(_REFUSED_WAIT)
-            else:
-                return
+                return False
+        self._in_hand = None
+        for run in portion.ended:
+            if run.finished is not None and not run.finished.done():
+                run.finished.set_result(None)
+        if portion.gathered is not None:
+            portion.gathered.set_result(None)
+        return True
 
     def _change(self, run: Run, kind: JournalKind, now_us: int, *, actor: str = DAEMON, evidence: Evidence) -> None:
         self._changed[run.id] = run
