@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from schedd.core.model.execution import Cause, DeliveryRequest, ExecutionState
@@ -13,8 +14,11 @@ from schedd.core.model.policy import AfterLastRun, CatchUp, CatchUpMode, Deliver
 from schedd.core.model.query import Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import Rendering
-from schedd.core.model.schedule import ScheduleState
+from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
+from schedd.core.model.target import HttpTarget
 from schedd.core.model.when import Expression, When
+from schedd.engine.engine import EngineSettings
+from schedd.engine.limits import AttemptLimits
 from schedd.service.asking import Asking
 from schedd.service.schedules import Backlog
 from tests.engine.rig import BROKEN, SECOND, START_US, HandClock, HandTarget, Rig, running
@@ -348,3 +352,29 @@ async def test_failure_whose_request_cannot_be_told_is_a_dead_letter_without_it(
         assert await finished(rig) == [(60, Outcome.FAILED, Reason.HTTP_STATUS), (120, Outcome.SUCCEEDED, Reason.COMPLETED)]
         (letter,) = (await rig.store.find_dead_letters((), descending=False, page=PageRequest(size=10))).items
         assert letter.request is None
+
+
+async def test_many_due_at_one_instant_leave_the_loop_its_turns_between_them(tmp_path: Path) -> None:
+    async with running(tmp_path / "db", settings=EngineSettings(limits=AttemptLimits(running=2000, per_host=1500))) as rig:
+        every_minute = When(triggers=(Expression(text="* * * * *"),))
+        drafts = [
+            Schedule(
+                name=ScheduleName(group="default", schedule=f"s{index}"), when=every_minute, target=HttpTarget(url="http://localhost/")
+            )
+            for index in range(1000)
+        ]
+        await rig.schedules.create_many(drafts, Asking(actor="test"))
+        await rig.run_until(59.9)
+        rig.target.hold = asyncio.Event()
+        seen = [0]
+
+        def count() -> None:
+            seen.append(len(rig.target.requests))
+            if seen[-1] < len(drafts):
+                asyncio.get_running_loop().call_soon(count)
+
+        asyncio.get_running_loop().call_soon(count)
+        await rig.run_until(60)
+        rig.target.hold.set()
+        assert max(after - before for before, after in pairwise(seen)) <= 50
+        assert seen[-1] == len(drafts)

@@ -7,7 +7,8 @@ import heapq
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import assert_never
 
 import structlog
@@ -27,6 +28,10 @@ from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.recorder import Recorder, result_evidence
 from schedd.engine.runs import Run, Runs
+
+_NO_TIME = timedelta(0)
+_AT_ONCE = 16
+"""So many steps are made in one turn of the loop: what comes due together keeps nobody else from it."""
 
 _WAITING = (ExecutionState.ARMED, ExecutionState.WAITING_RETRY)
 
@@ -138,7 +143,7 @@ class Dispatcher:
     async def _dispatch(self) -> None:
         while True:
             now_us = self._clock.now_us()
-            self.run_once(now_us)
+            await self.run_once(now_us)
             self._alarm.set(self._next_us(now_us))
             await self._alarm.wait()
 
@@ -149,19 +154,31 @@ class Dispatcher:
             self._room.clear()
             await self._room.wait()
 
-    def run_once(self, now_us: int) -> int:
-        """Admit everything that is due and start what there is room for; how many attempts were started."""
-        before = self.running
+    async def run_once(self, now_us: int) -> None:
+        """Admit everything that is due and start what there is room for, a portion in each turn of the loop."""
+        for _ in self._portions(now_us):
+            await self._clock.sleep(_NO_TIME)
+
+    def _portions(self, now_us: int) -> Iterator[None]:
+        """All that is due is admitted before the first of it is started, since it goes by priority."""
+        yield from self._admit_due(now_us)
+        if self._draining:
+            return
+        self.gates.look(now_us)
+        while self._start_ready(_AT_ONCE):
+            yield
+        yield from self.gates.settle(now_us, _AT_ONCE)
+
+    def _admit_due(self, now_us: int) -> Iterator[None]:
+        admitted = 0
         while self._armed and self._armed[0][0] <= now_us:
             run = heapq.heappop(self._armed)[2]
             # A run may stand here twice, after it was taken out and given back: the first one counts.
             if run.wake_us <= now_us and run.state in _WAITING and self._runs.holds(run):
                 self._come_due(run)
-        if not self._draining:
-            self.gates.look(now_us)
-            self._start_ready()
-            self.gates.settle(now_us)
-        return self.running - before
+            admitted += 1
+            if admitted % _AT_ONCE == 0:
+                yield
 
     def _next_us(self, now_us: int) -> int | None:
         looks_us = self.gates.next_us(now_us)
@@ -234,14 +251,17 @@ class Dispatcher:
             self.gates.put(run)
             self._alarm.ring()
 
-    def _start_ready(self) -> None:
-        """Start those whose turn it is."""
-        while not self._draining and (run := self.gates.next()) is not None:
+    def _start_ready(self, most: int) -> bool:
+        """Start those whose turn it is; whether `most` have had it, and others may be next."""
+        for _ in range(most):
+            if self._draining or (run := self.gates.next()) is None:
+                return False
             if run.background and (earlier := self._overlapped(run)):
                 self.gates.free(run)
                 self._admit(run, earlier)
             else:
                 self._start(run)
+        return True
 
     def _start(self, run: Run) -> None:
         assert self._attempts is not None, "attempts are started from run()"
@@ -266,8 +286,8 @@ class Dispatcher:
         self._conclude(run, result, now_us)
         if cancelled and not run.cancelled_by:
             raise asyncio.CancelledError
-        if self.gates.waiting:
-            self._start_ready()
+        if self.gates.waiting and self._start_ready(2):  # One that ends makes room for one; where it is more, they are the loop's.
+            self._alarm.ring()
 
     def _request(self, run: Run) -> DeliveryRequest:
         schedule = run.definition.schedule
