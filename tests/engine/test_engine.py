@@ -378,3 +378,14 @@ async def test_many_due_at_one_instant_leave_the_loop_its_turns_between_them(tmp
         rig.target.hold.set()
         assert max(after - before for before, after in pairwise(seen)) <= 50
         assert seen[-1] == len(drafts)
+
+
+async def test_success_of_a_run_that_began_before_its_schedule_was_changed_is_told_to_the_next(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        job = await rig.create("rate(1 minute)")
+        rig.target.hold = asyncio.Event()
+        await rig.run_until(61)
+        await rig.schedules.update(job.name, lambda before: replace(before, description="new"), ANN)
+        rig.target.hold.set()
+        await rig.run_until(125)
+        assert [request.previous_success_us for _, request in rig.target.requests] == [None, START_US + 60 * SECOND]

@@ -76,6 +76,10 @@ class Definitions:
             self._kept.popitem(last=False)
         return definition
 
+    def current(self, definition: Definition) -> Definition:
+        """The definition of that one's schedule as it stands now, if it is kept; else that one."""
+        return self._kept.get(definition.schedule.row, definition)
+
     def forget(self, row: int) -> Definition | None:
         """Drop what is kept of a row, and give it back."""
         return self._kept.pop(row, None)

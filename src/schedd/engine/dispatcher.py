@@ -22,6 +22,7 @@ from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import Rendering
 from schedd.core.ports import Clock, Target
 from schedd.core.retry import RetryAt, after_attempt
+from schedd.engine.definitions import Definitions
 from schedd.engine.endings import Endings
 from schedd.engine.gatekeeper import Gatekeeper
 from schedd.engine.keeper import Keeper
@@ -52,6 +53,7 @@ class Dispatcher:
         recorder: Recorder,
         keeper: Keeper,
         endings: Endings,
+        definitions: Definitions,
         targets: Mapping[type, Target],
         limits: AttemptLimits,
         breaker: BreakerPolicy | None,
@@ -62,6 +64,7 @@ class Dispatcher:
         self._recorder = recorder
         self._keeper = keeper
         self._endings = endings
+        self._definitions = definitions
         self._targets = targets
         self._limits = limits
         self._draw = draw
@@ -341,7 +344,7 @@ class Dispatcher:
         self._finish(run, following.outcome, following.reason, evidence=result_evidence(result))
 
     def _succeeded(self, run: Run) -> None:
-        definition, nominal_us = run.definition, run.execution.nominal_us
+        definition, nominal_us = self._definitions.current(run.definition), run.execution.nominal_us
         if run.execution.redelivered_us is None:
             definition.previous_success_us = nominal_us
             return

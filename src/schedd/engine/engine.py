@@ -116,6 +116,7 @@ class Engine:
             recorder=self.recorder,
             keeper=self.keeper,
             endings=self.endings,
+            definitions=self.definitions,
             targets=targets,
             limits=settings.limits,
             breaker=settings.breaker,
