@@ -265,3 +265,29 @@ async def test_pages_of_the_journal_go_on_after_entries_that_cannot_be_read(api:
             break
         request.page_token = page.next_page_token
     assert found == sorted([1, 2, 4, 9], reverse=order.endswith("desc"))
+
+
+@pytest.mark.parametrize("damage", ["entries = '{'", "labels = '[1]'"])
+async def test_unreadable_calendar_in_use_is_replaced_and_its_schedules_run_again(tmp_path: Path, damage: str) -> None:
+    clock = HandClock()
+    calendar = Calendar(name="calendars/days", description="Old", time_zone="UTC")
+    calendar.entries.add(date="2026-01-02")
+    async with serving(tmp_path, clock=clock) as api:
+        await api.calendars.CreateCalendar(calendar_service_pb2.CreateCalendarRequest(calendar_id="days", calendar=calendar))
+        await api.create("job", exclude_calendars=["calendars/days"])
+    tamper(tmp_path, f"UPDATE calendars SET {damage} WHERE name = 'days'")
+    async with serving(tmp_path, clock=clock) as api:
+        part = calendar_service_pb2.UpdateCalendarRequest(calendar=calendar, update_mask=FieldMask(paths=["description"]))
+        refusal = await refused(api.calendars.UpdateCalendar(part))
+        assert (refusal.info.reason, "update_mask *" in refusal.message) == ("UNREADABLE", True)
+        calendar.etag = '"2"'
+        whole = calendar_service_pb2.UpdateCalendarRequest(calendar=calendar, update_mask=FieldMask(paths=["*"]))
+        assert (await refused(api.calendars.UpdateCalendar(whole))).info.reason == "ETAG_MISMATCH"
+        whole.calendar.etag = ""
+        await api.calendars.UpdateCalendar(whole)
+        shown = await api.calendars.GetCalendar(calendar_service_pb2.GetCalendarRequest(name="calendars/days"))
+        assert (list(shown.entries), shown.etag, list(shown.used_by)) == (list(calendar.entries), '"2"', [full_name("job")])
+        assert (await get(api, full_name("job"))).state == ScheduleState.SCHEDULE_STATE_DISABLED
+        await api.schedules.ResumeSchedule(pb.ResumeScheduleRequest(name=full_name("job")))
+        await api.rig.run_until(3601)
+        assert len(api.rig.target.requests) == 1

@@ -205,6 +205,12 @@ class Store(Protocol):
     async def calendar(self, name: str) -> Calendar:
         """The calendar of that name. Raises: NotFoundError."""
 
+    async def calendar_standing(self, name: str) -> Calendar:
+        """The calendar of that name without what it says, which may be unreadable: no entries, labels, zone or description.
+
+        Raises: NotFoundError.
+        """
+
     async def calendars(self) -> Mapping[str, Calendar | StoredDataError]:
         """All calendars by name; one that cannot be read comes as its error."""
 

@@ -223,6 +223,10 @@ class SqliteStore:
         """The calendar of that name. Raises: NotFoundError."""
         return await calendars.by_name(self._lookups, name)
 
+    async def calendar_standing(self, name: str) -> Calendar:
+        """The calendar of that name without what it says. Raises: NotFoundError."""
+        return await calendars.standing(self._lookups, name)
+
     async def calendars(self) -> Mapping[str, Calendar | StoredDataError]:
         """All calendars by name."""
         return await calendars.everything(self._scans)
