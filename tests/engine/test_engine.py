@@ -8,6 +8,8 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from schedd.core.model.execution import Cause, DeliveryRequest, ExecutionState
 from schedd.core.model.journal import JournalKind
 from schedd.core.model.policy import AfterLastRun, CatchUp, CatchUpMode, Delivery, Overlap, Policies, Retry
@@ -16,9 +18,10 @@ from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget
-from schedd.core.model.when import Expression, When
+from schedd.core.model.when import Expression, Spread, SpreadMode, When
 from schedd.engine.engine import EngineSettings
 from schedd.engine.limits import AttemptLimits
+from schedd.engine.planner import Pace
 from schedd.service.asking import Asking
 from schedd.service.schedules import Backlog
 from tests.engine.rig import BROKEN, SECOND, START_US, HandClock, HandTarget, Rig, running
@@ -389,3 +392,44 @@ async def test_success_of_a_run_that_began_before_its_schedule_was_changed_is_to
         rig.target.hold.set()
         await rig.run_until(125)
         assert [request.previous_success_us for _, request in rig.target.requests] == [None, START_US + 60 * SECOND]
+
+
+async def create_spread(rig: Rig, count: int) -> None:
+    spread = Spread(mode=SpreadMode.STABLE, window=timedelta(seconds=20))
+    when = When(triggers=(Expression(text="1 0 * * *"),), spread=spread)
+    drafts = [
+        Schedule(name=ScheduleName(group="spread", schedule=f"s{index}"), when=when, target=HttpTarget(url="http://localhost/"))
+        for index in range(count)
+    ]
+    await rig.schedules.create_many(drafts, Asking(actor="test"))
+
+
+@pytest.mark.parametrize("restarts_s", [[], [59.8, 63, 70]])
+async def test_more_spread_over_one_instant_than_wait_in_memory_stall_nothing_and_come_when_they_are_due(
+    tmp_path: Path, restarts_s: list[float]
+) -> None:
+    clock, settings = HandClock(), EngineSettings(pace=Pace(runs_ahead=20))
+    target = HandTarget(clock)
+    for index, until_s in enumerate([*restarts_s, 85]):
+        async with running(tmp_path / "db", clock=clock, target=target, settings=settings) as rig:
+            if index == 0:
+                await create_spread(rig, 40)
+                await rig.create("*/10 * * * * *", name="punctual")
+            await rig.run_until(until_s)
+            assert rig.engine.dispatcher.ahead <= 11
+    assert sorted(str(request.schedule.group) for _, request in target.requests) == ["default"] * 8 + ["spread"] * 40
+    assert len({request.schedule for _, request in target.requests}) == 41
+    assert all(at_us - request.due_us <= 0 for at_us, request in target.requests)
+
+
+async def test_spread_that_is_postponed_follows_a_change_of_its_schedule(tmp_path: Path) -> None:
+    async with running(tmp_path / "db", settings=EngineSettings(pace=Pace(runs_ahead=1))) as rig:
+        await create_spread(rig, 3)
+        names = [ScheduleName(group="spread", schedule=f"s{index}") for index in range(3)]
+        await rig.run_until(59.9)
+        await rig.schedules.update(names[0], lambda before: replace(before, when=replace(before.when, spread=Spread())), ANN)
+        await rig.schedules.pause(names[1], ANN)
+        await rig.run_until(60)
+        assert [request.schedule for _, request in rig.target.requests] == [names[0]]
+        await rig.run_until(85)
+        assert {request.schedule for _, request in rig.target.requests} == {names[0], names[2]}
