@@ -45,5 +45,5 @@ def reading(directory: Path) -> Iterator[None]:
 
 def _forget() -> None:
     zoneinfo.ZoneInfo.clear_cache()
-    for cached in (zone.load_zone, zonename.is_zone, zonename._links, zonename._known, compilation._compile):
+    for cached in (zone.load_zone, zonename.is_zone, zonename._links, zonename._known, compilation._compile, compilation._compile_left_out):
         cached.cache_clear()

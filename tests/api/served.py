@@ -19,6 +19,7 @@ from schedd.service.admin import Admin
 from schedd.service.batches import Batches
 from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
+from schedd.service.explanations import Explanations
 from schedd.service.journal import Journal
 from schedd.v1 import schedule_service_pb2 as pb
 from schedd.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -137,6 +138,7 @@ async def serving(
             backfills=rig.backfills,
             batches=Batches(store=rig.store, schedules=rig.schedules, clock=rig.clock),
             executions=Executions(store=rig.store, engine=rig.engine),
+            explanations=Explanations(store=rig.store, engine=rig.engine, clock=rig.clock),
             letters=DeadLetters(store=rig.store, engine=rig.engine, clock=rig.clock),
             calendars=rig.calendars,
             journal=Journal(store=rig.store, engine=rig.engine),

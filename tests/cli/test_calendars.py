@@ -95,6 +95,19 @@ def test_faults_of_calendars_are_told_at_their_lines(capfd: pytest.CaptureFixtur
     assert "f.yaml:3: exclude_calendars[0]: there is no calendar `none`" in unknown.err
 
 
+def test_schedule_that_only_its_new_calendar_makes_wrong_is_told_at_its_line(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "f.yaml"
+    always = '{name: always, entries: [{weekly: "MON-SUN 00:00-24:00"}]}'
+    file.write_text(
+        f"calendars: [{always}]\nschedules:\n- {{name: fine, every: 1h, process: {{argv: [/bin/true]}}}}\n"
+        "- {name: never, every: 1h, process: {argv: [/bin/true]}, exclude_calendars: [always]}\n"
+    )
+    answer = Run(capfd, "apply", "-f", str(file))
+    assert (answer.code, answer.out.split()) == (1, ["created", "calendars/always"])
+    assert "f.yaml:4: triggers: no occurrence lies in the future" in answer.err
+    assert Run(capfd, "get", "fine").code == 3
+
+
 def test_calendar_is_created_changed_listed_and_deleted(capfd: pytest.CaptureFixture[str]) -> None:
     made = Run(
         capfd, "calendar", "create", "free", "--date", "12-24", "--range", "2026-12-28..2026-12-31", "--weekly", "SAT,SUN", "-l", "a=b"

@@ -306,3 +306,28 @@ def test_reader_that_goes_away_is_no_noise() -> None:
     assert made.stderr.read() == ""
     made.stderr.close()
     assert made.wait(20) == ExitCode.PIPE
+
+
+@pytest.mark.parametrize("arguments", [["explain", "0", "9", "*", "*", "*"], ["next", "0", "9", "*"]])
+def test_expression_without_quotes_is_told_to_have_them(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cron", *arguments]) == 2
+    assert "stands in quotes, such as '0 9 * * MON-FRI'" in capsys.readouterr().err
+
+
+def test_other_extra_arguments_are_told_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["calendar", "get", "one", "two"]) == 2
+    assert "quotes" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("expression", "local"),
+    [
+        ("09:00 Europe/Berlin", "2026-01-01T09:00:00+01:00"),
+        ("DTSTART;TZID=Asia/Tokyo:20260101T090000 RRULE:FREQ=DAILY", "2026-01-01T09:00:00+09:00"),
+        ("DTSTART;TZID=Asia/Tokyo:20260101T090000 RDATE;TZID=Europe/Berlin:20260102T090000", "2026-01-01T00:00:00+00:00"),
+        ("0 9 * * *", "2026-01-01T09:00:00+00:00"),
+    ],
+)
+def test_times_are_shown_in_the_zone_that_the_expression_names(expression: str, local: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cron", "next", expression, "--after", "2025-12-31T20:00:00Z", "-n", "1", "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["local"] == local

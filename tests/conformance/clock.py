@@ -14,6 +14,8 @@ from schedd.core.ports import Alarm, Clock
 
 MS = 1000
 HOUR = 3_600_000 * MS
+HALF_A_SECOND = 500 * MS
+"""Between two readings the process may have to wait, but not for so long."""
 BOUND_S = 20
 """No wait of this suite is to take longer; one that does fails."""
 
@@ -50,6 +52,13 @@ class ClockSuite:
         await subject.pass_us(3 * MS)
         assert subject.clock.now_us() >= wall_us + 3 * MS
         assert subject.clock.monotonic_us() >= monotonic_us + 3 * MS
+
+    async def test_boot_clock_goes_with_the_monotonic_one_while_the_host_is_awake(self, subject: Subject) -> None:
+        before_us = subject.clock.boot_us() - subject.clock.monotonic_us()
+        await subject.pass_us(3 * MS)
+        reads_us = subject.clock.monotonic_us(), subject.clock.boot_us(), subject.clock.monotonic_us()
+        assert reads_us[0] <= reads_us[1] - before_us + HALF_A_SECOND
+        assert reads_us[1] - before_us <= reads_us[2] + HALF_A_SECOND
 
     async def test_wall_clock_counts_microseconds_since_1970(self, subject: Subject) -> None:
         assert 1_700_000_000_000_000 < subject.clock.now_us() < 32_503_680_000_000_000

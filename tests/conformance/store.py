@@ -29,13 +29,15 @@ from schedd.core.model.batch import (
     RequestMark,
     Retention,
     ScheduleChange,
+    SetBack,
     Timer,
     Timers,
 )
 from schedd.core.model.calendar import Calendar, DateEntry, HolidaysEntry, ICalendarEntry, RangeEntry, Weekday, WeeklyEntry
 from schedd.core.model.deadletter import Purge, Redelivery
-from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
+from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState, Origin, Parent
 from schedd.core.model.journal import ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.notice import Notice
 from schedd.core.model.policy import (
     CommandHolds,
     Concurrency,
@@ -308,6 +310,26 @@ class StoreSuite:
             await store.change_schedule(changed(stored, description="late"))
         assert caught.value.reason == "ETAG_MISMATCH"
         assert (await store.schedule(stored.name)).description == "new"
+
+    async def test_change_arms_what_it_decides_but_for_what_is_there_already(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        there, twin, other = execution(10, stored), execution(11, stored), execution(12, stored, NOW_US + SECOND)
+        await store.arm(armed(there))
+        await store.change_schedule(replace(changed(stored), armed=(twin, other)))
+        assert await ids(store) == [10, 12]
+        assert await store.execution(12) == other
+
+    async def test_entries_of_a_new_schedule_follow_that_of_its_creation(self, store: Store) -> None:
+        new = draft(1)
+        paused = entry_of(new.schedule, JournalKind.SCHEDULE_PAUSED)
+        stored, _ = await create(store, replace(new, entries=(paused,)), draft(2))
+        found = await store.journal(after=0, limit=9)
+        assert [(entry.kind, entry.schedule_uid) for entry in found] == [
+            (JournalKind.SCHEDULE_CREATED, 1),
+            (JournalKind.SCHEDULE_PAUSED, 1),
+            (JournalKind.SCHEDULE_CREATED, 2),
+        ]
+        assert found[1].schedule_row == stored.row
 
     async def test_change_by_many_at_once_succeeds_once(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))
@@ -599,6 +621,46 @@ class StoreSuite:
         [entry] = await store.journal(after=0, limit=9, where=where("kind", "=", "EXECUTION_DISARMED"))
         assert entry._replace(sequence=0) == gone
 
+    async def test_record_arms_what_follows_and_leaves_out_what_is_there_already(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        parent, there = execution(10, stored), execution(11, stored, cause=Cause.FOLLOW_UP)
+        await store.arm(armed(parent, there))
+        origin = Origin(parent=Parent(stored.name, 10), overlap=Overlap.ALLOW_ALL, payload=Payload(content=b"\x00", template=False))
+        following = execution(12, stored, NOW_US + 1, Cause.FOLLOW_UP)._replace(origin=origin)
+        twin = execution(13, stored, cause=Cause.FOLLOW_UP)
+        batch = RecordBatch(
+            changes=(finish(parent, finished_us=NOW_US),), entries=armed(following, twin).entries, followed=(following, twin)
+        )
+        assert await store.record(batch) == {12}
+        assert await store.execution(12) == following
+        assert [entry.execution and entry.execution.id for entry in await store.journal(after=3, limit=9)] == [12]
+        assert await store.record(RecordBatch(changes=(finish(following, finished_us=NOW_US),))) == frozenset()
+
+    async def test_notices_are_kept_whole_until_they_are_delivered(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        facts = ExecutionFacts(id=9, cause=Cause.BACKFILL, nominal_us=1, due_us=2)
+        target = HttpTarget(url="http://localhost/", headers=(("A", "b"),), payload=Payload(content=b"\x00", template=False))
+        notices = tuple(
+            Notice(
+                id=number,
+                follow_up="on_failure[0]",
+                target=target,
+                schedule=stored.name,
+                schedule_row=stored.row,
+                schedule_uid=1,
+                execution=facts,
+                attempt=3,
+                time_zone="Europe/Berlin",
+                labels={"a": "b"},
+                previous_success_us=5,
+            )
+            for number in (21, 20)
+        )
+        await store.record(RecordBatch(notices=notices))
+        assert await store.notices() == (notices[1], notices[0])
+        await store.record(RecordBatch(notified=(20, 99)))
+        assert await store.notices() == (notices[0],)
+
     async def test_unfinished_gives_what_is_not_finished_by_due_time(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))
         runs = [execution(number, stored, NOW_US - number) for number in (10, 11, 12)]
@@ -793,6 +855,11 @@ class StoreSuite:
             (where("labels.team", "=", "pay"), 2),
             (where("cause", "=", "SCHEDULE"), 2),
             (where("kind", "=", "CLOCK_STEPPED"), 1),
+            (where("schedule_uid", "=", 0), 1),
+            (where("schedule_uid", "=", 1), 2),
+            (where("schedule_uid", "!=", 1), 3),
+            (where("nominal_time", "=", NOW_US), 2),
+            (where("nominal_time", ">", NOW_US), 0),
             (where("time", "<", 5), 1),
         ],
     )
@@ -837,6 +904,46 @@ class StoreSuite:
         )
         await store.save_timers(saved)
         assert list((await store.timers()).next_us) == [5, NOW_US + SECOND]
+
+    async def test_set_back_leaves_no_mark_in_the_future(self, store: Store) -> None:
+        now_us = NOW_US + DAY
+        late = now_us + 5 * SECOND
+        old, _, _, _ = await create(
+            store,
+            draft(1),
+            draft(2, state=ScheduleState.PAUSED, created_us=late, planned_from_us=late),
+            draft(3, created_us=late, planned_from_us=late),
+            draft(4, planned_from_us=late),
+        )
+        runs = (execution(10, old, now_us + 20), execution(11, old, now_us + 30))
+        await store.arm(ArmBatch(executions=runs, planned_through_us=now_us + 40))
+        entry = JournalEntry(time_us=now_us, kind=JournalKind.CLOCK_STEPPED)
+        change = SetBack(now_us=now_us, by_us=60 * SECOND, mark_us=now_us - 1, entries=(entry,), disarmed=(10,))
+        assert await store.set_back(change) == (2, 3, 4)
+        assert await store.planned_through_us() == now_us - 1
+        assert [run.id for run in await store.unfinished()] == [11]
+        timers = await store.timers()
+        assert (list(timers.next_us), list(timers.planned_from_us)) == ([1, 1, 1], [NOW_US, now_us, now_us])
+        found = [await store.schedule(ScheduleName(group="default", schedule=f"job-{uid}")) for uid in (1, 2, 3, 4)]
+        assert [each.planned_from_us for each in found] == [NOW_US, now_us, now_us, now_us]
+        assert [each.created_us for each in found] == [NOW_US + 1, now_us - 55 * SECOND, now_us - 55 * SECOND, NOW_US + 4]
+        assert (await store.journal(after=0, limit=1, descending=True))[0].kind is JournalKind.CLOCK_STEPPED
+        await store.save_timers(replace(timers, next_us=array("q", [5, 6, 7])))
+        later = replace(change, now_us=now_us + DAY, mark_us=now_us + DAY, disarmed=(), stale=frozenset([3]))
+        assert await store.set_back(later) == ()
+        assert list((await store.timers()).next_us) == [5, 1, 7]
+        assert await store.planned_through_us() == now_us - 1
+
+    async def test_set_back_by_less_than_a_creation_is_ahead_makes_it_now(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1, created_us=NOW_US + DAY))
+        await store.set_back(SetBack(now_us=NOW_US, by_us=SECOND, mark_us=NOW_US))
+        assert (await store.schedule(stored.name)).created_us == NOW_US
+
+    async def test_prune_of_the_journal_is_not_held_up_by_rows_of_a_time_to_come(self, store: Store) -> None:
+        await store.append([JournalEntry(time_us=NOW_US + 900 * DAY, kind=JournalKind.CLOCK_STEPPED)] * 600)
+        await store.append([JournalEntry(time_us=NOW_US, kind=JournalKind.CLOCK_STEPPED)] * 3)
+        assert await prune_all(store, Retention(), NOW_US + 91 * DAY) == 2
+        assert len(await store.journal(after=0, limit=1000)) == 601
 
     async def test_arm_moves_the_timers_of_what_it_has_decided_but_not_of_other_generations(self, store: Store) -> None:
         one, two = await create(store, draft(1), draft(2))

@@ -15,7 +15,7 @@ from schedd.core.model.policy import Policies
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import RenderedHttp, Rendering
 from schedd.core.model.schedule import Schedule, ScheduleName
-from schedd.core.model.target import HttpTarget
+from schedd.core.model.target import HttpTarget, ProcessTarget
 from schedd.core.model.when import Expression, When
 from schedd.core.ports import Alarm, Holidays
 from schedd.engine.engine import Engine, EngineSettings
@@ -40,6 +40,7 @@ class HandClock:
     def __init__(self) -> None:
         self._now_us = START_US
         self._monotonic_us = 0
+        self._boot_us = 0
         self._alarms: list[HandAlarm] = []
 
     def now_us(self) -> int:
@@ -47,6 +48,9 @@ class HandClock:
 
     def monotonic_us(self) -> int:
         return self._monotonic_us
+
+    def boot_us(self) -> int:
+        return self._boot_us
 
     def alarm(self) -> Alarm:
         alarm = HandAlarm(self)
@@ -62,6 +66,7 @@ class HandClock:
     def move(self, by_us: int) -> None:
         self._now_us += by_us
         self._monotonic_us += by_us
+        self._boot_us += by_us
         for alarm in self._alarms:
             alarm.look()
 
@@ -70,6 +75,11 @@ class HandClock:
         self._now_us += by_us
         for alarm in self._alarms:
             alarm.ring()
+
+    def suspend(self, for_us: int) -> None:
+        """Let the host sleep: real time goes on, and nothing runs."""
+        self._boot_us += for_us
+        self.step(for_us)
 
     def next_us(self) -> int | None:
         return min((alarm.due_us for alarm in self._alarms if alarm.due_us is not None), default=None)
@@ -144,6 +154,8 @@ class Rig:
     engine: Engine
     schedules: Schedules
     backfills: Backfills
+    commands: HandTarget
+    """Runs what conditions ask."""
 
     @property
     def calendars(self) -> CalendarUseCases:
@@ -192,22 +204,24 @@ async def running(
     *,
     clock: HandClock | None = None,
     target: HandTarget | None = None,
+    commands: HandTarget | None = None,
     holidays: Holidays | None = None,
     settings: EngineSettings | None = None,
 ) -> AsyncIterator[Rig]:
     """A running engine on the database at `path`. Leaving it is like a crash: nothing is drained."""
     clock = clock or HandClock()
     target = target or HandTarget(clock)
+    commands = commands or HandTarget(clock)
     store = await SqliteStore.open(path)
     ids = TimeIds(clock)
-    engine = Engine(
-        store=store, clock=clock, ids=ids, targets={HttpTarget: target}, settings=settings or EngineSettings(), holidays=holidays
-    )
+    targets = {HttpTarget: target, ProcessTarget: commands}
+    engine = Engine(store=store, clock=clock, ids=ids, targets=targets, settings=settings or EngineSettings(), holidays=holidays)
     await engine.recover()
     agents = asyncio.get_running_loop().create_task(engine.run())
     try:
         schedules = Schedules(store=store, engine=engine, clock=clock, ids=ids)
-        yield Rig(clock, target, store, engine, schedules, Backfills(store=store, engine=engine, clock=clock, ids=ids))
+        backfills = Backfills(store=store, engine=engine, clock=clock, ids=ids)
+        yield Rig(clock, target, store, engine, schedules, backfills, commands)
     finally:
         agents.cancel()
         await asyncio.gather(agents, return_exceptions=True)

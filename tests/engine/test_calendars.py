@@ -176,6 +176,23 @@ async def test_unreadable_calendar_quarantines_its_schedules_alone(tmp_path: Pat
             await create(again, name="third", exclude_calendars=("days",))
 
 
+async def test_pause_of_a_schedule_with_an_unreadable_calendar_ends_in_a_quarantine_of_it_alone(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with running(tmp_path / "s.db", clock=clock) as rig:
+        await rig.calendars.create(calendar(FRIDAY), Asking(actor="ann"))
+        made = await create(rig, exclude_calendars=("days",))
+        await rig.schedules.pause(made.name, Asking(actor="ann"), until_us=clock.now_us() + 60_000_000)
+        await rig.create("rate(1 minute)", name="other")
+    connection = sqlite3.connect(tmp_path / "s.db")
+    connection.execute("UPDATE calendars SET entries = '[[\"NEVER\", {}]]'")
+    connection.commit()
+    connection.close()
+    async with running(tmp_path / "s.db", clock=clock) as again:
+        await again.run_until(130)
+        assert (await again.store.schedule(made.name)).state is ScheduleState.DISABLED
+        assert [request.schedule.schedule for _, request in again.target.requests] == ["other", "other"]
+
+
 async def test_unknown_calendar_is_refused_with_its_field_and_the_nearest_name(tmp_path: Path) -> None:
     async with running(tmp_path / "s.db") as rig:
         await rig.calendars.create(calendar(FRIDAY, name="holidays"), Asking(actor="ann"))
@@ -330,6 +347,11 @@ async def test_holidays_are_renewed_at_the_turn_of_the_year(tmp_path: Path) -> N
         assert holidays.asked[-1] == (2026, 2047)
         [next_2047] = await rig.schedules.preview_stored(made.name, after_us=None, count=1)
         assert next_2047.nominal_us == (datetime(2047, 1, 1, 9, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+        rig.clock.step(-366 * DAY * SECOND)
+        await rig.settle()
+        assert holidays.asked[-1] == (2025, 2046)
+        rig.clock.step(366 * DAY * SECOND)
 
         holidays.broken = True
         rig.clock.move(366 * DAY * SECOND)

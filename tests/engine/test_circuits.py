@@ -172,9 +172,10 @@ async def test_clock_step_moves_no_probe(tmp_path: Path) -> None:
         clock.step(-3600 * SECOND)
         await rig.settle()
         await rig.run_until(31 - 3600 + 28)
-        assert not rig.engine.status().circuits[0].half_open
+        assert await rig.journal(JournalKind.CIRCUIT_HALF_OPENED) == []
         await rig.run_until(31 - 3600 + 30)
-        assert rig.engine.status().circuits[0].half_open
+        (half,) = await rig.journal(JournalKind.CIRCUIT_HALF_OPENED)
+        assert half.time_us == START_US + (60 - 3600) * SECOND
 
 
 async def test_engine_without_a_breaker_calls_on(tmp_path: Path) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import errno
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import uvloop
 
 from schedd.engine.clock import LoopAlarm, SystemClock, TimerfdAlarm
-from tests.conformance.clock import HOUR, MS, ClockSuite, Subject, gone_off, is_silent
+from tests.conformance.clock import HOUR, MS, ClockSuite, Subject, gone_off
 from tests.engine.rig import HandClock
 
 
@@ -44,7 +48,7 @@ class TestSystemClockWithTheLoopsTimer(ClockSuite):
     @pytest.fixture
     def subject(self) -> Subject:
         clock = SystemClock()
-        return Subject(clock=clock, alarm=lambda: LoopAlarm(clock.now_us), pass_us=wait_us)
+        return Subject(clock=clock, alarm=lambda: LoopAlarm(clock.now_us, clock.monotonic_us), pass_us=wait_us)
 
 
 class TestHandClock(ClockSuite):
@@ -67,6 +71,11 @@ class TestHandClock(ClockSuite):
         clock.step(-HOUR)
         await gone_off(alarm)
 
+    async def test_boot_clock_goes_on_during_a_suspend_and_the_monotonic_one_stands_still(self) -> None:
+        clock = HandClock()
+        clock.suspend(HOUR)
+        assert (clock.monotonic_us(), clock.boot_us()) == (0, HOUR)
+
 
 async def test_system_clock_sleep_lets_that_much_monotonic_time_pass() -> None:
     clock = SystemClock()
@@ -76,11 +85,76 @@ async def test_system_clock_sleep_lets_that_much_monotonic_time_pass() -> None:
     assert clock.monotonic_us() >= before_us + 5 * MS - 100
 
 
-async def test_loop_alarm_when_the_wall_clock_is_set_back_waits_for_it_to_come_again() -> None:
+@pytest.mark.parametrize("step_us", [-HOUR, -501 * MS])
+async def test_loop_alarm_when_the_wall_clock_is_set_back_goes_off_at_its_next_look(step_us: int) -> None:
     clock = SystemClock()
     shift_us = 0
-    alarm = LoopAlarm(lambda: clock.now_us() + shift_us)
-    alarm.set(clock.now_us() + 2 * MS)
-    shift_us = -HOUR
-    assert await is_silent(Subject(clock=clock, alarm=clock.alarm, pass_us=wait_us), alarm)
+    alarm = LoopAlarm(lambda: clock.now_us() + shift_us, clock.monotonic_us)
+    due_us = clock.now_us() + 2 * MS
+    alarm.set(due_us)
+    shift_us = step_us
+    await gone_off(alarm)
+    assert clock.now_us() + shift_us < due_us
     alarm.close()
+
+
+async def test_loop_alarm_when_the_wall_clock_is_set_back_a_little_waits_for_its_time() -> None:
+    clock = SystemClock()
+    shift_us = 0
+    alarm = LoopAlarm(lambda: clock.now_us() + shift_us, clock.monotonic_us)
+    due_us = clock.now_us() + 2 * MS
+    alarm.set(due_us)
+    shift_us = -30 * MS
+    await gone_off(alarm)
+    assert clock.now_us() + shift_us >= due_us
+    alarm.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="timerfd is Linux's")
+class TestTimerfdAndTheSettingOfTheClock:
+    async def test_alarm_is_set_so_that_the_kernel_cancels_it_when_the_clock_is_set(self) -> None:
+        alarm = TimerfdAlarm()
+        alarm.set(SystemClock().now_us() + HOUR)
+        told = [_timerfd_settings(fd) for fd in Path("/proc/self/fd").iterdir()]
+        assert ["0", "03"] in told  # CLOCK_REALTIME; TFD_TIMER_ABSTIME and TFD_TIMER_CANCEL_ON_SET.
+        alarm.close()
+
+    async def test_cancelled_timer_counts_as_gone_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        alarm = TimerfdAlarm()
+
+        def cancelled(fd: int, size: int) -> bytes:
+            raise OSError(errno.ECANCELED, "the clock was set")
+
+        alarm.set(SystemClock().now_us())
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "read", cancelled)
+            await gone_off(alarm)
+        alarm.close()
+
+    @pytest.mark.parametrize("due_in_us", [HOUR, None])
+    async def test_alarm_goes_off_when_the_clock_is_set(self, due_in_us: int | None) -> None:
+        alarm = TimerfdAlarm()
+        alarm.set(None if due_in_us is None else SystemClock().now_us() + due_in_us)
+        if not _set_clock_by_a_nanosecond():
+            alarm.close()
+            pytest.skip("the clock can be set by those with CAP_SYS_TIME only")
+        await gone_off(alarm)
+        alarm.close()
+
+
+def _timerfd_settings(fd: Path) -> list[str]:
+    """The clock and the flags of a timerfd, of any other descriptor nothing."""
+    try:
+        lines = Path("/proc/self/fdinfo", fd.name).read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    return [line.split(": ")[1] for line in lines if line.startswith(("clockid:", "settime flags:"))]
+
+
+def _set_clock_by_a_nanosecond() -> bool:
+    """Set the wall clock ahead by 1 ns, which is all that the kernel needs to tell its timers; whether that was allowed."""
+    add_nanoseconds = 0x0100 | 0x2000  # ADJ_SETOFFSET, ADJ_NANO
+    timex = (ctypes.c_long * 32)()
+    timex[0] = add_nanoseconds
+    timex[10] = 1  # After modes, offset, freq, maxerror, esterror, status, constant, precision, tolerance and the seconds.
+    return bool(ctypes.CDLL(None).adjtimex(timex) >= 0)

@@ -23,7 +23,6 @@ from schedd.engine.engine import EngineSettings
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.planner import Pace
 from schedd.service.asking import Asking
-from schedd.service.schedules import Backlog
 from tests.engine.rig import BROKEN, SECOND, START_US, HandClock, HandTarget, Rig, running
 
 K = JournalKind
@@ -151,10 +150,12 @@ async def test_resume_with_catch_up_runs_the_latest_that_was_held_back(tmp_path:
         await rig.run_until(70)
         await rig.schedules.pause(job.name, ANN)
         await rig.run_until(290)
-        await rig.schedules.resume(job.name, ANN, backlog=Backlog.CATCH_UP)
+        await rig.schedules.resume(job.name, ANN, backlog=CatchUpMode.LATEST)
         await rig.run_until(310)
         assert rig.target.nominal_s() == [60, 240, 300]
-        assert len(await rig.journal(K.OCCURRENCES_MISSED)) >= 1
+        assert [(entry.reason, entry.evidence["count"]) for entry in await rig.journal(K.OCCURRENCES_SKIPPED)] == [
+            (Reason.CATCH_UP_SUPERSEDED, 2)
+        ]
 
 
 async def test_pause_with_an_end_resumes_by_itself(tmp_path: Path) -> None:
@@ -332,7 +333,7 @@ async def test_occurrences_that_a_quarantine_held_back_are_told_of_when_it_ends(
         job = await rig.create("rate(1 minute)", policies=Policies(retry=Retry(max_attempts=1)))
         await rig.run_until(190)
         assert (await rig.store.schedule(job.name)).state is ScheduleState.DISABLED
-        await rig.schedules.resume(job.name, ANN, backlog=Backlog.CATCH_UP)
+        await rig.schedules.resume(job.name, ANN, backlog=CatchUpMode.LATEST)
         (entry,) = await rig.journal(K.OCCURRENCES_SKIPPED)
         assert (entry.reason, entry.outcome) == (Reason.DISABLED, Outcome.SKIPPED)
         assert (entry.evidence["first_us"], entry.evidence["last_us"]) == (START_US + 120 * SECOND, START_US + 180 * SECOND)

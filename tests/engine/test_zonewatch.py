@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from schedd.core.model.calendar import Calendar, Weekday, WeeklyEntry
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
@@ -210,3 +211,58 @@ async def test_schedules_whose_zone_is_gone_are_disabled_and_told_its_new_name(w
         assert {entry.reason for entry in entries} == {Reason.TIME_ZONE_DATA}
         assert [mark.name for mark in await rig.store.zone_marks()] == ["UTC"]
         assert await fires_at(rig, world.target, "2026-01-01T09:00")
+
+
+async def use_calendar(rig: Rig, *, zone: str = TOWN, name: str = "job") -> None:
+    """A schedule of each hour in UTC that leaves out the night of a calendar with a zone of its own."""
+    night = WeeklyEntry(days=tuple(Weekday), start="08:00", end="10:00")
+    await rig.calendars.create(Calendar(name="night", entries=(night,), time_zone=zone), Asking(actor="test"))
+    await rig.calendars.create(Calendar(name="floating", entries=(night,)), Asking(actor="test"))
+    for schedule, calendar in ((name, "night"), ("other", "floating")):
+        when = When(triggers=(Expression(text="0 * * * *"),), exclude_calendars=(calendar,))
+        draft = Schedule(name=ScheduleName(group="default", schedule=schedule), when=when, target=HttpTarget(url="http://localhost/"))
+        await rig.schedules.create(draft, Asking(actor="test"))
+
+
+async def test_zone_of_a_calendar_is_looked_at_too(world: World) -> None:
+    async with world.daemon("TST-1") as rig:
+        await use_calendar(rig)
+    async with world.daemon("TST-2", version="2026b") as rig:
+        [entry] = await moves(rig)
+        assert str(entry.schedule) == "groups/default/schedules/job"
+        assert entry.evidence["time_zone"] == TOWN
+        assert (entry.evidence["old_us"], entry.evidence["new_us"]) == (at("2026-01-01T06:00"), at("2026-01-01T08:00"))
+
+
+async def test_zone_that_a_change_of_a_calendar_brings_into_use_is_watched(world: World) -> None:
+    async with world.daemon("TST-1") as rig:
+        await use_calendar(rig, zone="Asia/Tokyo")
+        await rig.calendars.update("night", lambda before: replace(before, time_zone=TOWN), Asking(actor="test"))
+        assert {mark.name for mark in await rig.store.zone_marks()} == {"Asia/Tokyo", TOWN, "UTC"}
+    async with world.daemon("TST-2", version="2026b") as rig:
+        assert [str(entry.schedule) for entry in await moves(rig)] == ["groups/default/schedules/job"]
+
+
+async def test_zone_of_a_calendar_that_was_never_looked_at_is_kept_at_the_next_start(world: World) -> None:
+    async with world.daemon("TST-1") as rig:
+        await use_calendar(rig)
+        await rig.store.keep_zones([], gone=[TOWN])
+    async with world.daemon("TST-1") as rig:
+        assert {mark.name for mark in await rig.store.zone_marks()} == {TOWN, "UTC"}
+        assert await moves(rig) == []
+
+
+async def test_schedule_whose_calendar_has_lost_its_zone_is_disabled_and_told_why(world: World) -> None:
+    async with world.daemon("TST-1") as rig:
+        await use_calendar(rig)
+    async with world.daemon(None, version="2026b", links={TOWN: "Europe/Kyiv"}) as rig:
+        await rig.settle()
+        job = await rig.store.schedule(ScheduleName(group="default", schedule="job"))
+        assert job.state is ScheduleState.DISABLED
+        assert job.state_reason == (
+            f"its calendar `night` is in `{TOWN}`, and the time zone data has no such zone any more: it is called `Europe/Kyiv` now"
+        )
+        assert (await rig.store.schedule(ScheduleName(group="default", schedule="other"))).state is ScheduleState.ENABLED
+        await rig.calendars.update("night", lambda before: replace(before, time_zone="Europe/Kyiv"), Asking(actor="test"))
+        await rig.schedules.resume(ScheduleName(group="default", schedule="job"), Asking(actor="test"))
+        assert (await rig.store.schedule(ScheduleName(group="default", schedule="job"))).state is ScheduleState.ENABLED

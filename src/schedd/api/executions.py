@@ -15,16 +15,19 @@ from schedd.api.asking import mark_of
 from schedd.api.convert.basics import invalid, span
 from schedd.api.convert.execution import execution, kinds_of
 from schedd.api.deadletters import dead_letter, read_choice, read_names, redeliver_result
+from schedd.api.explanations import explanation, read_window
 from schedd.api.matching import FIELDS, matcher
 from schedd.api.names import below_schedule, execution_name, execution_parts
 from schedd.api.pages import page_request, page_token
 from schedd.api.reading import Reading
 from schedd.api.watch import Feed
 from schedd.core.errors import UnimplementedError
+from schedd.core.model.query import PageRequest
 from schedd.service.asking import Asking
 from schedd.service.batches import Batches
 from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
+from schedd.service.explanations import Explanations
 from schedd.v1 import execution_pb2, execution_service_pb2_grpc
 from schedd.v1 import execution_service_pb2 as pb
 
@@ -44,8 +47,9 @@ _LATER = "comes with a later release: "
 class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     """The methods in the proto's order."""
 
-    def __init__(self, executions: Executions, letters: DeadLetters, batches: Batches, feed: Feed) -> None:
+    def __init__(self, executions: Executions, explanations: Explanations, letters: DeadLetters, batches: Batches, feed: Feed) -> None:
         self._executions = executions
+        self._explanations = explanations
         self._letters = letters
         self._batches = batches
         self._feed = feed
@@ -101,7 +105,17 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         raise UnimplementedError(f"GetExecutionStats {_LATER}it will count outcomes and measure lateness by time")
 
     async def ExplainOccurrences(self, request: pb.ExplainOccurrencesRequest, context: Context) -> pb.ExplainOccurrencesResponse:
-        raise UnimplementedError(f"ExplainOccurrences {_LATER}it will say of each occurrence what happened and why")
+        reading = Reading()
+        name = reading.name(request.schedule, "schedule")
+        window = read_window(request, reading)
+        search = (request.schedule, window)
+        page = reading.of(lambda: page_request(request.page_size, request.page_token, *search), PageRequest(size=1))
+        reading.check()
+        from_us = int(page.after[0]) if page.after else None
+        found = await self._explanations.explain(name, window, size=page.size, from_us=from_us)
+        return pb.ExplainOccurrencesResponse(
+            explanations=[explanation(name, one) for one in found.items], next_page_token=page_token(found.after, *search)
+        )
 
     async def ListDeadLetters(self, request: pb.ListDeadLettersRequest, context: Context) -> pb.ListDeadLettersResponse:
         search = (request.parent, request.filter)

@@ -27,6 +27,7 @@ from schedd.service.batches import Batches
 from schedd.service.calendars import CalendarUseCases
 from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
+from schedd.service.explanations import Explanations
 from schedd.service.journal import Journal
 from schedd.service.schedules import Schedules
 from schedd.v1 import (
@@ -69,6 +70,7 @@ class UseCases:
     backfills: Backfills
     batches: Batches
     executions: Executions
+    explanations: Explanations
     letters: DeadLetters
     calendars: CalendarUseCases
     journal: Journal
@@ -105,7 +107,7 @@ class ApiServer:
         admin = AdminServicer(use_cases.admin, use_cases.journal, self._feed, self._addresses)
         self._servicers = (
             ScheduleServicer(use_cases.schedules, use_cases.backfills, use_cases.batches, use_cases.clock),
-            ExecutionServicer(use_cases.executions, use_cases.letters, use_cases.batches, self._feed),
+            ExecutionServicer(use_cases.executions, use_cases.explanations, use_cases.letters, use_cases.batches, self._feed),
             admin,
         )
         self._calendars = CalendarServicer(use_cases.calendars)

@@ -11,7 +11,7 @@ from schedd.core.triggers import Effect, Instant
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MARKS = {
-    Effect.MOVED_AFTER_GAP: ("gap", "its local time does not exist that day; runs right after the gap"),
+    Effect.MOVED_AFTER_GAP: ("gap", "its local time does not exist that day; it runs after the gap"),
     Effect.FIRST_OF_REPEATED: ("first", "its local time comes twice that day; this is the first"),
     Effect.SECOND_OF_REPEATED: ("second", "its local time comes twice that day; this is the second"),
     Effect.OFFSET_CHANGED: ("offset", "the zone's offset has changed since the one before"),

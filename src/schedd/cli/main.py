@@ -71,5 +71,7 @@ def _show_usage(error: click.ClickException) -> None:
     lines = [error.format_message()]
     context = getattr(error, "ctx", None)
     if context is not None:
+        if "unexpected extra argument" in lines[0] and any(parameter.name == "expression" for parameter in context.command.params):
+            lines.append("  an expression with blanks stands in quotes, such as '0 9 * * MON-FRI'")
         lines.append(f"  {context.command_path} --help says more")
     _show(lines)

@@ -18,6 +18,7 @@ _RESUME = "Resume paused schedules."
 _TRIGGER = "Run a schedule now."
 _BACKFILL = "Run the occurrences of a past range."
 _NEXT = "Show when a schedule fires next."
+_EXPLAIN = "Say why a schedule ran, or did not, or will not."
 _WATCH = "Stream executions as they happen."
 _LOGS = "Show the output of a schedule's executions."
 
@@ -61,6 +62,7 @@ schedule = _group(
         Late("trigger", f"{_ROOM}.trigger:trigger", _TRIGGER),
         Late("backfill", "schedd.cli.tree:backfill", _BACKFILL),
         Late("next", f"{_ROOM}.schedules:next_times", _NEXT),
+        Late("explain", f"{_ROOM}.explain:explain", _EXPLAIN),
     ],
 )
 
@@ -152,6 +154,7 @@ schedctl = _group(
         Late("list", f"{_ROOM}.schedules:list_schedules", _LIST, _EVERYDAY),
         Late("get", f"{_ROOM}.schedules:get", _GET, _EVERYDAY),
         Late("next", f"{_ROOM}.schedules:next_times", _NEXT, _EVERYDAY),
+        Late("explain", f"{_ROOM}.explain:explain", _EXPLAIN, _EVERYDAY),
         Late("watch", f"{_ROOM}.watch:watch", _WATCH, _EVERYDAY),
         Late("logs", f"{_ROOM}.logs:logs", _LOGS, _EVERYDAY),
         Late("trigger", f"{_ROOM}.trigger:trigger", _TRIGGER, _EVERYDAY),

@@ -36,7 +36,7 @@ class Occurrences(Protocol):
 class LeftOut:
     """Occurrences from `first_us` to `last_us` (both included, both occurrences) that are not run.
 
-    `count` is exact up to COUNTED; `counted` is False where there are more than `count`.
+    `count` is exact up to COUNTED, or what was asked for; `counted` is False where there are more than `count`.
     """
 
     first_us: int
@@ -118,7 +118,7 @@ def window_us(rule: Occurrences, catch_up: CatchUp, *, at_us: int) -> int:
     return min(_DAY_US, 2 * (following_us - at_us))
 
 
-def left_out(rule: Occurrences, first_us: int, before_us: int, reason: Reason) -> tuple[LeftOut, ...]:
+def left_out(rule: Occurrences, first_us: int, before_us: int, reason: Reason, *, counted_to: int = COUNTED) -> tuple[LeftOut, ...]:
     """The range from the occurrence at `first_us` to the last one before `before_us`; nothing if there is none."""
     if first_us >= before_us:
         return ()
@@ -126,7 +126,7 @@ def left_out(rule: Occurrences, first_us: int, before_us: int, reason: Reason) -
     if last_us is None or last_us < first_us:
         return ()
     count, at_us = 1, first_us
-    while at_us < last_us and count < COUNTED:
+    while at_us < last_us and count < counted_to:
         following_us = rule.next_after(at_us)
         if following_us is None:
             break

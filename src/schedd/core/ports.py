@@ -19,6 +19,7 @@ from schedd.core.model.batch import (
     RequestMark,
     Retention,
     ScheduleChange,
+    SetBack,
     StoredWhen,
     StoreStatus,
     Timers,
@@ -28,6 +29,7 @@ from schedd.core.model.calendar import Calendar, HolidaysEntry
 from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
 from schedd.core.model.execution import Attempt, AttemptResult, DeliveryRequest, Execution
 from schedd.core.model.journal import JournalEntry, JournalKind, JournalPage
+from schedd.core.model.notice import Notice
 from schedd.core.model.policy import Concurrency
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.rendering import Rendering
@@ -62,7 +64,13 @@ class Clock(Protocol):
         """The wall clock: microseconds since 1970-01-01T00:00:00Z."""
 
     def monotonic_us(self) -> int:
-        """A clock that never steps: microseconds since some moment."""
+        """A clock that never steps, and stands still while the host is suspended: microseconds since some moment."""
+
+    def boot_us(self) -> int:
+        """A clock that never steps, and goes on while the host is suspended: microseconds since some moment.
+
+        A host that cannot tell gives the monotonic one: a suspend then looks like a step forward.
+        """
 
     def alarm(self) -> Alarm:
         """A new alarm on the wall clock, for one waiting agent."""
@@ -251,8 +259,11 @@ class Store(Protocol):
         A request seen before stores nothing and gives the id of its first answer. Raises: ConflictError (REQUEST_ID_REUSED).
         """
 
-    async def record(self, batch: RecordBatch) -> None:
-        """Store what became of executions."""
+    async def record(self, batch: RecordBatch) -> frozenset[int]:
+        """Store what became of executions; the ids of those that follow (`batch.followed`) and were not there already."""
+
+    async def notices(self) -> tuple[Notice, ...]:
+        """All notices that have not been delivered, oldest first. For the start."""
 
     async def append(self, entries: Sequence[JournalEntry]) -> None:
         """Append to the journal alone."""
@@ -345,6 +356,14 @@ class Store(Protocol):
     async def timers_naming(self, texts: Sequence[str]) -> Timers:
         """The timers of every enabled schedule in whose rule, its time zone included, one of these texts stands. May be slow."""
 
+    async def set_back(self, set_back: SetBack) -> tuple[int, ...]:
+        """The clock was set back: nothing that is stored makes a schedule wait until the old time comes again.
+
+        The daemon's mark, and the marks of schedules that are later than `now_us`, are set back to it; stale timers are stored as 1;
+        schedules that were created later than now count as created `by_us` earlier, or now. Gives the rows of those that changed; their
+        timers are stale too.
+        """
+
     async def planned_through_us(self) -> int:
         """The mark: every nominal time up to it has been decided. 0 on a new store."""
 
@@ -362,7 +381,8 @@ class Store(Protocol):
 
         Oldest first; `descending`: newest first. A row that cannot be read is left out.
 
-        Fields: kind, actor, schedule (full name), group, execution, cause, outcome, reason, time, labels.KEY (the schedule's of now).
+        Fields: kind, actor, schedule (full name), schedule_uid (0: of what concerns no schedule), group, execution, cause, nominal_time,
+        outcome, reason, time, labels.KEY (the schedule's of now).
         """
 
     async def journal_page(

@@ -42,6 +42,12 @@ SENTENCES: Final[dict[Reason, str]] = {
     Reason.TIME_ZONE_DATA: "The time zone data changed and moved it.",
     Reason.CONCURRENCY: "As many as may run together were running: in all, at the target's host, or under the schedule's key.",
     Reason.CIRCUIT_OPEN: "The circuit breaker of the target's host was open.",
+    Reason.EXCLUDED: "An exclusion or a calendar left it out.",
+    Reason.CALENDAR_SHIFTED: "A calendar moved it to another day.",
+    Reason.DST_GAP: "Its local time does not exist that day: it fell into the gap of a clock change.",
+    Reason.DST_FOLD: "Its local time came twice that day, and it runs at the first only.",
+    Reason.DRAINING: "The daemon drains.",
+    Reason.CONDITION: "The schedule's condition did not hold.",
     Reason.NONE: "There is nothing to say.",
 }
 """One complete sentence a reason, without the facts of the case, which are evidence."""

@@ -53,6 +53,7 @@ from schedd.service.batches import Batches
 from schedd.service.calendars import CalendarUseCases
 from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
+from schedd.service.explanations import Explanations
 from schedd.service.journal import Journal
 from schedd.service.schedules import Schedules
 from schedd.store.sqlite import SqliteStore
@@ -158,6 +159,7 @@ class Daemon:
             backfills=Backfills(store=store, engine=engine, clock=self._clock, ids=engine.ids),
             batches=Batches(store=store, schedules=schedules, clock=self._clock),
             executions=Executions(store=store, engine=engine),
+            explanations=Explanations(store=store, engine=engine, clock=self._clock),
             letters=DeadLetters(store=store, engine=engine, clock=self._clock),
             calendars=CalendarUseCases(store=store, engine=engine, clock=self._clock, ids=engine.ids),
             journal=Journal(store=store, engine=engine),

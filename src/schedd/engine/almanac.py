@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Final
@@ -117,6 +117,10 @@ class Almanac:
     def users(self, name: str) -> list[int]:
         """The rows of the schedules that use a calendar."""
         return sorted(self._users.get(name, ()))
+
+    def time_zones(self) -> Mapping[str, str]:
+        """The calendars that have a time zone of their own, with it."""
+        return {name: days.time_zone for name, days in self.calendars.days.items() if days.time_zone}
 
     def uses_any(self, row: int) -> bool:
         """Whether the schedule in this row uses calendars."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from schedd.core.model.backfill import Backfill
 from schedd.core.model.execution import Cause, Execution
-from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.journal import NO_EVIDENCE, Evidence, JournalEntry, JournalKind
 from schedd.core.model.reason import Outcome
 from schedd.core.model.schedule import Schedule
 from schedd.core.planning import Backlog, LeftOut
@@ -64,8 +64,9 @@ def missed_entry(
     *,
     kind: JournalKind = JournalKind.OCCURRENCES_MISSED,
     outcome: Outcome = Outcome.MISSED,
+    jumped: Evidence = NO_EVIDENCE,
 ) -> JournalEntry:
-    """The journal's one row for a range of occurrences that are not run."""
+    """The journal's one row for a range of occurrences that are not run; `jumped` is what the clock has to do with it."""
     return JournalEntry(
         time_us=now_us,
         kind=kind,
@@ -79,5 +80,6 @@ def missed_entry(
             "last_us": range_.last_us,
             "count": range_.count,
             "counted": range_.counted,
+            **jumped,
         },
     )

@@ -22,16 +22,18 @@ from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.registry import Registry
 from schedd.engine.runs import Run, Runs
 from schedd.engine.undertakings import Undertakings
+from schedd.engine.zonewatch import ZoneWatch
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class _Effects:
-    """What a change of a calendar means for its users: armed runs to take back, and where their occurrences are decided anew."""
+    """What a change of a calendar means for its users: armed runs to take back, where occurrences are decided anew, what was left out."""
 
     takebacks: list[Run] = field(default_factory=list)
     replanned: list[Replanned] = field(default_factory=list)
+    omitted: list[JournalEntry] = field(default_factory=list)
 
 
 class CalendarRegistry:
@@ -47,6 +49,7 @@ class CalendarRegistry:
         runs: Runs,
         dispatcher: Dispatcher,
         undertakings: Undertakings,
+        zone_watch: ZoneWatch,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -55,6 +58,7 @@ class CalendarRegistry:
         self._runs = runs
         self._dispatcher = dispatcher
         self._undertakings = undertakings
+        self._zone_watch = zone_watch
         self._alarm = clock.alarm()
         self._one_at_a_time = asyncio.Lock()
 
@@ -65,6 +69,7 @@ class CalendarRegistry:
     async def _create(self, calendar: Calendar, entry: JournalEntry, request: RequestMark | None) -> Calendar:
         async with self._one_at_a_time:
             days = self._almanac.read(calendar)
+            await self._zone_watch.calendar_in_use(calendar)
             stored = await self._store.create_calendar(calendar, entry, request=request)
             if stored.uid == calendar.uid:  # Not so when the request was a repetition, and this its first answer.
                 self._almanac.put(stored, days)
@@ -81,6 +86,7 @@ class CalendarRegistry:
         async with self._one_at_a_time:
             now_us = self._clock.now_us()
             days = self._almanac.read(after)
+            await self._zone_watch.calendar_in_use(after)
             following = replace(after, generation=seen + 1, updated_us=now_us)
             effects = await self._effects(after.name, self._almanac.proposed(days), now_us)
             entries = [
@@ -89,7 +95,7 @@ class CalendarRegistry:
             change = CalendarChange(
                 calendar=following,
                 seen=seen,
-                entries=(entry, *entries),
+                entries=(*effects.omitted, entry, *entries),
                 disarmed=tuple(run.id for run in effects.takebacks),
                 replanned=tuple(effects.replanned),
                 request=request,
@@ -116,7 +122,7 @@ class CalendarRegistry:
                 year = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC).year
                 self._alarm.set(int(datetime(year + 1, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000)
                 await self._alarm.wait()
-                if datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC).year > year:
+                if datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC).year != year:  # Earlier, if the clock was set back.
                     await self.run_once()
         finally:
             self._alarm.close()
@@ -145,6 +151,7 @@ class CalendarRegistry:
                 if rule.next_after(nominal_us - 1) != nominal_us:
                     effects.takebacks.append(run)
             from_us = self._registry.decided_through_us(schedule.row, now_us)
+            effects.omitted += self._registry.omitted(schedule, self._almanac.calendars, through_us=from_us, now_us=now_us)
             next_us = rule.next_after(from_us) if by_clock else None
             stored_us = UNDECIDED_US if self._registry.is_behind(schedule.row) else next_us
             effects.replanned.append(Replanned(row=schedule.row, planned_from_us=from_us, next_us=stored_us))
@@ -193,7 +200,7 @@ class CalendarRegistry:
             evidence={"calendar": calendar_resource(name)},
         )
         try:
-            await self._registry.change(schedule, replace(schedule, state=ScheduleState.ENABLED), entry, skip_backlog=True)
+            await self._registry.change(schedule, replace(schedule, state=ScheduleState.ENABLED), entry, planned_from_us=now_us)
         except (ConflictError, NotFoundError, UnavailableError) as error:
             log.error("schedule_not_revived", schedule=str(schedule.name), detail=str(error))
 

@@ -12,12 +12,15 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
+from schedd.core.clockjumps import TOLERANCE_US
 from schedd.core.ports import Alarm
 
 _CLOCK_REALTIME: Final = 0
 _TFD_NONBLOCK_CLOEXEC: Final = os.O_NONBLOCK | 0o2000000
 _TFD_ABSTIME_CANCEL_ON_SET: Final = 1 | 2
-_NO_SLEEP_LONGER_S: Final = 60.0
+_LOOK_EVERY_S: Final = 10.0
+_BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Elsewhere than on Linux CLOCK_MONOTONIC is the one that may go on during a suspend, which `time.monotonic` need not: macOS has both."""
 
 
 class SystemClock:
@@ -31,9 +34,13 @@ class SystemClock:
         """CLOCK_MONOTONIC in microseconds; it stands still while the host is suspended."""
         return time.monotonic_ns() // 1000
 
+    def boot_us(self) -> int:
+        """CLOCK_BOOTTIME in microseconds; it goes on while the host is suspended."""
+        return time.clock_gettime_ns(_BOOT_CLOCK) // 1000
+
     def alarm(self) -> Alarm:
         """A timerfd alarm, or one on the loop's own timer where the host has no timerfd."""
-        return TimerfdAlarm() if sys.platform == "linux" else LoopAlarm(self.now_us)
+        return TimerfdAlarm() if sys.platform == "linux" else LoopAlarm(self.now_us, self.monotonic_us)
 
     async def sleep(self, duration: timedelta) -> None:
         """Sleep on the loop's monotonic timer."""
@@ -88,24 +95,32 @@ class TimerfdAlarm(_Bell):
 
 
 class LoopAlarm(_Bell):
-    """An alarm on the loop's timer, for hosts without timerfd: looks at the wall clock at least once a minute, and never rings early."""
+    """An alarm on the loop's timer, for hosts without timerfd: looks at the wall clock at least every ten seconds.
 
-    def __init__(self, now_us: Callable[[], int]) -> None:
+    It never rings early, unless the wall clock has jumped.
+    """
+
+    def __init__(self, now_us: Callable[[], int], monotonic_us: Callable[[], int]) -> None:
         super().__init__()
         self._now_us = now_us
+        self._monotonic_us = monotonic_us
         self._loop = asyncio.get_running_loop()
         self._handle: asyncio.TimerHandle | None = None
 
     def set(self, due_us: int | None) -> None:
         """Arm the timer; a time that has passed goes off at once."""
         self.close()
-        if due_us is None:
-            return
-        wait_s = (due_us - self._now_us()) / 1e6
-        if wait_s <= 0:
+        if due_us is not None:
+            self._look(due_us, self._now_us() - self._monotonic_us())
+
+    def _look(self, due_us: int, offset_us: int) -> None:
+        now_us = self._now_us()
+        wait_s = (due_us - now_us) / 1e6
+        if wait_s <= 0 or abs(now_us - self._monotonic_us() - offset_us) > TOLERANCE_US:
+            self._handle = None
             self.ring()
         else:
-            self._handle = self._loop.call_later(min(wait_s, _NO_SLEEP_LONGER_S), self.set, due_us)
+            self._handle = self._loop.call_later(min(wait_s, _LOOK_EVERY_S), self._look, due_us, offset_us)
 
     def close(self) -> None:
         """Stop the timer."""

@@ -15,13 +15,18 @@ import structlog
 
 from schedd.core.admission import BUFFER_CAP, Beside, Verdict, admit
 from schedd.core.breaker import BreakerPolicy
+from schedd.core.clockjumps import Jump, JumpKind
 from schedd.core.model.execution import AttemptResult, Cause, DeliveryRequest, ExecutionState, id_text
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence
-from schedd.core.model.policy import Delivery, Overlap
+from schedd.core.model.policy import CatchUpMode, Delivery, Overlap
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import Rendering
+from schedd.core.model.target import with_payload
+from schedd.core.planning import misfire_reason
 from schedd.core.ports import Clock, Target
 from schedd.core.retry import RetryAt, after_attempt
+from schedd.engine.clockwatch import ClockWatch
+from schedd.engine.conditions import Conditions
 from schedd.engine.definitions import Definitions
 from schedd.engine.endings import Endings
 from schedd.engine.gatekeeper import Gatekeeper
@@ -49,6 +54,7 @@ class Dispatcher:
         self,
         *,
         clock: Clock,
+        clock_watch: ClockWatch,
         runs: Runs,
         recorder: Recorder,
         keeper: Keeper,
@@ -60,6 +66,7 @@ class Dispatcher:
         draw: random.Random,
     ) -> None:
         self._clock = clock
+        self._clock_watch = clock_watch
         self._runs = runs
         self._recorder = recorder
         self._keeper = keeper
@@ -75,6 +82,7 @@ class Dispatcher:
         """By schedule, what is on time (False) and the background (True) apart."""
         self.gates = Gatekeeper(clock=clock, recorder=recorder, limits=limits, breaker=breaker, finish=self._finish, wake=self._alarm.ring)
         self._background_ended: Callable[[], None] = _nothing
+        self._conditions = Conditions(runs=runs, targets=targets, request=self._request, let_through=self._let_through, finish=self._finish)
         self._attempts: asyncio.TaskGroup | None = None
         self._draining = False
         self._room = asyncio.Event()
@@ -86,7 +94,7 @@ class Dispatcher:
     @property
     def waiting(self) -> int:
         """How many executions are armed, or due and waiting for the global limit; those that something else holds do not count."""
-        return len(self._armed) + self.gates.waiting - self.gates.aside
+        return len(self._armed) + self._conditions.asked + self.gates.waiting - self.gates.aside
 
     @property
     def ahead(self) -> int:
@@ -102,6 +110,11 @@ class Dispatcher:
         """Take over a durable execution; it is started when it is due. One that an earlier daemon had queued is admitted anew."""
         if run.state is ExecutionState.QUEUED:
             run.state = ExecutionState.WAITING_RETRY if run.attempt else ExecutionState.ARMED
+            run.wake_us = min(run.wake_us, self._clock.now_us())
+        elif run.state is ExecutionState.ARMED and not run.awaits_its_instant:
+            # It was due so long after it was armed; by a clock that was set back since, it would have to wait for longer.
+            ahead_us = max(0, run.execution.due_us - run.execution.armed_us)
+            run.wake_us = min(run.wake_us, self._clock.now_us() + ahead_us)
         self._runs.add(run)
         self._push(run)
 
@@ -132,6 +145,11 @@ class Dispatcher:
         self._room.set()
         self._alarm.ring()
 
+    def rendered(self, run: Run) -> Rendering | None:
+        """What the next attempt of a run would send; None if it cannot be rendered. Sends nothing."""
+        request = self._request(run)
+        return self._targets[type(request.target)].rendered(request)
+
     async def run(self) -> None:
         """Dispatch until cancelled; attempts under way are then cancelled too, and recorded as interrupted."""
         try:
@@ -146,9 +164,31 @@ class Dispatcher:
     async def _dispatch(self) -> None:
         while True:
             now_us = self._clock.now_us()
+            self._clock_watch.run_once(now_us)
             await self.run_once(now_us)
             self._alarm.set(self._next_us(now_us))
             await self._alarm.wait()
+
+    def clock_jumped(self, jump: Jump, now_us: int) -> None:
+        """The wall clock has jumped: waits stay as long as they were, and what was armed for an instant passed over is a misfire."""
+        if jump.kind is JumpKind.STEP:
+            for run in self._runs:
+                run.clock_stepped(jump.by_us)
+                if run.state is ExecutionState.WAITING_RETRY:
+                    self._recorder.retimed(run)
+            self.gates.clock_stepped(jump.by_us)
+            self._armed = [(run.wake_us, order, run) for _, order, run in self._armed if self._runs.holds(run)]
+            heapq.heapify(self._armed)
+        if not jump.is_back:
+            for run in [run for _, _, run in self._armed]:
+                self._miss_if_late(run, now_us)
+        self._alarm.ring()
+
+    def _miss_if_late(self, run: Run, now_us: int) -> None:
+        reason = misfire_of(run, now_us) if self._runs.holds(run) else None
+        if reason is not None:
+            nominal_us = run.execution.nominal_us
+            self._finish(run, Outcome.MISSED, reason, evidence=self._clock_watch.evidence(nominal_us, nominal_us))
 
     async def drain(self) -> None:
         """Start nothing more, and return when no attempt is under way."""
@@ -196,6 +236,18 @@ class Dispatcher:
             self._alarm.ring()
 
     def _come_due(self, run: Run) -> None:
+        if run.definition.is_conditional and run.state is ExecutionState.ARMED:
+            if self._attempts is not None and not self._draining:
+                self._conditions.ask(run, self._attempts)
+            return
+        self._let_in(run)
+
+    def _let_through(self, run: Run) -> None:
+        """Its condition holds."""
+        self._let_in(run)
+        self._alarm.ring()
+
+    def _let_in(self, run: Run) -> None:
         if not run.background and (earlier := self._overlapped(run)):
             self._admit(run, earlier)
         else:
@@ -275,6 +327,7 @@ class Dispatcher:
         started_us = self._clock.now_us()
         self._recorder.started(run, started_us)
         cancelled = False
+        shift_us = run.shift_us
         request = self._request(run)
         try:
             result = await self._deliver(run, request)
@@ -285,7 +338,7 @@ class Dispatcher:
         run.task = None
         self.gates.free(run, result)
         self._room.set()
-        self._recorder.attempted(run, result, started_us=started_us, now_us=now_us)
+        self._recorder.attempted(run, result, started_us=started_us + run.shift_us - shift_us, now_us=now_us)
         self._conclude(run, result, now_us)
         if cancelled and not run.cancelled_by:
             raise asyncio.CancelledError
@@ -294,9 +347,11 @@ class Dispatcher:
 
     def _request(self, run: Run) -> DeliveryRequest:
         schedule = run.definition.schedule
-        facts = run.execution
+        facts, target = run.execution, schedule.target
+        if facts.origin is not None and facts.origin.payload is not None:
+            target = with_payload(target, facts.origin.payload)
         return DeliveryRequest(
-            target=schedule.target,
+            target=target,
             schedule=schedule.name,
             schedule_uid=schedule.uid,
             execution_id=facts.id,
@@ -332,7 +387,7 @@ class Dispatcher:
             return
         policy = run.definition.schedule.policies.retry
         facts = run.execution
-        from_us = facts.due_us if facts.redelivered_us is None else facts.redelivered_us
+        from_us = (facts.due_us if facts.redelivered_us is None else facts.redelivered_us) + run.shift_us
         attempt = run.attempt - facts.attempts_before
         following = after_attempt(policy, result, attempt=attempt, due_us=from_us, now_us=now_us, draw=self._draw.random())
         if isinstance(following, RetryAt):
@@ -371,6 +426,8 @@ class Dispatcher:
     ) -> None:
         now_us = self._clock.now_us()
         self.gates.withdraw(run)
+        if run.definition.is_conditional:
+            self._conditions.forget(run)
         if self._buffered:
             self._unbuffer(run)
         self._recorder.finished(run, outcome, reason, now_us=now_us, actor=actor, evidence=evidence)
@@ -399,6 +456,20 @@ class Dispatcher:
         except Exception:  # As in `_deliver`: a target's unforeseen fault concerns its schedule alone.
             log.exception("rendering_failed", schedule=str(run.execution.schedule), execution=run.id)
             return None
+
+
+def misfire_of(run: Run, now_us: int) -> Reason | None:
+    """Why a run that is armed for its rule's instant and has not started is not run any more; None: it is not that, or it is run.
+
+    It is a misfire if it is late by more than its grace, and goes by the catch-up policy. What was taken up late already is away from then
+    on; where the policy runs all misfires it goes on, as the rest of its range does. What somebody asked for is run however late it is.
+    """
+    execution, policy = run.execution, run.definition.schedule.policies.catch_up
+    taken_up = execution.origin is not None or (run.background and policy.mode is CatchUpMode.ALL)
+    if run.state is not ExecutionState.ARMED or execution.cause is not Cause.SCHEDULE or taken_up:
+        return None
+    since_us = max(execution.due_us, execution.armed_us)
+    return misfire_reason(run.definition.rule, policy, nominal_us=execution.nominal_us, due_us=since_us, now_us=now_us)
 
 
 def _nothing() -> None:

@@ -12,13 +12,17 @@ from datetime import timedelta
 import structlog
 
 from schedd.core.breaker import BreakerPolicy, CircuitStanding
+from schedd.core.clockjumps import Jump, JumpKind
 from schedd.core.errors import PreconditionError, UnavailableError
 from schedd.core.model.backfill import Backfill
 from schedd.core.model.batch import ArmBatch, RequestMark, Retention
 from schedd.core.model.deadletter import Redelivery
-from schedd.core.model.execution import Cause, Execution, ExecutionState
+from schedd.core.model.execution import Cause, Execution, ExecutionState, Origin
 from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.policy import Overlap
+from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.model.target import Payload
 from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Target
 from schedd.core.timeline import NEVER, Timeline
 from schedd.engine.almanac import Almanac, NoHolidays
@@ -30,16 +34,21 @@ from schedd.engine.clockwatch import ClockWatch
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.endings import Endings
+from schedd.engine.followups import FollowUps
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.hub import Hub
 from schedd.engine.inspector import Inspector
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
+from schedd.engine.notifier import Notifier
 from schedd.engine.occasions import Occasions
+from schedd.engine.placing import Placing
 from schedd.engine.planner import Pace, Planner
+from schedd.engine.realignment import Realignment
 from schedd.engine.recorder import Recorder
 from schedd.engine.recovery import Recovery
 from schedd.engine.registry import Registry
+from schedd.engine.revival import Revival
 from schedd.engine.runs import Run, Runs
 from schedd.engine.undertakings import Undertakings
 from schedd.engine.zonewatch import MovedSchedules, ZoneWatch
@@ -108,10 +117,12 @@ class Engine:
         self.occasions = Occasions(clock, self.runs, self.timeline, self.almanac)
         self.definitions = Definitions(store, self.almanac, self.occasions, capacity=settings.definitions_kept)
         self.recorder = Recorder(store, self.runs, clock, self._undertakings, linger=settings.record_linger)
+        self.clock_watch = ClockWatch(clock, self.recorder)
         self.keeper = Keeper(store, clock, self.runs, self.occasions)
         self.endings = Endings(self.runs, self.recorder, self.keeper, self.timeline)
         self.dispatcher = Dispatcher(
             clock=clock,
+            clock_watch=self.clock_watch,
             runs=self.runs,
             recorder=self.recorder,
             keeper=self.keeper,
@@ -121,6 +132,10 @@ class Engine:
             limits=settings.limits,
             breaker=settings.breaker,
             draw=draw if draw is not None else random.Random(),
+        )
+        self.notifier = Notifier(store=store, clock=clock, recorder=self.recorder, targets=targets, timeout=settings.limits.http_timeout)
+        self.recorder.connect(
+            FollowUps(store=store, ids=ids, definitions=self.definitions, dispatcher=self.dispatcher, notifier=self.notifier)
         )
         self.backfiller = Backfiller(
             store=store,
@@ -135,6 +150,19 @@ class Engine:
         )
         self.dispatcher.connect(self.backfiller.wake)
         self.housekeeper = Housekeeper(store, clock, self.timeline, settings.retention)
+        self.placing = Placing(store=store, timeline=self.timeline, almanac=self.almanac, definitions=self.definitions, keeper=self.keeper)
+        self.revival = Revival(store, self.almanac)
+        self.realignment = Realignment(
+            store=store,
+            clock=clock,
+            timeline=self.timeline,
+            almanac=self.almanac,
+            definitions=self.definitions,
+            runs=self.runs,
+            occasions=self.occasions,
+            placing=self.placing,
+            revival=self.revival,
+        )
         self.planner = Planner(
             store=store,
             clock=clock,
@@ -148,10 +176,12 @@ class Engine:
             recorder=self.recorder,
             housekeeper=self.housekeeper,
             occasions=self.occasions,
+            clock_watch=self.clock_watch,
+            realignment=self.realignment,
             backfiller=self.backfiller,
             pace=settings.pace,
         )
-        self.zone_watch = ZoneWatch(store=store, clock=clock, definitions=self.definitions, keeper=self.keeper)
+        self.zone_watch = ZoneWatch(store=store, clock=clock, almanac=self.almanac, definitions=self.definitions, keeper=self.keeper)
         self.registry = Registry(
             store=store,
             clock=clock,
@@ -164,6 +194,8 @@ class Engine:
             keeper=self.keeper,
             occasions=self.occasions,
             zone_watch=self.zone_watch,
+            endings=self.endings,
+            ids=ids,
             undertakings=self._undertakings,
             backfiller=self.backfiller,
         )
@@ -175,9 +207,11 @@ class Engine:
             runs=self.runs,
             dispatcher=self.dispatcher,
             undertakings=self._undertakings,
+            zone_watch=self.zone_watch,
         )
-        self.keeper.connect(self.registry.change, self.registry.quarantine, self.planner.wake, self.recorder.committed)
-        self._clock_watch = ClockWatch(clock, self.planner, self.recorder)
+        self.keeper.connect(self.registry.change, self.registry.quarantine, self._end_pause, self.planner.wake, self.recorder.committed)
+        self.revival.connect(self.registry.change)
+        self.clock_watch.connect(self._clock_jumped, self.planner.wake)
         self._inspector = Inspector(store, clock, self.keeper)
         self._pace = settings.pace
 
@@ -196,12 +230,16 @@ class Engine:
             keeper=self.keeper,
             occasions=self.occasions,
             zone_watch=self.zone_watch,
+            realignment=self.realignment,
+            placing=self.placing,
+            revival=self.revival,
+            housekeeper=self.housekeeper,
             backfiller=self.backfiller,
             pace=self._pace,
         )
         self.endings.load(await self._store.run_counts())
+        await self.notifier.load()
         await recovery.run_once()
-        await self._note(JournalKind.DAEMON_STARTED)
 
     async def run(self) -> None:
         """Run every agent until cancelled. An agent that fails ends them all: the daemon ends, and starts again from what is durable."""
@@ -211,9 +249,10 @@ class Engine:
                 self.keeper,
                 self.dispatcher,
                 self.planner,
+                self.notifier,
                 self.backfiller,
                 self.housekeeper,
-                self._clock_watch,
+                self.clock_watch,
                 self.calendars,
             ):
                 agents.create_task(agent.run(), name=type(agent).__name__)
@@ -244,13 +283,22 @@ class Engine:
         except UnavailableError as error:
             log.error("end_not_recorded", reason=error.reason, detail=str(error))
 
-    async def trigger(self, schedule: Schedule, *, actor: str, request: RequestMark | None = None) -> Execution:
+    async def trigger(
+        self,
+        schedule: Schedule,
+        *,
+        actor: str,
+        overlap: Overlap | None = None,
+        payload: Payload | None = None,
+        request: RequestMark | None = None,
+    ) -> Execution:
         """Run a schedule now, whatever its rule says; the execution is durable when this returns.
 
+        `overlap` and `payload` take the place of the schedule's own.
         A request seen before gives its first answer's execution. Raises: UnavailableError; PreconditionError; ConflictError.
         """
         self.must_be_open()
-        run = await self._manual_run(schedule)
+        run = await self._manual_run(schedule, Origin(actor=actor, overlap=overlap, payload=payload))
         entry = run.entry(JournalKind.EXECUTION_ARMED, run.execution.armed_us, actor=actor)
         batch = ArmBatch(executions=(run.execution,), entries=(entry,), request=request)
         armed = await self._undertakings.see_through(self._armed(run, batch))
@@ -268,12 +316,23 @@ class Engine:
             self.dispatcher.add(run)
         return armed
 
-    async def _manual_run(self, schedule: Schedule) -> Run:
+    async def rendered(self, schedule: Schedule, *, payload: Payload | None = None) -> Rendering:
+        """What `trigger` would send. Raises: PreconditionError (UNREADABLE, NOT_RENDERED)."""
+        run = await self._manual_run(schedule, Origin(payload=payload))
+        run.attempt = 1
+        rendering = self.dispatcher.rendered(run)
+        if rendering is None:
+            description = "what it sends cannot be rendered: a template of it gives no valid URL or header"
+            raise PreconditionError("schedule", str(schedule.name), reason="NOT_RENDERED", description=description)
+        return rendering
+
+    async def _manual_run(self, schedule: Schedule, origin: Origin) -> Run:
         definition = (await self.definitions.load([schedule.row])).get(schedule.row)
         if not isinstance(definition, Definition):
             raise PreconditionError("schedule", str(schedule.name), reason="UNREADABLE", description=f"cannot be run: {definition}")
         now_us = self._clock.now_us()
-        return Run(armed_execution(definition, self.ids.new_id(), now_us, now_us, cause=Cause.MANUAL), definition)
+        execution = armed_execution(definition, self.ids.new_id(), now_us, now_us, cause=Cause.MANUAL)
+        return Run(execution._replace(origin=origin), definition)
 
     async def cancel(self, execution_id: int, *, actor: str, note: str = "") -> bool:
         """End an unfinished execution; returns when its end is durable. False: it was finished already. `note` says why."""
@@ -360,6 +419,14 @@ class Engine:
             moved=self.zone_watch.moved,
             draining=self._draining,
         )
+
+    async def _end_pause(self, paused: Schedule, entry: JournalEntry, until_us: int) -> None:
+        await self.registry.resume(paused, entry, until_us=until_us)
+
+    def _clock_jumped(self, jump: Jump, now_us: int) -> None:
+        self.dispatcher.clock_jumped(jump, now_us)
+        if jump.kind is JumpKind.STEP:
+            self.housekeeper.time_leapt(jump.by_us)
 
     async def _note(self, kind: JournalKind) -> None:
         await self._store.append([JournalEntry(time_us=self._clock.now_us(), kind=kind)])

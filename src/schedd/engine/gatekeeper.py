@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 from schedd.core.admission import background_limit
 from schedd.core.breaker import BreakerPolicy, CircuitStanding
+from schedd.core.explaining import Holdup
 from schedd.core.hosts import host_of
 from schedd.core.model.execution import AttemptResult, ExecutionState
 from schedd.core.model.journal import Evidence
@@ -81,6 +82,8 @@ class Gatekeeper:
         self._untold: deque[tuple[int, Ticket[Run]]] = deque()
         self._expiries: list[tuple[int, int, Ticket[Run]]] = []
         self._order = itertools.count()
+        self._steps_us = 0
+        """How far the clock was stepped in all: ranks are in the time of a clock that was not, so that each keeps its place."""
 
     @property
     def waiting(self) -> int:
@@ -132,7 +135,8 @@ class Gatekeeper:
         """Let a run that is due wait for its turn."""
         lane = self._lane_of(run.definition)
         execution = run.execution
-        rank = max(run.wake_us, execution.armed_us, execution.redelivered_us or 0) - run.definition.schedule.policies.priority * AGEING_US
+        since_us = max(run.wake_us, max(execution.armed_us, execution.redelivered_us or 0) + run.shift_us) - self._steps_us
+        rank = since_us - run.definition.schedule.policies.priority * AGEING_US
         if run.background:
             lane, rank = self._background_lane(lane), rank + BACKGROUND_US
         elif run.attempt and lane.skips:
@@ -213,9 +217,21 @@ class Gatekeeper:
             times.append(probe_us)
         return min(times, default=None)
 
+    def clock_stepped(self, by_us: int) -> None:
+        """The clock was stepped: nobody's wait gets longer or shorter."""
+        self._steps_us += by_us
+        self._untold = deque((at_us + by_us, ticket) for at_us, ticket in self._untold)
+        self._expiries = [(at_us + by_us, number, ticket) for at_us, number, ticket in self._expiries]
+
     def circuits(self, now_us: int) -> tuple[CircuitStanding, ...]:
         """The circuit breakers that are not closed."""
         return self._circuits.standings(now_us)
+
+    def holdups(self, definition: Definition, now_us: int) -> tuple[Holdup, ...]:
+        """What is full now of that through which a schedule's runs go."""
+        lane = self._lane_of(definition)
+        full = [gate for gate in (*lane.gates, self._slots.all) if gate.full]
+        return tuple(Holdup(reason=_reason(gate), evidence=self._evidence(gate, now_us), skips=gate.kind in lane.skips) for gate in full)
 
     def _lane_of(self, definition: Definition) -> Lane[Run]:
         lane = definition.lane
@@ -313,4 +329,4 @@ def _waits_until_us(run: Run) -> int:
     """
     execution = run.execution
     taken_up_us = execution.redelivered_us or (0 if run.attempt else execution.armed_us)
-    return max(execution.due_us, taken_up_us) + run.definition.schedule.policies.retry.max_age // _MICROSECOND
+    return max(execution.due_us, taken_up_us) + run.shift_us + run.definition.schedule.policies.retry.max_age // _MICROSECOND

@@ -21,6 +21,8 @@ _WHILE_A_LOT = timedelta(milliseconds=40)
 _A_LOT = 50
 _TIMERS_AT_ONCE = 500
 _WORTH_KEEPING_US = 600_000_000
+_LEAP_US = 86_400_000_000
+_WAIT_AFTER_LEAP_US = 3_600_000_000
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +36,15 @@ class Housekeeper:
         self._timeline = timeline
         self.retention = retention
         self._moved: dict[int, int] = {}
+        self._prune_from_us = 0
+
+    def time_leapt(self, by_us: int) -> None:
+        """The wall clock is ahead by so much, for no known cause: it may be wrong, and be set right soon.
+
+        What it makes look too old is not removed before an hour of it has passed, if it is a day or more.
+        """
+        if by_us >= _LEAP_US:
+            self._prune_from_us = self._clock.monotonic_us() + _WAIT_AFTER_LEAP_US
 
     def timer_moved(self, row: int, generation: int) -> None:
         """The schedule's next nominal time is another than the one stored with this generation."""
@@ -52,7 +63,7 @@ class Housekeeper:
         """Save the timers that will last and prune what is too old; how many rows were removed."""
         await self.save_timers(lasting_from_us=now_us + _WORTH_KEEPING_US)
         removed = portions = 0
-        while portion := await self._store.prune(self.retention, now_us=now_us):
+        while self._clock.monotonic_us() >= self._prune_from_us and (portion := await self._store.prune(self.retention, now_us=now_us)):
             removed += portion
             portions += 1
             await self._clock.sleep(_BETWEEN_PORTIONS if portions < _A_LOT else _WHILE_A_LOT)

@@ -6,15 +6,15 @@ again from the newest finished executions, so that no fire writes to its schedul
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
 from schedd.core.model.schedule import Schedule
 from schedd.core.ports import Clock
 from schedd.core.timeline import NEVER, Timeline
-from schedd.core.triggers import Rule, clockless, compile_when, within_limits
+from schedd.core.triggers import Rule, clockless, compile_when, leaves_out, within_limits
 from schedd.core.triggers.rule import Instants, Union
 from schedd.engine.almanac import Almanac
 
@@ -33,7 +33,8 @@ class _Standing:
     """A schedule's occasions.
 
     `start_us` is the daemon's start as an occurrence, None: it is none. `after_us` is the occurrence of the delay, None while an
-    execution is unfinished or armed for it; `armed_us` is the one that was armed. `is_over`: the delay leads past the schedule's end.
+    execution is unfinished or armed for it; `armed_us` is the one that was armed. `counted_us` is when the delay began. `is_over`: the
+    delay leads past the schedule's end.
     """
 
     schedule: Schedule
@@ -41,6 +42,7 @@ class _Standing:
     delay_us: int | None
     after_us: int | None = None
     armed_us: int | None = None
+    counted_us: int = 0
     is_over: bool = False
 
 
@@ -104,6 +106,10 @@ class Occasions:
             return ()
         return [at_us for at_us in (standing.start_us, standing.after_us) if at_us is not None]
 
+    def rows(self) -> Collection[int]:
+        """The rows of the schedules that have occasions."""
+        return self._known.keys()
+
     def knows(self, row: int) -> bool:
         """Whether the schedule has occasions."""
         return row in self._known
@@ -125,6 +131,11 @@ class Occasions:
         """The schedule's rule with its occasions."""
         return Union((clock_rule, OccasionRule(self, row)))
 
+    def rule_of_paused(self, schedule: Schedule, clock_rule: Rule) -> Rule:
+        """The rule of a paused schedule, whose occasions are not kept: the daemon's start, if it is one, is what the pause held back."""
+        start_us = self._start_of(schedule) if clockless(schedule.when).at_start else None
+        return clock_rule if start_us is None else Union((clock_rule, Instants((start_us,))))
+
     def enter(self, schedule: Schedule, *, completed_us: int | None = None) -> bool:
         """A schedule is enabled, or has changed; whether it has occasions. Raises: ExpressionError.
 
@@ -145,6 +156,38 @@ class Occasions:
             self._await_delay(standing, self._counted_from_us(schedule, before, completed_us))
         return True
 
+    def omitted_start_us(self, schedule: Schedule) -> int | None:
+        """The daemon's start, where it would be an occurrence of the schedule if no exclusion or calendar left it out; else None."""
+        if not leaves_out(schedule.when) or not clockless(schedule.when).at_start or self._start_of(schedule) is not None:
+            return None
+        bare = replace(schedule.when, exclusions=(), exclude_calendars=(), include_calendars=())
+        start = within_limits(bare, Instants((self._started_us,)), created_us=schedule.created_us, seed=schedule.uid)
+        return start.next_after(self._started_us - 1)
+
+    def reread(self, schedule: Schedule) -> None:
+        """A schedule that has occasions is stored anew, though nobody has changed it."""
+        self._known[schedule.row].schedule = schedule
+
+    def clock_set_back(self, mark_us: int) -> None:
+        """Instants come again, from the daemon's mark as it is now on: its start is not one of them.
+
+        A start that is undecided is due now; one that was decided stays so.
+        """
+        self.decided_through_us = mark_us
+        now_us = self._clock.now_us()
+        self._started_us = min(self._started_us, now_us)
+        for row, standing in self._known.items():
+            if standing.start_us is not None:
+                undecided = NEVER < self._timeline.next_of(row) <= standing.start_us
+                standing.start_us = now_us + 1 if undecided else min(standing.start_us, mark_us)
+
+    def clock_stepped(self, by_us: int) -> None:
+        """The clock was stepped: delays end as far ahead as before. What is armed for an instant that comes again is taken back already."""
+        for row, standing in self._known.items():
+            if standing.delay_us is not None and not self._runs.of_schedule(row):
+                self._await_delay(standing, standing.counted_us + by_us)
+                self._move(standing)
+
     def leave(self, row: int) -> None:
         """The schedule is no longer enabled."""
         self._known.pop(row, None)
@@ -155,7 +198,12 @@ class Occasions:
         if standing is None or standing.delay_us is None or self._runs.of_schedule(row):
             return False
         self._await_delay(standing, self._clock.now_us())
-        # What the timeline holds may be the delay's occurrence of before, which this completion has moved.
+        return self._move(standing)
+
+    def _move(self, standing: _Standing) -> bool:
+        """Put the schedule where its delay now ends; whether it has an occurrence at all."""
+        row = standing.schedule.row
+        # What the timeline holds may be the delay's occurrence of before, which has moved.
         next_us = self._timeline.next_of(row)
         following_us = self.earliest(row, self._first_from(standing, next_us) if next_us != NEVER else None)
         if following_us is None:
@@ -221,6 +269,8 @@ class Occasions:
         """Set the occurrence that is one delay after `from_us`: not decided yet, not excluded, within the schedule's bounds."""
         assert standing.delay_us is not None, "asked only of schedules with a delay"
         schedule = standing.schedule
+        # By a clock that was set back it may seem to count from a time that is yet to come.
+        standing.counted_us = from_us = min(from_us, self._clock.now_us())
         first_us = max(from_us + standing.delay_us, self.decided_through_us + 1, schedule.planned_from_us + 1)
         ripe = within_limits(
             schedule.when, _Ripe(first_us), created_us=schedule.created_us, seed=schedule.uid, calendars=self._almanac.calendars

@@ -25,18 +25,22 @@ from schedd.core.model.journal import JournalEntry
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.model.when import SpreadMode
+from schedd.core.omissions import Omissions
 from schedd.core.planning import Backlog, Plan, left_out, plan
 from schedd.core.ports import Clock, Ids, Store
 from schedd.core.timeline import NEVER, Timeline
 from schedd.core.triggers import due_us
 from schedd.engine.arming import armed_entry, armed_execution, backlog_of, missed_entry
 from schedd.engine.backfiller import Backfiller
+from schedd.engine.clockwatch import NO_STEPS, ClockWatch
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.endings import Endings
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
+from schedd.engine.ranges import omitted_entries
+from schedd.engine.realignment import Realignment
 from schedd.engine.recorder import Recorder
 from schedd.engine.runs import Run, Runs
 
@@ -99,6 +103,8 @@ class Planner:
         recorder: Recorder,
         housekeeper: Housekeeper,
         occasions: Occasions,
+        clock_watch: ClockWatch,
+        realignment: Realignment,
         backfiller: Backfiller,
         pace: Pace,
     ) -> None:
@@ -114,6 +120,8 @@ class Planner:
         self._recorder = recorder
         self._housekeeper = housekeeper
         self._occasions = occasions
+        self._clock_watch = clock_watch
+        self._realignment = realignment
         self._backfiller = backfiller
         self._stopped = False
         self._horizon_us = pace.horizon // _MICROSECOND
@@ -168,6 +176,10 @@ class Planner:
         """Whether the schedule is stored as UNDECIDED_US: its own mark lies before the daemon's."""
         return row in self._behind
 
+    def is_ahead(self, row: int) -> None:
+        """What was committed just now of this schedule goes by the time before the clock was set back: have it set back too."""
+        self._clock_watch.is_ahead(row)
+
     def undecided_us(self, row: int) -> int:
         """The schedule's first occurrence that is not armed yet, whether in the timeline or in a round under way; or NEVER."""
         return self._in_hand.get(row, self._timeline.next_of(row))
@@ -189,6 +201,7 @@ class Planner:
 
     async def run_once(self, now_us: int) -> int:
         """Decide and arm what comes due within the horizon; how many executions were armed."""
+        now_us = await self._follow_clock(now_us)
         if self._stopped or self._full():
             return 0
         if self._took_back:
@@ -231,6 +244,20 @@ class Planner:
         self._hand_over(decided, armed)
         return len(armed)
 
+    async def _follow_clock(self, now_us: int) -> int:
+        """Have the plan follow the steps of the clock since the last round; the time after that."""
+        self._clock_watch.run_once(now_us)
+        steps = self._clock_watch.take_steps()
+        if steps is NO_STEPS:
+            return now_us
+        if steps.is_back:
+            self._changed.clear()
+            self.planned_through_us = await self._realignment.back(self.planned_through_us, steps, self._changed)
+        else:
+            self._realignment.ahead(steps.by_us)
+            await self._recorder.committed()  # The journal tells of the jump first, and then of what it made late.
+        return self._clock.now_us()
+
     def _full(self) -> bool:
         ahead = self._dispatcher.ahead
         return ahead >= self._pace.runs_ahead or self._dispatcher.waiting - ahead >= self._pace.runs_in_memory
@@ -267,7 +294,8 @@ class Planner:
         if definition is None or definition.schedule.state is not ScheduleState.ENABLED:
             return
         try:
-            self._plan(decided, definition, nominal_us, now_us)
+            if not self._postpone(decided, definition, nominal_us, now_us):
+                self._plan(decided, definition, nominal_us, now_us)
         except Exception as error:  # One schedule's unforeseen fault must not stop the others.
             log.exception("planning_failed", schedule=str(definition.schedule.name))
             self._keeper.quarantine(row, Reason.UNFORESEEN, f"planning failed: {type(error).__name__}: {error}")
@@ -281,8 +309,6 @@ class Planner:
                 decided.ended.append(definition)
                 return
             nominal_us = first_us
-        elif self._postpone(decided, definition, nominal_us, now_us):
-            return
         # An occasion moves with each completion, and a limit of runs is counted here: neither can wait in a backlog.
         with_backlog = not self._occasions.knows(schedule.row) and not schedule.policies.max_runs
         planned = plan(
@@ -305,7 +331,11 @@ class Planner:
                 decided.backlogs.append((backlog_of(schedule, alone, self._ids.new_id(), now_us), definition))
             else:
                 decided.runs.append(run)
-        decided.entries += [missed_entry(schedule, range_, now_us) for range_ in planned.left_out]
+        for range_ in planned.left_out:
+            jumped = self._clock_watch.evidence(range_.first_us, range_.last_us)
+            decided.entries.append(missed_entry(schedule, range_, now_us, jumped=jumped))
+        if definition.omissions is not None:
+            decided.entries += self._omitted(definition.omissions, schedule, planned, now_us)
         next_us = self._occasions.decided(schedule.row, planned.fires, planned.next_us)
         if next_us is None:
             decided.ended.append(definition)
@@ -315,7 +345,9 @@ class Planner:
     def _postpone(self, decided: _Round, definition: Definition, nominal_us: int, now_us: int) -> bool:
         """Leave an occurrence undecided until it is due, if its spread moves that, and enough wait for their time already."""
         schedule = definition.schedule
-        if schedule.when.spread.mode is SpreadMode.NONE or self._dispatcher.ahead + len(decided.runs) < self._pace.runs_ahead // 2:
+        if schedule.when.spread.mode is SpreadMode.NONE or self._occasions.knows(schedule.row):
+            return False
+        if self._dispatcher.ahead + len(decided.runs) < self._pace.runs_ahead // 2:
             return False
         at_us = due_us(schedule.when, definition.rule, seed=schedule.uid, nominal_us=nominal_us)
         if at_us <= now_us + self._horizon_us:
@@ -339,6 +371,16 @@ class Planner:
             self._keeper.limit_reached(definition.schedule.row)
             over, next_us = (), None
         return replace(planned, fires=fires, left_out=planned.left_out + over, next_us=next_us)
+
+    def _omitted(self, omissions: Omissions, schedule: Schedule, planned: Plan, now_us: int) -> list[JournalEntry]:
+        """What the schedule leaves out around the occurrences that a plan decides."""
+        decided_us = [*planned.fires, *(at_us for range_ in planned.left_out for at_us in (range_.first_us, range_.last_us))]
+        if planned.backlog is not None:
+            decided_us += [planned.backlog.first_us, planned.backlog.before_us - 1]
+        if not decided_us:
+            return []
+        ranges = omissions.decided(min(decided_us), max(decided_us), from_us=schedule.planned_from_us)
+        return omitted_entries(schedule, ranges, self._definitions.calendars, now_us)
 
     def _mark(self, through_us: int, following: Iterable[int]) -> int:
         """Everything up to here is decided: not what the timeline still holds, nor what this round has left for the next."""

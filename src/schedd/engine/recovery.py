@@ -7,33 +7,41 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from itertools import takewhile
+from typing import Final
 
 import structlog
 
-from schedd.core.errors import ExpressionError, StoredDataError
-from schedd.core.model.batch import NEVER_US, UNDECIDED_US, StoredWhen
+from schedd.core.clockjumps import TOLERANCE_US, Jump, JumpKind
+from schedd.core.model.batch import NEVER_US, UNDECIDED_US
 from schedd.core.model.execution import AttemptResult, Cause, ExecutionState
 from schedd.core.model.journal import JournalEntry, JournalKind
-from schedd.core.model.policy import CatchUpMode
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
-from schedd.core.planning import misfire_reason
+from schedd.core.planning import LeftOut
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import Timeline
-from schedd.core.triggers import clockless, compile_when
+from schedd.core.triggers import clockless
 from schedd.engine.almanac import Almanac
 from schedd.engine.backfiller import Backfiller
+from schedd.engine.clockwatch import is_step_back, jump_entry
 from schedd.engine.definitions import Definition, Definitions
-from schedd.engine.dispatcher import Dispatcher
+from schedd.engine.dispatcher import Dispatcher, misfire_of
+from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
+from schedd.engine.placing import Placing
 from schedd.engine.planner import Pace, Planner
+from schedd.engine.ranges import omitted_entries
+from schedd.engine.realignment import Realignment, set_back_to
 from schedd.engine.recorder import Recorder
-from schedd.engine.runs import Run, Runs
+from schedd.engine.revival import Revival
+from schedd.engine.runs import Run, Runs, awaits_its_instant
 from schedd.engine.zonewatch import ZoneWatch
 
-_READ_AT_ONCE = 500
+_LOOKED_AT: Final = 100
+"""How many journal entries say what the clock was at last: what was on its way when it was set back may have come in between."""
 _INTERRUPTED = AttemptResult(outcome=Outcome.UNKNOWN, reason=Reason.INTERRUPTED, message="the daemon ended while this attempt ran")
 
 log = structlog.get_logger(__name__)
@@ -57,6 +65,10 @@ class Recovery:
         keeper: Keeper,
         occasions: Occasions,
         zone_watch: ZoneWatch,
+        realignment: Realignment,
+        placing: Placing,
+        revival: Revival,
+        housekeeper: Housekeeper,
         backfiller: Backfiller,
         pace: Pace,
     ) -> None:
@@ -72,44 +84,82 @@ class Recovery:
         self._keeper = keeper
         self._occasions = occasions
         self._zone_watch = zone_watch
+        self._realignment = realignment
+        self._placing = placing
+        self._revival = revival
+        self._housekeeper = housekeeper
         self._backfiller = backfiller
         self._ended_now: set[int] = set()
         self._horizon_us = int(pace.horizon.total_seconds() * 1e6)
 
     async def run_once(self) -> None:
         """Fill the timeline and take up every unfinished execution; what that records is durable before anything is dispatched."""
-        mark_us = await self._store.planned_through_us()
+        mark_us, is_set_back = await self._set_back(await self._store.planned_through_us())
+        # Before all that the recovery records: what is before it is the last sign of life of the daemon before.
+        await self._store.append([JournalEntry(time_us=self._clock.now_us(), kind=JournalKind.DAEMON_STARTED)])
         self._planner.planned_through_us = mark_us
         await self._almanac.load()
         self._occasions.start(mark_us)
         self._dispatcher.gates.load(await self._store.shared_limits())
         self._backfiller.adopt(await self._store.running_backfills())
-        await self._take_up_unfinished()
+        await self._take_up_unfinished(is_set_back=is_set_back)
         await self._zone_watch.run_once(mark_us, mark_us - self._horizon_us)
         await self._fill_timeline(mark_us)
         await self._watch_pauses()
+        if is_set_back:
+            await self._revival.run_once(self._clock.now_us())
         await self._recorder.run_once()
         log.info("recovered", schedules=len(self._timeline), unfinished=len(self._runs))
 
-    async def _take_up_unfinished(self) -> None:
+    async def _set_back(self, mark_us: int) -> tuple[int, bool]:
+        """Whether the clock was set back while no daemon ran, and the mark: where the stored one lies ahead, all that is stored follows."""
+        now_us = self._clock.now_us()
+        newest = await self._store.journal(after=0, limit=_LOOKED_AT, descending=True)
+        latest = takewhile(lambda entry: not is_step_back(entry), newest)
+        # The mark is a horizon ahead of what the clock said then.
+        ahead_us = max([mark_us - self._horizon_us, *(entry.time_us for entry in latest)]) - now_us
+        if ahead_us <= TOLERANCE_US:
+            if newest:
+                self._housekeeper.time_leapt(-ahead_us)
+            return mark_us, False
+        entry = jump_entry(Jump(JumpKind.STEP, -ahead_us, now_us), now_us, {"while_down": True, "at_least": True})
+        takebacks = [
+            execution for execution in await self._store.unfinished() if awaits_its_instant(execution) and execution.nominal_us > now_us
+        ]
+        mark_us = min(mark_us, now_us)
+        await self._realignment.store_back(set_back_to(now_us, mark_us, ahead_us, (entry,), takebacks))
+        return mark_us, True
+
+    async def _take_up_unfinished(self, *, is_set_back: bool) -> None:
         unfinished = await self._store.unfinished()
         definitions = await self._definitions.load({execution.schedule_row for execution in unfinished})
         for execution in unfinished:
             definition = definitions.get(execution.schedule_row)
             if isinstance(definition, Definition):
                 run = Run(execution, definition, self._backfiller.overlap_of(execution))
+                if is_set_back and run.state is ExecutionState.WAITING_RETRY:
+                    await self._retime(run)
                 self._backfiller.took_up(run)
                 self._take_up(run)
             else:
                 detail = str(definition) if definition is not None else "its schedule is gone"
                 self._recorder.abandoned(execution, Reason.STORED_DATA, self._clock.now_us(), detail)
 
+    async def _retime(self, run: Run) -> None:
+        """A retry waits at most as long as it was to wait when its last attempt had ended."""
+        now_us = self._clock.now_us()
+        attempts = await self._store.attempts(run.id)
+        ended_us = max([run.execution.redelivered_us or 0, *(attempt.finished_us for attempt in attempts)])
+        if run.wake_us > now_us and ended_us > now_us:
+            run.wake_us = now_us + max(0, run.wake_us - ended_us)
+            self._recorder.retimed(run)
+
     def _take_up(self, run: Run) -> None:
         """Dispatch what is armed or waits for a retry, and make again what was cut off."""
         now_us = self._clock.now_us()
         self._runs.add(run)
         if run.state is ExecutionState.RUNNING:
-            started_us = run.started_us if run.started_us is not None else now_us
+            started_us = min(run.started_us, now_us) if run.started_us is not None else now_us
             self._recorder.attempted(run, _INTERRUPTED, started_us=started_us, now_us=now_us)
             self._dispatcher.interrupted(run, _INTERRUPTED, now_us)
         elif run.definition.schedule.state is ScheduleState.DELETED:
@@ -128,23 +178,16 @@ class Recovery:
         What was late already depends on none; what was due when the schedule changed is not decided again.
         """
         execution, schedule = run.execution, run.definition.schedule
-        is_ahead = run.state is ExecutionState.ARMED and execution.cause is Cause.SCHEDULE and not run.background
+        is_ahead = run.state is ExecutionState.ARMED and _is_planned(run) and not run.background
         return is_ahead and execution.generation != schedule.generation and execution.nominal_us > schedule.planned_from_us
 
     def _wait_or_miss(self, run: Run, now_us: int) -> None:
-        """What was armed and not started is a misfire if the daemon was away too long, and goes by the catch-up policy.
-
-        What was taken up late already is away from then on; where the policy runs all misfires it goes on, as the rest of its range does.
-        """
-        execution, policy = run.execution, run.definition.schedule.policies.catch_up
-        taken_up = run.background and policy.mode is CatchUpMode.ALL
-        if run.state is ExecutionState.ARMED and execution.cause is Cause.SCHEDULE and not taken_up:
-            since_us = max(execution.due_us, execution.armed_us)
-            reason = misfire_reason(run.definition.rule, policy, nominal_us=execution.nominal_us, due_us=since_us, now_us=now_us)
-            if reason is not None:
-                self._recorder.finished(run, Outcome.MISSED, reason, now_us=now_us)
-                return
-        self._dispatcher.add(run)
+        """What was armed and not started is a misfire if the daemon was away too long."""
+        reason = misfire_of(run, now_us)
+        if reason is not None:
+            self._recorder.finished(run, Outcome.MISSED, reason, now_us=now_us)
+        else:
+            self._dispatcher.add(run)
 
     async def _fill_timeline(self, mark_us: int) -> None:
         await self._restore_timers()
@@ -164,8 +207,7 @@ class Recovery:
             else:
                 stale.append((row, from_us))
         self._timeline.load(rows, times_us)
-        for start in range(0, len(stale), _READ_AT_ONCE):
-            await self._recompute(stale[start : start + _READ_AT_ONCE])
+        await self._placing.run_once(stale, entering=self._enter_occasions)
 
     async def _restore_timers(self) -> None:
         """An enabled schedule that somebody has taken the timer from would never fire again, and nobody would know."""
@@ -177,37 +219,6 @@ class Recovery:
         if restored:
             log.error("timers_restored", count=restored)
 
-    async def _recompute(self, stale: Sequence[tuple[int, int]]) -> None:
-        """Place schedules whose stored times are out of date: from their rules alone where that is enough, since few are used soon."""
-        whens = await self._store.whens([row for row, _ in stale])
-        wanting = [row for row, stored in whens.items() if isinstance(stored, StoredWhen) and self._wants_definition(row, stored)]
-        definitions = await self._definitions.load(wanting)
-        await self._enter_occasions([definition for definition in definitions.values() if isinstance(definition, Definition)])
-        for row, from_us in stale:
-            found = definitions.get(row) or whens.get(row)
-            if found is None:
-                continue
-            try:
-                next_us = _next_us(found, from_us)
-            except (StoredDataError, ExpressionError) as error:
-                self._keeper.quarantine(row, Reason.STORED_DATA, str(error))
-                continue
-            except Exception as error:  # One schedule's unforeseen fault must not keep the daemon from starting.
-                log.exception("placing_failed", row=row)
-                self._keeper.quarantine(row, Reason.UNFORESEEN, f"planning failed: {type(error).__name__}: {error}")
-                continue
-            if next_us is None:
-                self._keeper.no_more_occurrences(row)
-            else:
-                self._timeline.set(row, next_us)
-
-    def _wants_definition(self, row: int, stored: StoredWhen) -> bool:
-        """Whether the rule is more than what it is compiled from: calendars, or occasions that no clock yields."""
-        try:
-            return self._almanac.uses_any(row) or bool(clockless(stored.when))
-        except ExpressionError:
-            return False  # Compiling it says what is wrong.
-
     async def _enter_occasions(self, definitions: Sequence[Definition]) -> None:
         """What is no clock's: every schedule that has some is among those recomputed, for none of its times is stored."""
         kinds = {definition.schedule.row: clockless(definition.schedule.when) for definition in definitions}
@@ -217,6 +228,14 @@ class Recovery:
             row = definition.schedule.row
             if kinds[row]:
                 self._occasions.enter(definition.schedule, completed_us=now_us if row in self._ended_now else finished.get(row))
+                self._tell_omitted_start(definition.schedule, now_us)
+
+    def _tell_omitted_start(self, schedule: Schedule, now_us: int) -> None:
+        at_us = self._occasions.omitted_start_us(schedule)
+        if at_us is not None:
+            omitted = LeftOut(first_us=at_us, last_us=at_us, count=1, counted=True, reason=Reason.EXCLUDED)
+            for entry in omitted_entries(schedule, [omitted], self._almanac.calendars, now_us):
+                self._recorder.note(entry)
 
     async def _watch_pauses(self) -> None:
         paused = (Comparison(field="state", operator=Operator.EQUAL, value=ScheduleState.PAUSED),)
@@ -231,12 +250,6 @@ class Recovery:
                 return
 
 
-def _next_us(found: Definition | StoredWhen | StoredDataError, from_us: int) -> int | None:
-    """The schedule's first occurrence after `from_us`. Raises: StoredDataError; ExpressionError."""
-    match found:
-        case StoredDataError():
-            raise found
-        case Definition():
-            return found.rule.next_after(from_us)
-        case StoredWhen():
-            return compile_when(found.when, created_us=found.created_us, seed=found.uid).next_after(from_us)
+def _is_planned(run: Run) -> bool:
+    """Whether it was armed by the rule alone, and not because somebody asked for it."""
+    return run.execution.cause is Cause.SCHEDULE and run.execution.origin is None

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from schedd.core.admission import in_background, overlap_of
 from schedd.core.model.batch import ExecutionChange
-from schedd.core.model.execution import Execution, ExecutionState
+from schedd.core.model.execution import Cause, Execution, ExecutionState
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.policy import Overlap
 from schedd.core.model.reason import Reason
@@ -21,6 +21,8 @@ class Run:
 
     `wake_us` is when it next wants attention: its due time, or the time of its next attempt. `background`: it makes way for those that are
     on time. `overlap` is its own policy, else its schedule's. `ticket` is its place among those that wait for their turn, or have it.
+    `shift_us` is how far the clock was stepped since it was taken up: what the execution's own instants were by the clock of then, they are
+    by that of now with this added.
     """
 
     __slots__ = (
@@ -39,6 +41,7 @@ class Run:
         "overlap",
         "reason",
         "row",
+        "shift_us",
         "started_us",
         "state",
         "task",
@@ -52,6 +55,8 @@ class Run:
         self.id = execution.id
         self.row = execution.schedule_row
         self.background = in_background(execution)
+        if overlap is None and execution.origin is not None:
+            overlap = execution.origin.overlap
         self.overlap = overlap_of(definition.schedule.policies, background=self.background) if overlap is None else overlap
         self.facts = ExecutionFacts(execution.id, execution.cause, execution.nominal_us, execution.due_us)
         self.state = execution.state
@@ -61,12 +66,26 @@ class Run:
         self.started_us = execution.started_us
         self.finished_us = execution.finished_us
         self.wake_us = execution.due_us if execution.next_attempt_us is None else execution.next_attempt_us
+        self.shift_us = 0
         self.task: asyncio.Task[None] | None = None
         self.ticket: Ticket[Run] | None = None
         self.cancelled_by = ""
         self.cancel_note = ""
         self.cancel_reason = Reason.CANCELLED
         self.finished: asyncio.Future[None] | None = None
+
+    def standing(self) -> Execution:
+        """The execution as it is now."""
+        _, state, outcome, reason, attempt, started_us, finished_us, next_attempt_us = self.change()
+        return self.execution._replace(
+            state=state,
+            outcome=outcome,
+            reason=reason,
+            attempt=attempt,
+            started_us=started_us,
+            finished_us=finished_us,
+            next_attempt_us=next_attempt_us,
+        )
 
     def change(self) -> ExecutionChange:
         """Its standing as it is now."""
@@ -81,6 +100,24 @@ class Run:
             self.finished_us,
             self.wake_us if waits else None,
         )
+
+    def as_it_stands(self) -> Execution:
+        """The execution with its standing as it is now."""
+        change = self.change()
+        return self.execution._replace(**{name: getattr(change, name) for name in ExecutionChange._fields[1:]})
+
+    @property
+    def awaits_its_instant(self) -> bool:
+        """Whether it waits for an instant of its rule, so that wall time says when. All other waits are durations: no step changes them."""
+        return self.state is ExecutionState.ARMED and self.execution.cause is Cause.SCHEDULE and not self.background
+
+    def clock_stepped(self, by_us: int) -> None:
+        """The clock was stepped: what it waits for is as far away as before, and what it began is as long ago."""
+        self.shift_us += by_us
+        if self.started_us is not None:
+            self.started_us += by_us
+        if not self.awaits_its_instant:
+            self.wake_us += by_us
 
     def entry(self, kind: JournalKind, time_us: int, *, actor: str = DAEMON, evidence: Evidence = NO_EVIDENCE) -> JournalEntry:
         """A journal entry about this execution, with its attempt, outcome and reason as they are now."""
@@ -161,3 +198,8 @@ class Runs:
         """The schedule's unfinished runs that are no longer waiting for their due time; of the background only those that have begun."""
         siblings = self._by_row.get(row, _NONE).values()
         return [run for run in siblings if run.state is not ExecutionState.ARMED and (run.attempt or not run.background)]
+
+
+def awaits_its_instant(execution: Execution) -> bool:
+    """The same, of one as it is stored."""
+    return execution.state is ExecutionState.ARMED and execution.cause is Cause.SCHEDULE and not in_background(execution)

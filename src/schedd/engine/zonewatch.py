@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from schedd.core.model.batch import NEVER_US, UNDECIDED_US, Timers
+from schedd.core.model.calendar import Calendar
 from schedd.core.model.journal import Evidence, JournalEntry, JournalKind
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule
@@ -26,10 +27,12 @@ from schedd.core.triggers import (
     is_zone,
     names_zone,
     renamed_to,
+    used_calendars,
     zone_data_version,
     zone_mark,
     zones_of,
 )
+from schedd.engine.almanac import Almanac
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.keeper import Keeper
 
@@ -78,9 +81,10 @@ class _Concerned(NamedTuple):
 class ZoneWatch:
     """Runs once before the timeline is filled; then keeps what the data says of zones that come into use."""
 
-    def __init__(self, *, store: Store, clock: Clock, definitions: Definitions, keeper: Keeper) -> None:
+    def __init__(self, *, store: Store, clock: Clock, almanac: Almanac, definitions: Definitions, keeper: Keeper) -> None:
         self._store = store
         self._clock = clock
+        self._almanac = almanac
         self._definitions = definitions
         self._keeper = keeper
         self._kept: set[str] = set()
@@ -102,10 +106,18 @@ class ZoneWatch:
             await self._move([mark for mark in there if mark.name in changes], min(changes.values()), _Marks(mark_us, recent_us))
         await self._keep_anew(there, changes, gone)
         self._kept = {mark.name for mark in there}
+        await self._keep_new(self._almanac.time_zones().values())
 
     async def in_use(self, schedules: Iterable[Schedule]) -> None:
         """Keep what the data says of the zones of these schedules, which are about to be stored."""
-        new = {name for schedule in schedules for name in zones_of(schedule.when)} - self._kept
+        await self._keep_new(name for schedule in schedules for name in zones_of(schedule.when))
+
+    async def calendar_in_use(self, calendar: Calendar) -> None:
+        """The same of a calendar."""
+        await self._keep_new([calendar.time_zone] if calendar.time_zone else [])
+
+    async def _keep_new(self, names: Iterable[str]) -> None:
+        new = set(names) - self._kept
         if known := sorted(filter(is_zone, new)):
             await self._store.keep_zones([zone_mark(name, self._clock.now_us()) for name in known])
             self._kept.update(known)
@@ -117,18 +129,31 @@ class ZoneWatch:
             await self._store.keep_zones([zone_mark(mark.name, now_us) for mark in old], gone=gone)
 
     async def _give_up(self, gone: Sequence[str]) -> None:
-        for rows in _portions((await self._store.timers_naming(gone)).rows):
+        for rows in _portions((await self._naming(gone)).rows):
             for row, schedule in (await self._store.schedules(rows)).items():
-                missing = next((name for name in gone if isinstance(schedule, Schedule) and names_zone(schedule.when, name)), None)
-                if missing is not None:
-                    text = f"the time zone data has no `{missing}` any more: {renamed_to(missing)}"
+                if isinstance(schedule, Schedule) and (text := self._missing(schedule, gone)) != "":
                     self._keeper.quarantine(row, Reason.TIME_ZONE_DATA, text)
+
+    def _missing(self, schedule: Schedule, gone: Sequence[str]) -> str:
+        """What a schedule lacks of the zones that are gone, in words; empty: nothing."""
+        for name in gone:
+            if names_zone(schedule.when, name):
+                return f"the time zone data has no `{name}` any more: {renamed_to(name)}"
+            for calendar in used_calendars(schedule.when):
+                if self._almanac.time_zones().get(calendar) == name:
+                    return f"its calendar `{calendar}` is in `{name}`, and the time zone data has no such zone any more: {renamed_to(name)}"
+        return ""
+
+    async def _naming(self, zones: Sequence[str]) -> Timers:
+        """The timers of the schedules that these zones may concern: that name one, or a calendar which is in one."""
+        calendars = [f'"{name}"' for name, zone in self._almanac.time_zones().items() if zone in zones]
+        return await self._store.timers_naming([*zones, *calendars])
 
     async def _move(self, marks: Sequence[ZoneMark], change_us: int, daemon: _Marks) -> None:
         """The schedules in these zones: their stored next times are made anew, and what has moved of them is journaled."""
         earlier = EarlierData(marks, change_us)
         changed = {mark.name: mark for mark in marks}
-        timers = await self._store.timers_naming(list(changed))
+        timers = await self._naming(list(changed))
         for start in range(0, len(timers), _AT_ONCE):
             concerned = await self._concerned(_timers_of(timers, start), changed, daemon)
             await self._move_portion(concerned, earlier.moved([(one.definition.rule, one.from_us) for one in concerned]))
@@ -141,7 +166,9 @@ class ZoneWatch:
         found: list[_Concerned] = []
         for timer in timers:
             definition = definitions.get(timer.row)
-            if isinstance(definition, Definition) and (zones := sorted(zones_of(definition.schedule.when) & changed.keys())):
+            if isinstance(definition, Definition) and (
+                zones := sorted(zones_of(definition.schedule.when, self._almanac.calendars) & changed.keys())
+            ):
                 has_own = timer.planned_from_us > daemon.recent_us or timer.next_us == UNDECIDED_US
                 from_us = timer.planned_from_us if has_own else daemon.mark_us
                 found.append(_Concerned(timer, definition, changed[zones[0]], from_us))

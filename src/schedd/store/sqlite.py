@@ -20,6 +20,7 @@ from schedd.core.model.batch import (
     RequestMark,
     Retention,
     ScheduleChange,
+    SetBack,
     StoredWhen,
     StoreStatus,
     Timers,
@@ -29,6 +30,7 @@ from schedd.core.model.calendar import Calendar
 from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
 from schedd.core.model.execution import Attempt, Execution
 from schedd.core.model.journal import JournalEntry, JournalKind, JournalPage
+from schedd.core.model.notice import Notice
 from schedd.core.model.policy import Concurrency
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
@@ -39,11 +41,13 @@ from schedd.store import (
     backfills,
     backup,
     calendars,
+    clock,
     codec,
     database,
     deadletters,
     executions,
     journal,
+    notices,
     requests,
     schedules,
     timers,
@@ -267,10 +271,15 @@ class SqliteStore:
         """Store executions ahead of their due time. Raises: ConflictError."""
         return await self._writer.submit(executions.ARM, batch, rows=2 * len(batch.executions) + len(batch.entries) + len(batch.decided))
 
-    async def record(self, batch: RecordBatch) -> None:
-        """Store what became of executions."""
-        rows = len(batch.changes) + len(batch.attempts) + len(batch.entries) + len(batch.disarmed)
-        await self._writer.submit(executions.RECORD, batch, rows=rows)
+    async def record(self, batch: RecordBatch) -> frozenset[int]:
+        """Store what became of executions; the ids of those that follow and were not there already."""
+        parts = (batch.changes, batch.attempts, batch.entries, batch.disarmed, batch.followed, batch.notices)
+        rows = sum(len(part) for part in parts)
+        return await self._writer.submit(executions.RECORD, batch, rows=rows)
+
+    async def notices(self) -> tuple[Notice, ...]:
+        """All notices that have not been delivered, oldest first."""
+        return await notices.undelivered(self._scans)
 
     async def append(self, entries: Sequence[JournalEntry]) -> None:
         """Append to the journal alone."""
@@ -381,6 +390,10 @@ class SqliteStore:
         found = Timers()
         timers.extend(found, await self._scans.all(timers.READ_NAMING, (codec.encode(texts),)))
         return found
+
+    async def set_back(self, set_back: SetBack) -> tuple[int, ...]:
+        """The clock was set back: no mark stays in the future. The rows of the schedules that changed."""
+        return await self._writer.submit(clock.SET_BACK, set_back, rows=TIMERS_SAVED)
 
     async def planned_through_us(self) -> int:
         """The mark: every nominal time up to it has been decided."""

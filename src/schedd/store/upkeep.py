@@ -41,9 +41,10 @@ _EXECUTIONS_OF_DELETED = f"""
     SELECT e.id FROM schedules AS s CROSS JOIN executions AS e ON e.schedule_uid = s.uid
     WHERE s.deleted_us < ? AND e.state = 'FINISHED' LIMIT {PORTION}
 """
+# Rows of a time that the clock was set back from stand in nobody's way: they stay until their time has come again.
 _OLD_JOURNAL = f"""
     DELETE FROM journal WHERE sequence IN (
-        SELECT sequence FROM (SELECT sequence, time_us FROM journal ORDER BY sequence LIMIT {PORTION}) WHERE time_us < ?
+        SELECT sequence FROM (SELECT sequence, time_us FROM journal WHERE time_us <= ? ORDER BY sequence LIMIT {PORTION}) WHERE time_us < ?
     ) AND sequence < (SELECT max(sequence) FROM journal)
 """
 _OLD_BACKFILLS = f"DELETE FROM backfills WHERE id IN (SELECT id FROM backfills WHERE finished_us < ? LIMIT {PORTION})"
@@ -152,7 +153,8 @@ def _dead_letters(transaction: Transaction, portion: Portion) -> int:
 
 
 def _journal(transaction: Transaction, portion: Portion) -> int:
-    return transaction.connection.execute(_OLD_JOURNAL, (portion.before_us(portion.retention.journal),)).rowcount
+    values = (portion.now_us, portion.before_us(portion.retention.journal))
+    return transaction.connection.execute(_OLD_JOURNAL, values).rowcount
 
 
 def _requests(transaction: Transaction, portion: Portion) -> int:

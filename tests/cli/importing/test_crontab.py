@@ -153,7 +153,7 @@ def test_input_and_braces_reach_the_command_as_they_are() -> None:
 
 def test_mail_is_noted_and_not_handed_on() -> None:
     assert "MAILTO=joe: schedd sends no mail" in _notes("MAILTO=joe\n* * * * * a")
-    assert _notes('MAILTO=""\n* * * * * a') == ""
+    assert _notes('MAILTO=""\n* * * * * a\n') == ""
     assert "MAILTO" not in _one("MAILTO=joe\n* * * * * a")["process"]["env"]
 
 
@@ -186,6 +186,12 @@ def test_reboot_is_carried_over_and_says_what_is_otherwise() -> None:
     assert imported.carried[0].document["schedule"] == "@reboot"
     assert "schedd at each start of the daemon" in imported.carried[0].notes[0]
     assert _findings(imported)[0] == Finding(verdict=Verdict.UNPROVED, text="@reboot has no times by the clock")
+
+
+def test_last_line_without_an_end_is_noted_where_cron_reads_nothing_of_such_a_file() -> None:
+    assert "Debian's cron runs nothing" in _notes("0 8 * * * a\n0 9 * * * b")
+    assert _notes("0 9 * * * b\n") == _notes("0 9 * * * b", kind=CronKind.CRONIE) == ""
+    assert _read("0 8 * * * a\n0 9 * * * b").carried[0].notes == ()
 
 
 def test_drawn_times_are_not_proved() -> None:

@@ -264,6 +264,8 @@ def test_service_that_cannot_be_carried_over_is_refused(lines: str, reason: str,
         ("[Timer]\nOnCalendar=daily\nPersistent=maybe\n", "neither yes nor no"),
         ("[Timer]\nOnCalendar\n", "is no assignment"),
         ("", "is masked"),
+        ("[Timer]\nOnCalendar=2026-02-30\n", "schedd does not take OnCalendar=2026-02-30: can never match"),
+        ("[Timer]\nOnCalendar=daily\nOnCalendar=Mon..Fry\n", "schedd does not take OnCalendar=Mon..Fry"),
     ],
 )
 def test_timer_that_cannot_be_carried_over_is_refused(timer: str, reason: str, host: Host) -> None:

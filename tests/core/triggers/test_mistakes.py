@@ -56,6 +56,8 @@ MISTAKES = [
     ("0 9 * * * Europe/Berlin", "day of week", "Europe/Berlin", "the zone stands beside"),
     ("0 9 * * * /bin/true", "day of week", "/bin/true", "the command stands beside"),
     ("1,,2 * * * *", "minute", "", "without a comma"),
+    ("5 4 * * sunday", "day of week", "sunday", "write `SUN`"),
+    ("0 0 1 sept *", "month", "sept", "write `SEP`"),
     ("* * * * mon-fry", "day of week", "fry", "SUN to SAT"),
     ("2030-02-30T10:00:00Z", "expression", "2030-02-30T10:00:00Z", "`2030-01-31T09:00:00Z`"),
     ("at(2030-02-30T10:00:00)", "at", "2030-02-30T10:00:00", "`at(2030-01-31T09:00:00)`"),

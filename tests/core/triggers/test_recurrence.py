@@ -397,6 +397,7 @@ REFUSED = [
     ("FREQ=DAILY;BYMONTHDAY=0", "RRULE.BYMONTHDAY", "-31 to -1"),
     ("FREQ=DAILY;BYHOUR=24", "RRULE.BYHOUR", "0 to 23"),
     ("FREQ=DAILY;BYHOUR=", "RRULE.BYHOUR", "not allowed"),
+    ("FREQ=DAILY;BYSECOND=60", "RRULE.BYSECOND", "0 to 59"),
     ("FREQ=DAILY;COUNT=1001", "RRULE.COUNT", "UNTIL"),
     ("FREQ=DAILY;COUNT=1;UNTIL=20300101T000000", "RRULE", "exclude each other"),
     ("FREQ=DAILY;BYEASTER=1", "RRULE", "not a part"),
@@ -526,3 +527,41 @@ def test_days_between_go_on_over_the_end_of_a_year() -> None:
     new_years_eve = day_number(2030, 12, 31)
     assert YearDays(FIRSTS).between(new_years_eve, new_years_eve + 3) == 0b010
     assert YearDays(FIRSTS).between(new_years_eve, new_years_eve + 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("parts", "minutes", "hours", "months"),
+    [
+        ("INTERVAL=1439;BYHOUR=9", 1439, {9}, set(range(1, 13))),
+        ("INTERVAL=1441;BYHOUR=9,21;BYMINUTE=30", 1441, {9, 21}, set(range(1, 13))),
+        ("INTERVAL=719;BYHOUR=9;BYMONTH=1,6", 719, {9}, {1, 6}),
+    ],
+)
+def test_interval_that_drifts_through_the_day_comes_back_after_years(parts: str, minutes: int, hours: set[int], months: set[int]) -> None:
+    start, end = datetime(2026, 1, 1, 9, 30, tzinfo=UTC), datetime(2046, 1, 1, tzinfo=UTC)
+    every = [start + timedelta(minutes=minutes) * turn for turn in range((end - start) // timedelta(minutes=minutes) + 1)]
+    expected = [at for at in every if at.hour in hours and at.month in months and ("BYMINUTE" not in parts or at.minute == 30)]
+    drifting = rule(f"DTSTART:20260101T093000\nRRULE:FREQ=MINUTELY;{parts}")
+    found, at_us = [], drifting.next_after(0)
+    while at_us is not None and at_us < micros(end):
+        found.append(EPOCH + timedelta(microseconds=at_us))
+        at_us = drifting.next_after(at_us)
+    assert found == expected
+    backwards, at_us = [], drifting.prev_before(micros(end))
+    while at_us is not None:
+        backwards.append(EPOCH + timedelta(microseconds=at_us))
+        at_us = drifting.prev_before(at_us)
+    assert backwards == expected[::-1]
+
+
+def test_rule_of_seconds_ends_where_hundreds_of_periods_hold_nothing() -> None:
+    drifting = rule("DTSTART:20260101T090030\nRRULE:FREQ=SECONDLY;INTERVAL=86399;BYHOUR=9;BYMINUTE=0")
+    assert fires(drifting, "2026-01-31T08:59:59Z", 2) == ["2026-01-31T09:00:00Z", "never"]
+    assert back(drifting, "2030-01-01T00:00:00Z", 1) == ["never"]
+
+
+def test_exclusion_of_every_date_for_good_leaves_nothing() -> None:
+    every_date = Recurrence(text="DTSTART;VALUE=DATE:19000101\nRRULE:FREQ=DAILY")
+    nothing = compile_when(When(triggers=(Expression(text="0 9 * * *"),), exclusions=(every_date,)), created_us=0, seed=0)
+    assert nothing.next_after(NOW) is None
+    assert nothing.prev_before(NOW) is None

@@ -393,6 +393,62 @@ def test_preview_tells_effects_by_the_zone_that_the_expression_names() -> None:
     ]
 
 
+def test_rate_counts_from_the_start_of_its_schedule_which_is_its_first_time() -> None:
+    created_us, start_us = (
+        micros(datetime.fromisoformat("2026-01-01T00:03:27+00:00")),
+        micros(datetime.fromisoformat("2026-02-01T10:00:00+00:00")),
+    )
+    for text, first in (("rate(5 minutes)", "2026-02-01T10:00:00+00:00"), ("@every 5m", "2026-02-01T10:03:27+00:00")):
+        rule = compile_when(When(triggers=(Expression(text=text),), start_us=start_us), created_us=created_us, seed=0)
+        assert rule.next_after(created_us) == micros(datetime.fromisoformat(first))
+    at_once = compile_when(When(triggers=(Expression(text="rate(5 minutes)"),)), created_us=created_us, seed=0)
+    assert at_once.next_after(created_us) == micros(datetime.fromisoformat("2026-01-01T00:08:27+00:00"))
+
+
+def test_rate_longer_than_any_interval_is_refused() -> None:
+    with pytest.raises(ExpressionError, match="is not allowed; 1ms to"):
+        compile_when(When(triggers=(Expression(text="rate(999999999 days)"),)), created_us=0, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("exclusion", "left"),
+    [
+        ("4-59/6 * * * * *", [0, 2, 6, 8]),
+        ("0 * * * * *", []),
+        ("* * * * * *", []),
+        ("* * 1 1 *", []),
+        ("*:*:0/0.5", []),
+        ("*:*:4/6", [0, 2, 6, 8]),
+        ("* 0-59 0-11 1 1 *", []),
+    ],
+)
+def test_exclusion_leaves_out_whole_days_only_where_it_names_no_seconds_of_its_own(exclusion: str, left: list[int]) -> None:
+    spec = replace(when("*/2 * * 1 1 *"), exclusions=(Expression(text=exclusion),))
+    first_us = micros(datetime(2026, 1, 1, tzinfo=UTC))
+    compiled = compile_when(spec, created_us=0, seed=0)
+    found = []
+    at_us = compiled.next_after(first_us - 1)
+    while at_us is not None and at_us < first_us + 10_000_000:
+        found.append((at_us - first_us) // 1_000_000)
+        at_us = compiled.next_after(at_us)
+    assert found == left
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [("0 0 0 1 1 * 2020", "; the last one was at 2020-01-01T00:00:00Z"), ("at(2020-05-01T09:00:00)", "2020-05-01T09:00:00Z")],
+)
+def test_rule_that_is_past_is_refused_with_its_last_time(text: str, last: str) -> None:
+    [violation] = check_when(when(text), now_us=NOW)
+    assert violation.reason == "NEVER_FIRES"
+    assert violation.description.endswith(last)
+
+
+def test_rule_that_its_bounds_leave_nothing_is_refused_without_a_last_time() -> None:
+    [violation] = check_when(replace(when("0 0 0 1 1 * 2030"), end_us=NOW + 1), now_us=NOW)
+    assert violation.description.endswith("so this would never fire")
+
+
 def test_fault_that_is_longer_than_a_line_is_shown_by_its_beginning() -> None:
     error = ExpressionError(text="x" * 300, part="minute", reason="too much", length=300)
     line, carets = pointed(error).splitlines()

@@ -99,7 +99,7 @@ def test_local_rule_is_told_with_its_zone(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("trigger", "said"),
     [
-        (Expression(text="rate(1 day)"), "Every day, counted from the schedule's creation"),
+        (Expression(text="rate(1 day)"), "Every day, counted from the schedule's start or its creation"),
         (Expression(text="every 1h30m"), "Every 1 hour 30 minutes, counted from the schedule's creation"),
         (
             Interval(every=timedelta(milliseconds=1, microseconds=5), anchor_us=0),

@@ -86,7 +86,9 @@ def differs(vector: dict[str, Any], found: list[int] | str) -> str:
 
 def deciding(vector: dict[str, Any]) -> str:
     """The id of the rule that decides otherwise than this vector; empty if there is none."""
-    return next((rule["id"] for rule in RULES if vector["expr"] in rule.get("expressions", ())), "")
+    asked = [vector["expr"], vector.get("after")]
+    by_time = (rule["id"] for rule in RULES if asked in rule.get("vectors", ()))
+    return next(by_time, next((rule["id"] for rule in RULES if vector["expr"] in rule.get("expressions", ())), ""))
 
 
 @needs_vectors
@@ -119,6 +121,8 @@ def test_vectors_all_pass_or_are_decided_otherwise(figure: Callable[[str, str], 
 def test_deviations_name_vectors_that_exist() -> None:
     known = {vector["expr"] for _, vector in vectors()}
     assert [text for rule in RULES for text in rule.get("expressions", ()) if text not in known] == []
+    asked = [[vector["expr"], vector.get("after")] for _, vector in vectors()]
+    assert [pair for rule in RULES for pair in rule.get("vectors", ()) if pair not in asked] == []
     assert {vector["dialect"] for _, vector in vectors()} >= UNREAD
 
 

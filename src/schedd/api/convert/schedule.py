@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from schedd.api.convert.basics import Words, fill_timestamp, timestamp, unbuilt
 from schedd.api.convert.execution import OUTCOME, REASON
 from schedd.api.convert.policy import policies, policies_of
-from schedd.api.convert.target import target, target_of
+from schedd.api.convert.target import UNBUILT_OF_HTTP, UNBUILT_OF_PROCESS, target, target_of
 from schedd.api.convert.when import fill_when, when_of
 from schedd.api.names import execution_name
 from schedd.api.reading import Reading
@@ -48,14 +48,9 @@ DEFINITION_FIELDS = (
 _MICROSECOND = timedelta(microseconds=1)
 
 _UNBUILT = {
-    ("policies",): (
-        "on_success",
-        "on_failure",
-        "condition",
-        "recovery",
-    ),
-    ("target", "http"): ("auth", "signature", "tls"),
-    ("target", "process"): ("resource_limits",),
+    ("policies",): ("recovery",),
+    ("target", "http"): UNBUILT_OF_HTTP,
+    ("target", "process"): UNBUILT_OF_PROCESS,
 }
 
 _SPELLED_OUT = {"recovery": (policy_pb2.RECOVERY_ADOPT,)}

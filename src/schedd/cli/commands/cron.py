@@ -25,6 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_UTC = "UTC"
 _FIELDS = ("second", "minute", "hour", "day of month", "month", "day of week", "year")
 _FIELDS_BY_COUNT = {5: _FIELDS[1:6], 6: _FIELDS[:6], 7: _FIELDS}
 _LABEL = 12
@@ -38,21 +39,33 @@ _AFTER = click.option("--after", metavar="TIME", help="Later than this (UTC, unl
 class _Reading(NamedTuple):
     """How an expression is to be read, where it leaves a choice."""
 
-    time_zone: str
+    time_zone: str | None
     day_match: str = "or"
     gap: str = "dialect"
     fold: str = "dialect"
+
+    def zone_of(self, expression: str) -> str:
+        """The zone that was asked for; else the one that the expression names, or UTC."""
+        from schedd.core.model.when import Expression, When
+        from schedd.core.triggers import zones_of
+
+        if self.time_zone is not None:
+            return self.time_zone
+        named = sorted(zones_of(When(triggers=(Expression(text=expression),), time_zone=_UTC)) - {_UTC})
+        return named[0] if len(named) == 1 else _UTC
 
 
 def _reading(function: F) -> F:
     """The options that say how an expression is read; they come as one argument, `reading`."""
 
     @wraps(function)
-    def gathered(*arguments: Any, tz: str, day_match: str, gap: str, fold: str, **others: Any) -> Any:
+    def gathered(*arguments: Any, tz: str | None, day_match: str, gap: str, fold: str, **others: Any) -> Any:
         return function(*arguments, reading=_Reading(tz, day_match, gap, fold), **others)
 
     options = (
-        click.option("-z", "--tz", default="UTC", show_default=True, metavar="ZONE", help="The IANA zone, such as Europe/Berlin."),
+        click.option(
+            "-z", "--tz", metavar="ZONE", help="The IANA zone, such as Europe/Berlin; the expression's own, or UTC, if not given."
+        ),
         click.option("--day-match", type=_choice("or", "and"), default="or", show_default=True, help="How cron's two day fields join."),
         click.option(
             "--gap",
@@ -108,12 +121,12 @@ def explain(session: Session, expression: str, reading: _Reading, count: int, af
     when = _checked(expression, reading, start_us)
     instants = _preview(when, start_us, count)
     (trigger,) = when.triggers
-    dialect, meaning, remarks = dialect_of(trigger), sentence(trigger, reading.time_zone), notes(trigger)
+    dialect, meaning, remarks = dialect_of(trigger), sentence(trigger, when.time_zone), notes(trigger)
     if session.format in (Format.JSON, Format.YAML):
         session.out.data(
             {
                 "expression": expression,
-                "time_zone": reading.time_zone,
+                "time_zone": when.time_zone,
                 "dialect": str(dialect),
                 "meaning": meaning,
                 "notes": list(remarks),
@@ -161,7 +174,7 @@ def next_times(session: Session, expression: str | None, reading: _Reading, coun
             raise UsageFault(
                 "--batch reads each expression as its dialect has it: --day-match, --gap and --fold are for one on the command line"
             )
-        _answer_batch(reading.time_zone, start_us, count)
+        _answer_batch(reading.time_zone or _UTC, start_us, count)
         return
     if expression is None:
         raise UsageFault("say which expression, or --batch for those on stdin")
@@ -194,7 +207,7 @@ def _checked(expression: str, reading: _Reading, after_us: int) -> When:
 
     when = When(
         triggers=(_trigger(expression, reading),),
-        time_zone=reading.time_zone,
+        time_zone=reading.zone_of(expression),
         gap=GapPolicy[reading.gap.upper().replace("-", "_")],
         fold=FoldPolicy[reading.fold.upper()],
     )

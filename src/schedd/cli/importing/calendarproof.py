@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 
 from schedd.cli.importing.carried import Carried
 from schedd.cli.importing.proof import Finding, Span, Verdict, compared, our_times
-from schedd.core.errors import ExpressionError
 from schedd.core.triggers.zonename import is_zone
 from schedd.v1.schedule_pb2 import Schedule
 
@@ -35,10 +34,7 @@ def prove(item: Carried, schedule: Schedule, span: Span) -> Finding:
         return _unproved("what counts from a boot or from a run has no times of its own")
     if shutil.which(_PROGRAM) is None:
         return _unproved(f"{_PROGRAM} is not installed here")
-    try:
-        ours = our_times(schedule, span)
-    except ExpressionError as error:
-        return _unproved(f"schedd does not read it: {error.reason}")
+    ours = our_times(schedule, span)
     most = _MOST_ZONED_TIMES if any(map(_has_zone, expressions)) else _MOST_TIMES
     period = "in the coming year"
     if len(ours) > most:

@@ -31,6 +31,7 @@ _OURS = frozenset({"SHELL", "MAILTO", "LOGNAME", "USER", "CRON_TZ", "RANDOM_DELA
 """Variables that say how cron runs a command, or that it does not let anybody set: they are not handed on as they are."""
 AT_BOOT = "@reboot"
 _BOOT_NOTE = "@reboot: cron runs it once after a boot; schedd at each start of the daemon, also where that is a mere restart"
+_UNENDED_NOTE = "the last line has no line end: Debian's cron runs nothing of such a file"
 
 DEFAULTS: dict[str, Any] = {
     "labels": {"imported-from": "crontab"},
@@ -72,7 +73,8 @@ class _Reader:
     settings: dict[str, str] = field(default_factory=dict)
 
     def read(self) -> Iterator[Carried | Refused]:
-        for number, raw in enumerate(self.crontab.text.split("\n"), 1):
+        lines = self.crontab.text.split("\n")
+        for number, raw in enumerate(lines, 1):
             line = raw.lstrip(" \t")
             if not line or line.startswith("#"):
                 continue
@@ -83,12 +85,12 @@ class _Reader:
                 continue
             place = Place(file=self.crontab.file, line=number)
             try:
-                yield self._entry(place, line)
+                yield self._entry(place, line, is_unended=number == len(lines))
             except _LineError as error:
                 yield Refused(where=str(place), text=raw.strip(), reason=str(error))
 
-    def _entry(self, place: Place, line: str) -> Carried:
-        notes: list[str] = []
+    def _entry(self, place: Place, line: str, *, is_unended: bool) -> Carried:
+        notes = [_UNENDED_NOTE] if is_unended and self.reading.kind is CronKind.DEBIAN else []
         if line.startswith("-") and self.reading.kind is CronKind.CRONIE:
             line = line[1:].lstrip(" \t")
         expression, rest = _expression(line)

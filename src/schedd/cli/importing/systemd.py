@@ -18,6 +18,9 @@ from schedd.cli.importing.service import ServiceReader
 from schedd.cli.importing.units import Setting, Unit, UnitError, UnitFiles
 from schedd.cli.importing.unitvalues import expanded, span_of, specifiers_of
 from schedd.cli.spans import duration_text
+from schedd.core.errors import ExpressionError
+from schedd.core.model.when import OnCalendar, When
+from schedd.core.triggers import compile_when
 
 _TIMER = "Timer"
 _AT_BOOT = ("OnBootSec", "OnStartupSec", "OnActiveSec")
@@ -108,6 +111,7 @@ class _TimerReader:
 
     def _trigger(self, item: Setting) -> dict[str, Any]:
         if item.key == "OnCalendar":
+            _must_be_taken(item.value)
             return {"on_calendar": item.value}
         span = span_of(item.value)
         if span is None or (not span and item.key in _REPEATING):
@@ -159,3 +163,12 @@ class _TimerReader:
         ]
         if conditions:
             self.notes.append(f"the timer's conditions are not looked at: {', '.join(conditions)}")
+
+
+def _must_be_taken(expression: str) -> None:
+    """Raises: UnitError for an expression that schedd refuses."""
+    try:
+        compile_when(When(triggers=(OnCalendar(text=expression),)), created_us=0, seed=0)
+    except ExpressionError as error:
+        suggestion = f"; {error.suggestion}" if error.suggestion else ""
+        raise UnitError(f"schedd does not take OnCalendar={expression}: {error.reason}{suggestion}") from error

@@ -74,6 +74,17 @@ def left_out_by(excluded: Sequence[CalendarDays], included: Sequence[CalendarDay
     return AnyOf(sets)
 
 
+def leaving_out(when: When, calendars: Calendars, nominal_us: int) -> str:
+    """The name of the first calendar that leaves an instant out of a schedule; empty if none does."""
+    for name in when.exclude_calendars:
+        if left_out_by([calendars.days[name]], [], when.time_zone).inside_from(nominal_us) == nominal_us:
+            return name
+    included = [calendars.days[name] for name in when.include_calendars]
+    if included and left_out_by([], included, when.time_zone).inside_from(nominal_us) == nominal_us:
+        return when.include_calendars[0]
+    return ""
+
+
 def calendar_days(calendar: Calendar, holidays: HolidayDates) -> CalendarDays:
     """A calendar ready for use. Raises: ExpressionError; its `part` names the field, such as `entries[2].range.first`."""
     shape = _Shape()

@@ -9,6 +9,7 @@ from datetime import timedelta
 from schedd.core.errors import ExpressionError, FieldViolation
 from schedd.core.model.when import AfterCompletion, Expression, Interval, SpreadMode, Trigger, When
 from schedd.core.triggers.calendars import NO_CALENDARS, Calendars
+from schedd.core.triggers.civil import utc_datetime
 from schedd.core.triggers.clockless import clockless, is_clockless
 from schedd.core.triggers.compilation import Setting, compile_when, rule_of
 from schedd.core.triggers.pointing import described
@@ -40,12 +41,15 @@ def _check(when: When, now_us: int, calendars: Calendars) -> Iterator[FieldViola
     yield from faults
     if faults or clockless(when):
         return
-    if compile_when(when, created_us=now_us, seed=0, calendars=calendars).next_after(now_us) is None:
+    rule = compile_when(when, created_us=now_us, seed=0, calendars=calendars)
+    if rule.next_after(now_us) is None:
         left_out = ", and outside of what its calendars leave out" if when.exclude_calendars or when.include_calendars else ""
+        last_us = rule.prev_before(now_us + 1)
+        last = "" if last_us is None else f"; the last one was at {utc_datetime(last_us):%Y-%m-%dT%H:%M:%SZ}"
         yield FieldViolation(
             field="triggers",
             reason="NEVER_FIRES",
-            description=f"no occurrence lies in the future and within start_time and end_time{left_out}, so this would never fire",
+            description=f"no occurrence lies in the future and within start_time and end_time{left_out}, so this would never fire{last}",
         )
 
 

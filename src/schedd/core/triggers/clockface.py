@@ -8,6 +8,7 @@ from typing import Final
 from schedd.core.triggers.civil import HOUR_US, MINUTE_US, SECOND_US
 
 _NONE: Final = 255
+_EVERY_60TH: Final = (1 << 60) - 1
 
 
 @lru_cache(maxsize=4096)
@@ -145,5 +146,6 @@ class ClockFace:
 
     @property
     def is_whole_day(self) -> bool:
-        """Whether the times stand for the day as a whole: midnight alone, or every minute."""
-        return self.is_midnight or (self.hours == (1 << 24) - 1 and self.minutes == (1 << 60) - 1)
+        """Whether the times stand for the day as a whole: midnight alone, every minute, or every second."""
+        every_minute = self.hours == (1 << 24) - 1 and self.minutes == _EVERY_60TH
+        return self.is_midnight or (every_minute and isinstance(self.seconds, Seconds) and self.seconds.mask in (1, _EVERY_60TH))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from schedd.core.durations import format_duration
 from schedd.core.errors import ExpressionError
@@ -33,14 +33,14 @@ from schedd.core.triggers.civil import FIRST_US, FIRST_YEAR, LAST_US, LAST_YEAR
 from schedd.core.triggers.clockless import check_delay
 from schedd.core.triggers.cron import parse_cron, uses_seed
 from schedd.core.triggers.eventbridge import parse_eventbridge_cron
-from schedd.core.triggers.fields import ExcludedDays, FieldRule, Fields
+from schedd.core.triggers.fields import FieldRule, Fields
 from schedd.core.triggers.interval import LONGEST, SHORTEST, IntervalRule
 from schedd.core.triggers.oncalendar import parse_oncalendar
-from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, Recognised, recognise
-from schedd.core.triggers.recurrence import ExcludedDates, WholeDays, compile_recurrence
-from schedd.core.triggers.rule import NEVER, Bounded, ExcludedInstants, Excluding, Exclusion, Instants, Rule, Union
+from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, Rate, Recognised, recognise
+from schedd.core.triggers.recurrence import WholeDays, compile_recurrence, excluded_dates
+from schedd.core.triggers.rule import NEVER, Bounded, ExcludedInstants, Excluding, Exclusion, Instants, Omitted, Rule, Union
 from schedd.core.triggers.shift import Shifted
-from schedd.core.triggers.timeset import LeftOut
+from schedd.core.triggers.timeset import DaysOf, InZone, LeftOut
 from schedd.core.triggers.zonedtimes import Place
 from schedd.core.triggers.zonename import zone_named
 
@@ -109,6 +109,35 @@ def within_limits(when: When, rule: Rule, *, created_us: int, seed: int, calenda
     return _limited(rule, when, exclusions)
 
 
+class LeftOutRules(NamedTuple):
+    """The occurrences that a schedule's triggers yield within its bounds and that do not run there, as rules.
+
+    `excluded` are those that exclusions leave out, or calendars without a shift; `shifted` those that calendars move to another day.
+    """
+
+    excluded: Omitted = Omitted(NEVER, ())
+    shifted: Omitted = Omitted(NEVER, ())
+
+
+def compile_left_out(when: When, *, created_us: int, seed: int, calendars: Calendars = NO_CALENDARS) -> LeftOutRules:
+    """What the rule of `compile_when` leaves out. Raises: ExpressionError."""
+    if not leaves_out(when):
+        return LeftOutRules()
+    by_creation, by_seed = _dependence(when)
+    return _compile_left_out(
+        when,
+        created_us if by_creation else 0,
+        seed if by_seed else 0,
+        _named(when.exclude_calendars, "exclude_calendars", calendars),
+        _named(when.include_calendars, "include_calendars", calendars),
+    )
+
+
+def leaves_out(when: When) -> bool:
+    """Whether a schedule has exclusions or calendars."""
+    return bool(when.exclusions or when.exclude_calendars or when.include_calendars)
+
+
 def rule_of(trigger: Trigger, setting: Setting) -> Rule:
     """The rule of one trigger.
 
@@ -121,7 +150,7 @@ def rule_of(trigger: Trigger, setting: Setting) -> Rule:
             return _field_rule(fields, setting, run_after_gap=True)
         case EventBridgeCron():
             return _field_rule(parse_eventbridge_cron(known.text), setting, run_after_gap=False)
-        case Interval():
+        case Interval() | Rate():
             return _interval_rule(known, setting)
         case Once():
             return _once(known)
@@ -152,8 +181,7 @@ def _compile(
 ) -> Rule:
     zone_named(when.time_zone)
     setting = _setting(when, created_us, seed)
-    rules = tuple(_at(f"triggers[{index}]", trigger, setting) for index, trigger in enumerate(when.triggers))
-    rule: Rule = rules[0] if len(rules) == 1 else Union(rules)
+    rule = _triggered(when, setting)
     exclusions = _exclusions(when, setting)
     if not excluded and not included:
         return _limited(rule, when, exclusions)
@@ -164,6 +192,28 @@ def _compile(
     step = 1 if when.calendar_shift is CalendarShift.NEXT_DAY else -1
     shifted = Shifted(_limited(rule, when, exclusions), left_out, zone_named(when.time_zone), step=step)
     return _limited(shifted, when, exclusions)
+
+
+@lru_cache(maxsize=16_384)
+def _compile_left_out(
+    when: When, created_us: int, seed: int, excluded: tuple[CalendarDays, ...], included: tuple[CalendarDays, ...]
+) -> LeftOutRules:
+    setting = _setting(when, created_us, seed)
+    yielded = _triggered(when, setting)
+    exclusions = _exclusions(when, setting)
+    calendars = (LeftOut(left_out_by(excluded, included, when.time_zone)),) if excluded or included else ()
+    if when.calendar_shift is CalendarShift.SKIP:
+        return LeftOutRules(excluded=Omitted(_limited(yielded, when, ()), (*exclusions, *calendars)))
+    return LeftOutRules(
+        excluded=Omitted(_limited(yielded, when, ()), exclusions),
+        shifted=Omitted(_limited(yielded, when, exclusions), calendars),
+    )
+
+
+def _triggered(when: When, setting: Setting) -> Rule:
+    """The union of the triggers."""
+    rules = tuple(_at(f"triggers[{index}]", trigger, setting) for index, trigger in enumerate(when.triggers))
+    return rules[0] if len(rules) == 1 else Union(rules)
 
 
 def _setting(when: When, created_us: int, seed: int) -> Setting:
@@ -188,7 +238,7 @@ def _limited(rule: Rule, when: When, exclusions: tuple[Exclusion, ...]) -> Rule:
 
 
 def _depends_on_creation(trigger: Known) -> bool:
-    return isinstance(trigger, Recurrence) or (isinstance(trigger, Interval) and trigger.anchor_us is None)
+    return isinstance(trigger, Recurrence | Rate) or (isinstance(trigger, Interval) and trigger.anchor_us is None)
 
 
 def _known(trigger: Trigger) -> Known:
@@ -232,17 +282,18 @@ def _calendar_rule(trigger: OnCalendar, setting: Setting) -> FieldRule:
     )
 
 
-def _interval_rule(interval: Interval, setting: Setting) -> IntervalRule:
-    if not SHORTEST <= interval.every <= LONGEST:
+def _interval_rule(interval: Interval | Rate, setting: Setting) -> IntervalRule:
+    every = interval.every
+    if not SHORTEST <= every <= LONGEST:
         raise ExpressionError(
             text="",
             part="every",
-            reason=f"{format_duration(interval.every)} is not allowed; {format_duration(SHORTEST)} to {format_duration(LONGEST)} is",
+            reason=f"{format_duration(every)} is not allowed; {format_duration(SHORTEST)} to {format_duration(LONGEST)} is",
             suggestion="such as 90s or 1h",
         )
-    if interval.anchor_us is not None:
-        return IntervalRule(interval.every // _MICROSECOND, interval.anchor_us)
-    return IntervalRule(interval.every // _MICROSECOND, setting.created_us)
+    if isinstance(interval, Rate):
+        return IntervalRule(every // _MICROSECOND, setting.begin_us)
+    return IntervalRule(every // _MICROSECOND, setting.created_us if interval.anchor_us is None else interval.anchor_us)
 
 
 def _once(once: Once) -> Rule:
@@ -282,5 +333,7 @@ def _local_once(once: LocalOnce, setting: Setting) -> Rule:
 def _exclusion(rule: Rule) -> Exclusion:
     """A rule of whole days leaves out its days, any other its very instants."""
     if isinstance(rule, WholeDays):
-        return ExcludedDates(rule, rule.zone)
-    return ExcludedDays(rule) if isinstance(rule, FieldRule) and rule.is_whole_days else ExcludedInstants(rule)
+        return excluded_dates(rule, rule.zone)
+    if isinstance(rule, FieldRule) and rule.is_whole_days:
+        return LeftOut(InZone(DaysOf(rule.days), rule.zone))
+    return ExcludedInstants(rule)

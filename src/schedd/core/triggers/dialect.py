@@ -8,7 +8,7 @@ from typing import assert_never
 from schedd.core.model.when import AfterCompletion, AtStart, Cron, Expression, Interval, OnCalendar, Once, Recurrence, Trigger
 from schedd.core.triggers.eventbridge import begins_like
 from schedd.core.triggers.fieldsets import tokens_of
-from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, recognise
+from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, Rate, recognise
 
 
 class Dialect(StrEnum):
@@ -62,8 +62,10 @@ def dialect_of(trigger: Trigger) -> Dialect:
             return Dialect.MACRO if macro else _BY_COUNT.get(len(tokens_of(known.text, "expression")), Dialect.CRON5)
         case EventBridgeCron():
             return Dialect.EVENTBRIDGE_CRON
+        case Rate():
+            return Dialect.EVENTBRIDGE_RATE
         case Interval():
-            return Dialect.EVENTBRIDGE_RATE if is_form else Dialect.INTERVAL
+            return Dialect.INTERVAL
         case AfterCompletion():
             return Dialect.AFTER_COMPLETION
         case Once() | LocalOnce():

@@ -121,26 +121,3 @@ class FieldRule:
     def is_whole_days(self) -> bool:
         """Whether the rule stands for days as a whole, as an exclusion: midnight alone, or every minute of the day."""
         return self._face.is_whole_day
-
-
-class ExcludedDays:
-    """Leaves out the local days of a field rule."""
-
-    __slots__ = ("_rule",)
-
-    def __init__(self, rule: FieldRule) -> None:
-        self._rule = rule
-
-    def skip(self, t_us: int) -> int | None:
-        day = self._rule.zone.local_at(t_us) // DAY_US
-        outside = self._rule.days.first_outside(day)
-        if outside == day:
-            return t_us
-        return None if outside is None else self._rule.zone.first_instant(outside * DAY_US)
-
-    def skip_back(self, t_us: int) -> int | None:
-        day = self._rule.zone.local_at(t_us) // DAY_US
-        outside = self._rule.days.last_outside(day)
-        if outside == day:
-            return t_us
-        return None if outside is None else self._rule.zone.first_instant((outside + 1) * DAY_US) - 1

@@ -203,7 +203,8 @@ def _read_value(token: Token, field: Field) -> int:
     if not token.value.isdigit():
         name = token.value.upper()
         if name not in field.names:
-            raise token.fault(f"`{token.value}` is not {field.article} {field.name}", _example(field))
+            meant = f"write `{name[:3]}`" if name[:3] in field.names else _example(field)
+            raise token.fault(f"`{token.value}` is not {field.article} {field.name}", meant)
         return field.low + field.names.index(name)
     if len(token.value) > 9 or not field.low <= int(token.value) <= field.high:
         raise token.fault(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from typing import Final
 
@@ -26,6 +27,13 @@ class EventBridgeCron:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """The `rate(…)` of EventBridge Scheduler: an interval that counts from the schedule's start, or its creation."""
+
+    every: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalOnce:
     """Once at a local time (microseconds) of the schedule's zone: EventBridge's `at(…)`, or a time without offset."""
 
@@ -33,7 +41,7 @@ class LocalOnce:
     local_us: int
 
 
-Recognised = Cron | EventBridgeCron | Interval | Once | LocalOnce | OnCalendar | Recurrence | AtStart
+Recognised = Cron | EventBridgeCron | Rate | Interval | Once | LocalOnce | OnCalendar | Recurrence | AtStart
 
 _RECURRENCE: Final = re.compile(r"(?:^|\n)\s*(?:DTSTART|RRULE|RDATE|EXDATE)[:;]|^\s*FREQ=", re.IGNORECASE)
 _EVERY: Final = re.compile(r"\s*@?every\s+(?P<duration>\S+)\s*", re.IGNORECASE)
@@ -76,7 +84,7 @@ def _eventbridge(text: str) -> Recognised:
         case "cron":
             return EventBridgeCron(text=text)
         case "rate":
-            return Interval(every=eventbridge.parse_rate(text))
+            return Rate(every=eventbridge.parse_rate(text))
         case _:
             return LocalOnce(text=text, local_us=eventbridge.parse_at(text))
 

@@ -24,7 +24,8 @@ from schedd.core.triggers.repetition import (
     chosen,
     weeks,
 )
-from schedd.core.triggers.rule import Bounded, ExcludedInstants, Excluding, Exclusion, Rule, Union
+from schedd.core.triggers.rule import SKIP_LIMIT, Bounded, ExcludedInstants, Excluding, Exclusion, Rule, Union
+from schedd.core.triggers.timeset import InZone, LeftOut
 from schedd.core.triggers.yeardays import DayParts, YearDays
 from schedd.core.triggers.zone import Zone
 from schedd.core.triggers.zonedtimes import LocalTimes, Place, ZonedTimes
@@ -53,8 +54,8 @@ class WholeDays:
         return self.rule.prev_before(t_us)
 
 
-class ExcludedDates:
-    """Leaves out the local days on which a rule fires."""
+class DatesOf:
+    """The local days on which a recurrence of dates fires, each of them whole: a set of local times."""
 
     __slots__ = ("_rule", "_zone")
 
@@ -62,21 +63,46 @@ class ExcludedDates:
         self._rule = rule
         self._zone = zone
 
-    def skip(self, t_us: int) -> int | None:
-        """`t_us`, or the start of the next day if its own is left out."""
-        start, end = self._day(t_us)
-        found = self._rule.next_after(start - 1)
-        return t_us if found is None or found >= end else end
+    def inside_from(self, t_us: int) -> int | None:
+        """The first moment of such a day that is not before `t_us`."""
+        found = self._rule.next_after(self._begin(t_us // DAY_US) - 1)
+        return None if found is None else max(t_us, self._day_of(found) * DAY_US)
 
-    def skip_back(self, t_us: int) -> int | None:
-        """`t_us`, or the end of the day before if its own is left out."""
-        start, end = self._day(t_us)
-        found = self._rule.next_after(start - 1)
-        return t_us if found is None or found >= end else start - 1
+    def outside_from(self, t_us: int) -> int | None:
+        """The first moment of another day that is not before `t_us`."""
+        day = t_us // DAY_US
+        for _ in range(SKIP_LIMIT):
+            found = self._rule.next_after(self._begin(day) - 1)
+            if found is None or self._day_of(found) != day:
+                return max(t_us, day * DAY_US)
+            day += 1
+        return None
 
-    def _day(self, t_us: int) -> tuple[int, int]:
-        day = self._zone.local_at(t_us) // DAY_US
-        return self._zone.first_instant(day * DAY_US), self._zone.first_instant((day + 1) * DAY_US)
+    def inside_until(self, t_us: int) -> int | None:
+        """The last moment of such a day that is not after `t_us`."""
+        found = self._rule.prev_before(self._begin(t_us // DAY_US + 1))
+        return None if found is None else min(t_us, (self._day_of(found) + 1) * DAY_US - 1)
+
+    def outside_until(self, t_us: int) -> int | None:
+        """The last moment of another day that is not after `t_us`."""
+        day = t_us // DAY_US
+        for _ in range(SKIP_LIMIT):
+            found = self._rule.prev_before(self._begin(day + 1))
+            if found is None or self._day_of(found) != day:
+                return min(t_us, (day + 1) * DAY_US - 1)
+            day -= 1
+        return None
+
+    def _begin(self, day: int) -> int:
+        return self._zone.first_instant(day * DAY_US)
+
+    def _day_of(self, t_us: int) -> int:
+        return self._zone.local_at(t_us) // DAY_US
+
+
+def excluded_dates(rule: Rule, zone: Zone) -> Exclusion:
+    """Leaves out the local days on which a recurrence of dates fires."""
+    return LeftOut(InZone(DatesOf(rule, zone), zone))
 
 
 def compile_recurrence(text: str, place: Place, begin_us: int) -> Rule:
@@ -125,7 +151,7 @@ def _listed(moments: Sequence[Moment], place: Place) -> list[Rule]:
 def _excluded_dates(moments: Iterable[Moment], place: Place) -> list[Exclusion]:
     days = [moment.local_us for moment in moments if moment.is_date]
     # A day that begins with a gap has to be found too.
-    return [ExcludedDates(ZonedTimes(Listed(days), replace(place, gap=GapPolicy.RUN_AFTER)), place.zone)] if days else []
+    return [excluded_dates(ZonedTimes(Listed(days), replace(place, gap=GapPolicy.RUN_AFTER)), place.zone)] if days else []
 
 
 def _repeating(rule: RepeatRule, start: Moment, place: Place) -> Rule:

@@ -7,7 +7,7 @@ minute, a second. Every INTERVAL-th period, counted from the one that holds DTST
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import gcd
 from typing import Final, NamedTuple
 
@@ -18,6 +18,12 @@ from schedd.core.triggers.zonedtimes import LocalTimes
 
 TRIES: Final = 300
 """How many periods in phase that hold nothing are looked at before a rule is held to be over: it bounds the time of one answer."""
+
+
+SINGLY: Final = 50
+"""After that many of them the phase's round through the day is looked at, and passed over as far as it holds nothing."""
+
+ROUND_MAX: Final = 1440
 
 
 class Listed:
@@ -224,13 +230,54 @@ class DayRepetition:
         return [days[number // a_day] * DAY_US + self._times.at(number % a_day) for number in numbers]
 
 
+class Round:
+    """The way of a phase through the times of the day, until it comes round again: where on it a clock face allows any.
+
+    A phase that comes round only after more than ROUND_MAX periods is not looked at: every period in phase counts as one to be tried.
+    """
+
+    __slots__ = ("_after", "_before", "_interval", "_place", "_slots")
+
+    def __init__(self, face: ClockFace, phase: Phase, unit_us: int) -> None:
+        self._interval = phase.interval
+        self._slots = DAY_US // unit_us
+        count = self._slots // gcd(self._slots, phase.interval)
+        slots = [(phase.origin + turn * phase.interval) % self._slots for turn in range(count)] if count <= ROUND_MAX else []
+        self._place = {slot: place for place, slot in enumerate(slots)}
+        allowed = [(at := face.first_from(slot * unit_us)) is not None and at < (slot + 1) * unit_us for slot in slots]
+        self._after = _distances(allowed)
+        self._before = _distances(allowed[::-1])[::-1]
+
+    def first_from(self, index: int) -> int:
+        """The first period from `index` on, which is in phase, that may hold a time."""
+        place = self._place.get(index % self._slots)
+        return index if place is None else index + self._after[place] * self._interval
+
+    def last_until(self, index: int) -> int:
+        """The last period until `index`, which is in phase, that may hold a time."""
+        place = self._place.get(index % self._slots)
+        return index if place is None else index - self._before[place] * self._interval
+
+
+def _distances(allowed: Sequence[bool]) -> list[int]:
+    """For each place of a round, how many steps on the next one is that is allowed, itself included; 0 where none is."""
+    if not any(allowed):
+        return [0] * len(allowed)
+    found = [0] * len(allowed)
+    distance = 0
+    for place in reversed(range(2 * len(allowed))):
+        distance = 0 if allowed[place % len(allowed)] else distance + 1
+        found[place % len(allowed)] = distance
+    return found
+
+
 class ClockRepetition:
     """A rule of FREQ HOURLY, MINUTELY or SECONDLY: what of a clock face on allowed days lies in the periods in phase.
 
     `offsets_us` are the times from a period's start that BYSETPOS chooses, ascending; empty: all of them.
     """
 
-    __slots__ = ("_days", "_face", "_offsets_us", "_phase", "_unit_us")
+    __slots__ = ("_days", "_face", "_offsets_us", "_phase", "_round", "_unit_us")
 
     def __init__(self, days: YearDays, face: ClockFace, unit_us: int, *, phase: Phase, offsets_us: tuple[int, ...]) -> None:
         self._days = days
@@ -238,18 +285,20 @@ class ClockRepetition:
         self._unit_us = unit_us
         self._phase = phase
         self._offsets_us = offsets_us
+        self._round: Round | None = None
 
     def first_from(self, local_us: int) -> int | None:
         """The first that is not before `local_us`."""
         unit_us = self._unit_us
-        for _ in range(TRIES):
+        for tries in range(TRIES):
             at = self._next_match(local_us)
             if at is None:
                 return None
             index = at // unit_us
             lag = self._phase.lag(index)
             if lag:
-                local_us = (index + self._phase.interval - lag) * unit_us
+                index += self._phase.interval - lag
+                local_us = (self._rounds().first_from(index) if tries > SINGLY else index) * unit_us
                 continue
             if not self._offsets_us:
                 return at
@@ -262,14 +311,15 @@ class ClockRepetition:
     def last_until(self, local_us: int) -> int | None:
         """The last that is not after `local_us`."""
         unit_us = self._unit_us
-        for _ in range(TRIES):
+        for tries in range(TRIES):
             at = self._previous_match(local_us)
             if at is None:
                 return None
             index = at // unit_us
             lag = self._phase.lag(index)
             if lag:
-                local_us = (index - lag + 1) * unit_us - 1
+                index -= lag
+                local_us = ((self._rounds().last_until(index) if tries > SINGLY else index) + 1) * unit_us - 1
                 continue
             if not self._offsets_us:
                 return at
@@ -278,6 +328,11 @@ class ClockRepetition:
                     return index * unit_us + offset
             local_us = index * unit_us - 1
         return None
+
+    def _rounds(self) -> Round:
+        if self._round is None:
+            self._round = Round(self._face, self._phase, self._unit_us)
+        return self._round
 
     def _next_match(self, local_us: int) -> int | None:
         day, time = divmod(local_us, DAY_US)

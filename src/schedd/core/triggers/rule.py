@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import Final, Protocol
 
+from schedd.core.triggers.civil import LAST_US
+
 
 class Rule(Protocol):
     """A compiled trigger: immutable, shareable between schedules. Instants are UTC microseconds."""
@@ -24,6 +26,12 @@ class Exclusion(Protocol):
 
     def skip_back(self, t_us: int) -> int | None:
         """`t_us` itself when it is not left out; else the last earlier instant that may not be; None when there is none."""
+
+    def next_out(self, t_us: int) -> int | None:
+        """`t_us` itself when it is left out; else the first later instant that may be; None when there is none any more."""
+
+    def prev_out(self, t_us: int) -> int | None:
+        """`t_us` itself when it is left out; else the last earlier instant that may be; None when there is none."""
 
 
 class Instants:
@@ -149,3 +157,49 @@ class ExcludedInstants:
 
     def skip_back(self, t_us: int) -> int | None:
         return t_us - 1 if self._rule.next_after(t_us - 1) == t_us else t_us
+
+    def next_out(self, t_us: int) -> int | None:
+        return self._rule.next_after(t_us - 1)
+
+    def prev_out(self, t_us: int) -> int | None:
+        return self._rule.prev_before(t_us + 1)
+
+
+LEAPS: Final = 1_000
+"""How many occurrences in a row that run are passed over in search of one that does not: it bounds the time of one answer."""
+
+
+class Omitted:
+    """What of a rule its exclusions leave out: the occurrences that do not run."""
+
+    __slots__ = ("_exclusions", "_rule")
+
+    def __init__(self, rule: Rule, exclusions: tuple[Exclusion, ...]) -> None:
+        self._rule = rule
+        self._exclusions = exclusions
+
+    def next_after(self, t_us: int) -> int | None:
+        return self.first_between(t_us, LAST_US)
+
+    def first_between(self, after_us: int, before_us: int) -> int | None:
+        """The first one after `after_us` and before `before_us`."""
+        candidate = self._rule.next_after(after_us)
+        for _ in range(LEAPS):
+            if candidate is None or candidate >= before_us:
+                return None
+            out = min((at for exclusion in self._exclusions if (at := exclusion.next_out(candidate)) is not None), default=None)
+            if out is None or out == candidate:
+                return out
+            candidate = self._rule.next_after(out - 1)
+        return None
+
+    def prev_before(self, t_us: int) -> int | None:
+        candidate = self._rule.prev_before(t_us)
+        for _ in range(LEAPS):
+            if candidate is None:
+                return None
+            out = max((at for exclusion in self._exclusions if (at := exclusion.prev_out(candidate)) is not None), default=None)
+            if out is None or out == candidate:
+                return out
+            candidate = self._rule.prev_before(out + 1)
+        return None

@@ -13,7 +13,7 @@ from schedd.core.triggers.eventbridge import parse_eventbridge_cron
 from schedd.core.triggers.fields import Fields
 from schedd.core.triggers.oncalendar import parse_oncalendar
 from schedd.core.triggers.phrases import count_of, joined
-from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, recognise
+from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, Rate, recognise
 from schedd.core.triggers.recurrencewords import recurrence_words
 from schedd.core.triggers.timephrases import times_of
 
@@ -40,7 +40,7 @@ def sentence(trigger: Trigger, time_zone: str, *, seed: int = 0) -> str:
             return _of_fields(parse_cron(known.text, known.day_match, seed), time_zone)
         case EventBridgeCron():
             return _of_fields(parse_eventbridge_cron(known.text), time_zone)
-        case Interval():
+        case Interval() | Rate():
             return _interval(known)
         case AfterCompletion():
             return f"{duration_words(known.delay)} after each completion"
@@ -77,9 +77,11 @@ def _of_fields(fields: Fields, time_zone: str) -> str:
     return ", ".join(part for part in (times, each_day, dates, f"in {time_zone}") if part)
 
 
-def _interval(interval: Interval) -> str:
+def _interval(interval: Interval | Rate) -> str:
     words = duration_words(interval.every)
     every = words.removeprefix("1 ") if words.count(" ") == 1 else words
+    if isinstance(interval, Rate):
+        return f"Every {every}, counted from the schedule's start or its creation"
     since = "the schedule's creation" if interval.anchor_us is None else f"{_moment(utc_datetime(interval.anchor_us))} UTC"
     return f"Every {every}, counted from {since}"
 

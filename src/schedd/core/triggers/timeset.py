@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from schedd.core.triggers.civil import DAY_US, FIRST_DAY, FIRST_US, LAST_DAY, LAST_US, civil_date, day_number
+from schedd.core.triggers.days import DaySet
 from schedd.core.triggers.zone import Zone
 
 Span = tuple[int, int]
@@ -179,6 +180,27 @@ def _at_or_before(t_us: int, day: int | None) -> int | None:
     return None if day is None else min(t_us, (day + 1) * DAY_US - 1)
 
 
+class DaysOf:
+    """The local days of a day set, each of them whole."""
+
+    __slots__ = ("_days",)
+
+    def __init__(self, days: DaySet) -> None:
+        self._days = days
+
+    def inside_from(self, t_us: int) -> int | None:
+        return _at_or_after(t_us, self._days.first_from(t_us // DAY_US))
+
+    def outside_from(self, t_us: int) -> int | None:
+        return _at_or_after(t_us, self._days.first_outside(t_us // DAY_US))
+
+    def inside_until(self, t_us: int) -> int | None:
+        return _at_or_before(t_us, self._days.last_until(t_us // DAY_US))
+
+    def outside_until(self, t_us: int) -> int | None:
+        return _at_or_before(t_us, self._days.last_outside(t_us // DAY_US))
+
+
 class AnyOf:
     """The union of sets; of none, no moment at all."""
 
@@ -304,6 +326,12 @@ class LeftOut:
 
     def skip_back(self, t_us: int) -> int | None:
         return self._set.outside_until(t_us)
+
+    def next_out(self, t_us: int) -> int | None:
+        return self._set.inside_from(t_us)
+
+    def prev_out(self, t_us: int) -> int | None:
+        return self._set.inside_until(t_us)
 
 
 def days_span(first: int, last: int) -> Span:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from schedd.core.errors import ExpressionError
 from schedd.core.model.when import Expression, OnCalendar, Recurrence, Trigger, When
 from schedd.core.model.zonemark import ZoneMark
+from schedd.core.triggers.calendars import NO_CALENDARS, Calendars, used_calendars
 from schedd.core.triggers.civil import DAY_US
 from schedd.core.triggers.oncalendar import parse_oncalendar
 from schedd.core.triggers.recognition import recognise
@@ -36,9 +37,10 @@ class Moved(NamedTuple):
     after_us: int | None
 
 
-def zones_of(when: When) -> frozenset[str]:
-    """The zones that the times of a schedule depend on: its own, and those that OnCalendar expressions and recurrences name."""
+def zones_of(when: When, calendars: Calendars = NO_CALENDARS) -> frozenset[str]:
+    """The zones that the times of a schedule depend on: its own, those that OnCalendar expressions and recurrences name, its calendars'."""
     named = {when.time_zone}
+    named.update(days.time_zone for name in used_calendars(when) if (days := calendars.days.get(name)) is not None and days.time_zone)
     for trigger in (*when.triggers, *when.exclusions):
         try:
             named.update(_named_in(trigger))
