@@ -257,6 +257,13 @@ class Dispatcher:
         """The unfinished executions of its schedule by which it is decided whether a run starts."""
         return () if run.attempt or run.overlap is Overlap.ALLOW_ALL else self._runs.come_due(run.row)
 
+    def _overtaken(self, run: Run) -> Sequence[Run]:
+        """The older run of its schedule's background that waits for one which has ended meanwhile, or is about to have its turn again."""
+        buffered = self._buffered.get((run.row, True))
+        if not buffered or run.attempt or run.overlap is Overlap.ALLOW_ALL or buffered[0].wake_us >= run.wake_us:
+            return ()
+        return (buffered[0],)
+
     def _admit(self, run: Run, earlier: Sequence[Run]) -> None:
         """Decide about an execution that is to start while earlier ones of its schedule are unfinished."""
         decision = admit(
@@ -307,15 +314,17 @@ class Dispatcher:
             self._alarm.ring()
 
     def _start_ready(self, most: int) -> bool:
-        """Start those whose turn it is; whether `most` have had it, and others may be next."""
-        for _ in range(most):
+        """Start those whose turn it is; whether `most` were started, and others may be next."""
+        started = 0
+        while started < most:
             if self._draining or (run := self.gates.next()) is None:
                 return False
-            if run.background and (earlier := self._overlapped(run)):
+            if run.background and (earlier := self._overlapped(run) or self._overtaken(run)):
                 self.gates.free(run)
                 self._admit(run, earlier)
             else:
                 self._start(run)
+                started += 1
         return True
 
     def _start(self, run: Run) -> None:
