@@ -174,6 +174,19 @@ def test_lane_that_does_not_wait_is_refused_when_its_turn_finds_the_key_taken() 
     assert lane.refused_by() is lane.gates[0]
 
 
+def test_lane_that_stands_at_its_key_is_refused_once_its_hosts_circuit_opens() -> None:
+    slots: Slots[str] = Slots(9)
+    host, key = slots.gate(Limit.HOST, "h", 9), slots.gate(Limit.KEY, "k", 1)
+    slots.put("other", slots.lane((key,)), 0)
+    assert drained(slots) == ["other"]
+    slots.put("choosy", slots.lane((host, key), CIRCUIT_SKIPS), 0)
+    assert slots.next() is None
+    slots.set_limit(host, 0, Limit.CIRCUIT)
+    turn = slots.next()
+    assert turn is not None
+    assert (turn.ticket.item, turn.refused_by) == ("choosy", host)
+
+
 def test_withdrawn_ones_leave_no_rubbish_behind() -> None:
     slots: Slots[str] = Slots(0)
     lane = slots.lane(())

@@ -166,6 +166,7 @@ schedctl = _group(
         Late("execution", "schedd.cli.tree:execution", "Executions: look, follow, cancel.", _SUBJECTS),
         Late("calendar", "schedd.cli.tree:calendar", "Calendars: create, change, look, import.", _SUBJECTS),
         Late("cron", "schedd.cli.tree:cron", "Expressions, read without a server.", _SUBJECTS),
+        Late("simulate", f"{_ROOM}.simulate:simulate", "Run schedules files ahead of time: fires, load, offsets.", _SUBJECTS),
         Late("import", "schedd.cli.tree:importing", "Moving in from cron and systemd timers.", _SUBJECTS),
         Late("server", "schedd.cli.tree:server", "The daemon itself: status, health, journal, version.", _SUBJECTS),
         Late("context", "schedd.cli.tree:context", "Named servers.", _SUBJECTS),

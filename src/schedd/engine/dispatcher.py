@@ -224,7 +224,7 @@ class Dispatcher:
                 yield
 
     def _next_us(self, now_us: int) -> int | None:
-        looks_us = self.gates.next_us(now_us)
+        looks_us = None if self._draining else self.gates.next_us(now_us)
         if not self._armed:
             return looks_us
         due_us = self._armed[0][0]

@@ -14,12 +14,12 @@ from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.triggers.calendars import used_calendars
 from schedd.store import codec, rows, search
+from schedd.store.committer import Operation
 from schedd.store.executions import delete_executions
 from schedd.store.reader import Reader
 from schedd.store.requests import Requests
 from schedd.store.statements import Row, insertion, update
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 _INSERT = insertion("calendars", rows.CALENDAR_COLUMNS)
 _UPDATE = update("calendars", "name", rows.CALENDAR_CONTENT)

@@ -12,12 +12,12 @@ from schedd.core.model.execution import Execution
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.store import backfills, calendars, codec, rows, timers
+from schedd.store.committer import Operation
 from schedd.store.creation import INSERT_LABELS, taken_names
 from schedd.store.executions import delete_executions, insert_executions
 from schedd.store.requests import Requests
 from schedd.store.statements import Row, update
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 _UPDATE_SCHEDULES = update("schedules", "row", rows.SCHEDULE_CONTENT)
 _STANDING = """

@@ -10,10 +10,10 @@ from schedd.core.model.batch import Answer, NewSchedule, RequestMark
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.schedule import ScheduleName
 from schedd.store import calendars, codec, rows, timers
+from schedd.store.committer import Operation
 from schedd.store.requests import Requests
 from schedd.store.statements import Row, insertion
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 INSERT_LABELS = insertion("labels", ("key", "value", "row"))
 

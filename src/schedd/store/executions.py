@@ -11,11 +11,11 @@ from schedd.core.model.execution import Attempt, Execution, id_text
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.store import backfills, codec, notices, rows, search, timers
+from schedd.store.committer import Operation
 from schedd.store.reader import Reader
 from schedd.store.requests import Requests
 from schedd.store.statements import insertion, update
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 _INSERT_EXECUTIONS = insertion("executions", rows.EXECUTION_COLUMNS, "ON CONFLICT DO NOTHING RETURNING id")
 _UPDATE_EXECUTIONS = update("executions", "id", rows.EXECUTION_STANDING)

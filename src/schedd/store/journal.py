@@ -8,9 +8,9 @@ from schedd.core.errors import ScheddError
 from schedd.core.model.journal import JournalEntry, JournalKind, JournalPage
 from schedd.core.model.query import Filter
 from schedd.store import codec, rows, search
+from schedd.store.committer import Operation
 from schedd.store.reader import Reader, readable
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 _FOUND = f"""
     SELECT {", ".join("j." + column for column in rows.JOURNAL_COLUMNS)}, coalesce(s.group_name, p.group_name), coalesce(s.name, p.name)

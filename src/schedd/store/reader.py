@@ -8,7 +8,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 import aiosqlite
@@ -31,10 +31,20 @@ def read_only_uri(path: str | Path) -> str:
     return f"file:{quote(os.fspath(path))}?mode=ro"
 
 
-class Reader:
-    """Reads on a thread of its own; every statement sees all that was committed before it was called."""
+class Connection(Protocol):
+    """What a reader asks of a connection: that of aiosqlite is one."""
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    async def execute_fetchall(self, sql: str, parameters: Sequence[object] = ...) -> Iterable[Any]:
+        """The rows that a statement gives."""
+
+    async def close(self) -> None:
+        """Close it."""
+
+
+class Reader:
+    """Reads, on a thread of its own if it was opened; every statement sees all that was committed before it was called."""
+
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     @classmethod

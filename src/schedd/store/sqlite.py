@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from schedd.core.errors import NotFoundError, StoredDataError
@@ -56,6 +57,7 @@ from schedd.store import (
 )
 from schedd.store.change import CHANGE, QUARANTINE, Quarantine
 from schedd.store.creation import CREATE, Creation
+from schedd.store.inline import InlineWriter
 from schedd.store.reader import Reader
 from schedd.store.removal import DELETE_UNREADABLE
 from schedd.store.rows import readable
@@ -89,8 +91,11 @@ TIMERS_SAVED = 2_000
 class SqliteStore:
     """See `schedd.core.ports.Store`. One process at a time may have a database open; the daemon's lock sees to that."""
 
-    def __init__(self, path: Path, writer: Writer, lookups: Reader, scans: Reader) -> None:
+    def __init__(
+        self, path: Path, writer: Writer | InlineWriter, lookups: Reader, scans: Reader, *, size_bytes: Callable[[], int] | None = None
+    ) -> None:
         self._path = path
+        self._size_bytes = size_bytes or partial(database.size_bytes, path)
         self._writer = writer
         self._lookups = lookups
         self._scans = scans
@@ -438,7 +443,7 @@ class SqliteStore:
         return StoreStatus(
             path=str(self._path),
             schema_version=version,
-            size_bytes=await asyncio.to_thread(database.size_bytes, self._path),
+            size_bytes=await asyncio.to_thread(self._size_bytes),
             last_sequence=sequence,
             newest_id=newest,
             schedules={
