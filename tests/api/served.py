@@ -13,7 +13,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from schedd.api.server import ApiServer, TcpListener, UseCases
+from schedd.api.server import CALLS, ApiServer, TcpListener, UseCases
 from schedd.api.watch import RING
 from schedd.service.admin import Admin
 from schedd.service.batches import Batches
@@ -129,6 +129,7 @@ async def serving(
     tcp: TcpListener | None = None,
     with_reflection: bool = False,
     watch_ring: int = RING,
+    most_calls: int = CALLS,
 ) -> AsyncIterator[Api]:
     """The API on the database in `directory`, and a channel to its unix socket."""
     async with running(directory / "schedd.db", clock=clock, target=target) as rig:
@@ -144,7 +145,9 @@ async def serving(
             admin=Admin(store=rig.store, engine=rig.engine, clock=rig.clock, version="1.2.3"),
             clock=rig.clock,
         )
-        server = ApiServer(use_cases, socket=directory / "s", tcp=tcp, with_reflection=with_reflection, watch_ring=watch_ring)
+        server = ApiServer(
+            use_cases, socket=directory / "s", tcp=tcp, with_reflection=with_reflection, watch_ring=watch_ring, most_calls=most_calls
+        )
         await server.start()
         try:
             async with grpc.aio.insecure_channel(f"unix:{directory / 's'}") as channel:

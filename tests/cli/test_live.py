@@ -402,3 +402,25 @@ def test_unreadable_schedule_is_shown_planned_and_replaced(capfd: pytest.Capture
     assert "30 added" in planned
     assert Run(capfd, "apply", "-f", file).out.split() == ["updated", "damaged"]
     assert Run(capfd, "trigger", "damaged", "--wait").out == "hi\n"
+
+
+def test_apply_repairs_a_schedule_of_which_only_what_the_file_leaves_out_is_unreadable(
+    capfd: pytest.CaptureFixture[str], daemon: RealDaemon, tmp_path: Path
+) -> None:
+    file = _write(tmp_path, 'name: chipped\nschedule: "0 9 * * *"\nprocess: {argv: [echo, hi]}\n')
+    Run(capfd, "apply", "-f", file)
+    with closing(sqlite3.connect(daemon.directory / "schedd.db", timeout=20)) as connection, connection:
+        connection.execute("UPDATE schedules SET labels = '[1]' WHERE name = 'chipped'")
+    assert "state: DISABLED → ENABLED" in Run(capfd, "apply", "-f", file, "--dry-run").out
+    assert Run(capfd, "apply", "-f", file).out.split() == ["updated", "chipped"]
+    assert Run(capfd, "apply", "-f", file).out.split() == ["unchanged", "chipped"]
+    assert Run(capfd, "trigger", "chipped", "--wait").out == "hi\n"
+
+
+def test_apply_replaces_a_calendar_that_cannot_be_read(capfd: pytest.CaptureFixture[str], daemon: RealDaemon, tmp_path: Path) -> None:
+    file = _write(tmp_path, 'calendars:\n  - name: torn\n    entries: [{date: "2030-12-25"}]\n')
+    assert Run(capfd, "apply", "-f", file).code == 0
+    with closing(sqlite3.connect(daemon.directory / "schedd.db", timeout=20)) as connection, connection:
+        connection.execute("UPDATE calendars SET entries = '{' WHERE name = 'torn'")
+    assert Run(capfd, "apply", "-f", file).out.split() == ["updated", "calendars/torn"]
+    assert Run(capfd, "apply", "-f", file).out.split() == ["unchanged", "calendars/torn"]

@@ -869,6 +869,13 @@ class StoreSuite:
         await store.append([JournalEntry(time_us=1, kind=JournalKind.CLOCK_STEPPED)])
         assert len(await store.journal(after=0, limit=100, where=matching)) == count
 
+    async def test_journal_page_tells_how_far_was_read_and_whether_more_follows(self, store: Store) -> None:
+        await store.append([JournalEntry(time_us=1, kind=JournalKind.DAEMON_STARTED)] * 3)
+        pages = [await store.journal_page(after=after, limit=2) for after in (0, 2, 3)]
+        assert [(len(page.entries), page.last_read, page.is_last) for page in pages] == [(2, 2, False), (1, 3, True), (0, 0, True)]
+        back = await store.journal_page(after=0, limit=3, descending=True)
+        assert (back.last_read, back.is_last) == (1, False)
+
     async def test_journal_by_kinds(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))
         await store.arm(armed(execution(10, stored)))

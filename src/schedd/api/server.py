@@ -19,7 +19,7 @@ from schedd.api.executions import ExecutionServicer
 from schedd.api.interceptors import ErrorInterceptor, TokenInterceptor
 from schedd.api.schedules import ScheduleServicer
 from schedd.api.turns import Turns
-from schedd.api.watch import RING, Feed
+from schedd.api.watch import RING, WATCHERS, Feed
 from schedd.core.ports import Clock
 from schedd.service.admin import Admin
 from schedd.service.backfills import Backfills
@@ -43,6 +43,9 @@ from schedd.v1 import (
 
 MESSAGE_LIMIT_BYTES = 16 * 1024 * 1024
 """Room for a batch of a thousand schedules; a schedule's own fields have their own bounds."""
+
+CALLS = WATCHERS + 1000
+"""How many calls of one listener are under way at once, watches among them; further ones are refused with RESOURCE_EXHAUSTED."""
 
 _SERVICES = (
     schedule_service_pb2.DESCRIPTOR.services_by_name["ScheduleService"].full_name,
@@ -95,7 +98,9 @@ class ApiServer:
         tcp: TcpListener | None = None,
         with_reflection: bool = False,
         watch_ring: int = RING,
+        most_calls: int = CALLS,
     ) -> None:
+        self._most_calls = most_calls
         self._feed = Feed(use_cases.journal, ring=watch_ring)
         self._health = health.aio.HealthServicer()
         self._addresses = [f"unix:{socket}"]
@@ -146,7 +151,8 @@ class ApiServer:
 
     def _server(self, first: Sequence[grpc.aio.ServerInterceptor]) -> grpc.aio.Server:
         # Limits and audit go between the two.
-        server = grpc.aio.server(interceptors=[*first, ErrorInterceptor(self._turns)], options=_OPTIONS)
+        interceptors = [*first, ErrorInterceptor(self._turns)]
+        server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS, maximum_concurrent_rpcs=self._most_calls)
         schedules, executions, admin = self._servicers
         encoded: Any = _EncodedWatch(server)
         schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server(schedules, server)

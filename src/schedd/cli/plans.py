@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from schedd.cli.failures import CommandError
 from schedd.cli.manifest import Located, Written
 from schedd.cli.output import as_data
+from schedd.cli.views import word
 from schedd.client.errors import CallError, FieldViolation, InvalidError, NotFoundError
 from schedd.v1.schedule_pb2 import Schedule, ScheduleState
 
@@ -132,10 +133,14 @@ def _steps(
 def _compared(client: SyncClient, schedule: Schedule, before: Schedule, coming: Collection[str]) -> Step:
     wanted = Schedule()
     wanted.CopyFrom(schedule)
-    wanted.etag = before.etag
+    wanted.ClearField("etag")
     _keep_fixed_moments(wanted, before)
     after = _with(_normalised(client, _without(wanted, coming), before), wanted, coming)
     found = differences(before, after)
+    if _is_repair(before, after):  # Without an etag: the server may be taking it out of service just now, since it was looked at.
+        found.append(Difference("state", *(word(ScheduleState, each.state) for each in (before, after))))
+    else:
+        wanted.etag = before.etag
     action = Action.UPDATE if found else Action.KEEP
     return Step(
         action=action,
@@ -146,6 +151,12 @@ def _compared(client: SyncClient, schedule: Schedule, before: Schedule, coming: 
         differences=found,
         awaits=_awaited(schedule, coming),
     )
+
+
+def _is_repair(before: Schedule, after: Schedule) -> bool:
+    """Whether a stored row that cannot be read is replaced, maybe where the file says nothing: no other update enables a schedule."""
+    disabled = ScheduleState.SCHEDULE_STATE_DISABLED
+    return before.state == disabled and after.state != disabled
 
 
 def _normalised(client: SyncClient, wanted: Schedule, before: Schedule) -> Schedule:

@@ -28,7 +28,7 @@ from schedd.core.model.batch import (
 from schedd.core.model.calendar import Calendar, HolidaysEntry
 from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
 from schedd.core.model.execution import Attempt, AttemptResult, DeliveryRequest, Execution, Survivor
-from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.journal import JournalEntry, JournalKind, JournalPage
 from schedd.core.model.notice import Notice
 from schedd.core.model.policy import Concurrency
 from schedd.core.model.query import Filter, Order, Page, PageRequest
@@ -232,6 +232,12 @@ class Store(Protocol):
     async def calendar(self, name: str) -> Calendar:
         """The calendar of that name. Raises: NotFoundError."""
 
+    async def calendar_standing(self, name: str) -> Calendar:
+        """The calendar of that name without what it says, which may be unreadable: no entries, labels, zone or description.
+
+        Raises: NotFoundError.
+        """
+
     async def calendars(self) -> Mapping[str, Calendar | StoredDataError]:
         """All calendars by name; one that cannot be read comes as its error."""
 
@@ -390,13 +396,25 @@ class Store(Protocol):
         through: int | None = None,
         descending: bool = False,
     ) -> tuple[JournalEntry, ...]:
-        """Entries with `after` < sequence <= `through`, of one of `kinds` (empty: of any), at most `limit`.
+        """Entries with `after` < sequence <= `through`, of one of `kinds` (empty: of any), of at most `limit` rows.
 
-        Oldest first; `descending`: newest first.
+        Oldest first; `descending`: newest first. A row that cannot be read is left out.
 
         Fields: kind, actor, schedule (full name), schedule_uid (0: of what concerns no schedule), group, execution, cause, nominal_time,
         outcome, reason, time, labels.KEY (the schedule's of now).
         """
+
+    async def journal_page(
+        self,
+        *,
+        after: int,
+        limit: int,
+        where: Filter = (),
+        kinds: Collection[JournalKind] = (),
+        through: int | None = None,
+        descending: bool = False,
+    ) -> JournalPage:
+        """The same, and how far was read: the rows that were left out count for that."""
 
     async def journal_bounds(self) -> tuple[int, int]:
         """The oldest and the newest kept sequence numbers; (0, 0) when empty. Retention moves the oldest."""

@@ -84,6 +84,10 @@ class Definitions:
             self._kept.popitem(last=False)
         return definition
 
+    def current(self, definition: Definition) -> Definition:
+        """The definition of that one's schedule as it stands now, if it is kept; else that one."""
+        return self._kept.get(definition.schedule.row, definition)
+
     def made(self, schedule: Schedule, *, previous_success_us: int | None = None) -> Definition:
         """The definition of a schedule as it is about to stand; it is not taken in. Raises: ExpressionError."""
         rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=self.calendars)

@@ -7,7 +7,8 @@ import heapq
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import assert_never
 
 import structlog
@@ -26,12 +27,17 @@ from schedd.core.ports import Clock, Survivors, Target
 from schedd.core.retry import RetryAt, after_attempt
 from schedd.engine.clockwatch import ClockWatch
 from schedd.engine.conditions import Conditions
+from schedd.engine.definitions import Definitions
 from schedd.engine.endings import Endings
 from schedd.engine.gatekeeper import Gatekeeper
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.recorder import Recorder, result_evidence
 from schedd.engine.runs import Run, Runs
+
+_NO_TIME = timedelta(0)
+_AT_ONCE = 16
+"""So many steps are made in one turn of the loop: what comes due together keeps nobody else from it."""
 
 _WAITING = (ExecutionState.ARMED, ExecutionState.WAITING_RETRY)
 
@@ -53,6 +59,7 @@ class Dispatcher:
         recorder: Recorder,
         keeper: Keeper,
         endings: Endings,
+        definitions: Definitions,
         targets: Mapping[type, Target],
         survivors: Survivors,
         limits: AttemptLimits,
@@ -65,6 +72,7 @@ class Dispatcher:
         self._recorder = recorder
         self._keeper = keeper
         self._endings = endings
+        self._definitions = definitions
         self._targets = targets
         self._survivors = survivors
         self._adopted: list[tuple[Run, int]] = []
@@ -168,7 +176,7 @@ class Dispatcher:
         while True:
             now_us = self._clock.now_us()
             self._clock_watch.run_once(now_us)
-            self.run_once(now_us)
+            await self.run_once(now_us)
             self._alarm.set(self._next_us(now_us))
             await self._alarm.wait()
 
@@ -200,19 +208,31 @@ class Dispatcher:
             self._room.clear()
             await self._room.wait()
 
-    def run_once(self, now_us: int) -> int:
-        """Admit everything that is due and start what there is room for; how many attempts were started."""
-        before = self.running
+    async def run_once(self, now_us: int) -> None:
+        """Admit everything that is due and start what there is room for, a portion in each turn of the loop."""
+        for _ in self._portions(now_us):
+            await self._clock.sleep(_NO_TIME)
+
+    def _portions(self, now_us: int) -> Iterator[None]:
+        """All that is due is admitted before the first of it is started, since it goes by priority."""
+        yield from self._admit_due(now_us)
+        if self._draining:
+            return
+        self.gates.look(now_us)
+        while self._start_ready(_AT_ONCE):
+            yield
+        yield from self.gates.settle(now_us, _AT_ONCE)
+
+    def _admit_due(self, now_us: int) -> Iterator[None]:
+        admitted = 0
         while self._armed and self._armed[0][0] <= now_us:
             run = heapq.heappop(self._armed)[2]
             # A run may stand here twice, after it was taken out and given back: the first one counts.
             if run.wake_us <= now_us and run.state in _WAITING and self._runs.holds(run):
                 self._come_due(run)
-        if not self._draining:
-            self.gates.look(now_us)
-            self._start_ready()
-            self.gates.settle(now_us)
-        return self.running - before
+            admitted += 1
+            if admitted % _AT_ONCE == 0:
+                yield
 
     def _next_us(self, now_us: int) -> int | None:
         looks_us = None if self._draining else self.gates.next_us(now_us)
@@ -247,6 +267,13 @@ class Dispatcher:
     def _overlapped(self, run: Run) -> Sequence[Run]:
         """The unfinished executions of its schedule by which it is decided whether a run starts."""
         return () if run.attempt or run.overlap is Overlap.ALLOW_ALL else self._runs.come_due(run.row)
+
+    def _overtaken(self, run: Run) -> Sequence[Run]:
+        """The older run of its schedule's background that waits for one which has ended meanwhile, or is about to have its turn again."""
+        buffered = self._buffered.get((run.row, True))
+        if not buffered or run.attempt or run.overlap is Overlap.ALLOW_ALL or buffered[0].wake_us >= run.wake_us:
+            return ()
+        return (buffered[0],)
 
     def _admit(self, run: Run, earlier: Sequence[Run]) -> None:
         """Decide about an execution that is to start while earlier ones of its schedule are unfinished."""
@@ -297,14 +324,19 @@ class Dispatcher:
             self.gates.put(run)
             self._alarm.ring()
 
-    def _start_ready(self) -> None:
-        """Start those whose turn it is."""
-        while not self._draining and (run := self.gates.next()) is not None:
-            if run.background and (earlier := self._overlapped(run)):
+    def _start_ready(self, most: int) -> bool:
+        """Start those whose turn it is; whether `most` were started, and others may be next."""
+        started = 0
+        while started < most:
+            if self._draining or (run := self.gates.next()) is None:
+                return False
+            if run.background and (earlier := self._overlapped(run) or self._overtaken(run)):
                 self.gates.free(run)
                 self._admit(run, earlier)
             else:
                 self._start(run)
+                started += 1
+        return True
 
     def _start(self, run: Run) -> None:
         assert self._attempts is not None, "attempts are started from run()"
@@ -332,8 +364,8 @@ class Dispatcher:
         self._conclude(run, result, now_us)
         if cancelled and not run.cancelled_by:
             raise asyncio.CancelledError
-        if self.gates.waiting:
-            self._start_ready()
+        if self.gates.waiting and self._start_ready(2):  # One that ends makes room for one; where it is more, they are the loop's.
+            self._alarm.ring()
 
     def _request(self, run: Run) -> DeliveryRequest:
         schedule = run.definition.schedule
@@ -391,7 +423,7 @@ class Dispatcher:
         self._finish(run, following.outcome, following.reason, evidence=result_evidence(result))
 
     def _succeeded(self, run: Run) -> None:
-        definition, nominal_us = run.definition, run.execution.nominal_us
+        definition, nominal_us = self._definitions.current(run.definition), run.execution.nominal_us
         if run.execution.redelivered_us is None:
             definition.previous_success_us = nominal_us
             return

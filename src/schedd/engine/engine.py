@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
+
 from schedd.core.breaker import BreakerPolicy, CircuitStanding
 from schedd.core.clockjumps import Jump, JumpKind
 from schedd.core.errors import PreconditionError, UnavailableError
@@ -51,6 +53,11 @@ from schedd.engine.revival import Revival
 from schedd.engine.runs import Run, Runs
 from schedd.engine.undertakings import Undertakings
 from schedd.engine.zonewatch import MovedSchedules, ZoneWatch
+
+_LAST_WORDS = timedelta(seconds=3)
+"""How long a store that refuses to write is asked again at the end."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +119,7 @@ class Engine:
         self.almanac = Almanac(store, clock, holidays if holidays is not None else NoHolidays())
         self.occasions = Occasions(clock, self.runs, self.timeline, self.almanac)
         self.definitions = Definitions(store, self.almanac, self.occasions, capacity=settings.definitions_kept)
-        self.recorder = Recorder(store, self.runs, clock, linger=settings.record_linger)
+        self.recorder = Recorder(store, self.runs, clock, self._undertakings, linger=settings.record_linger)
         self.clock_watch = ClockWatch(clock, self.recorder)
         self.keeper = Keeper(store, clock, self.runs, self.occasions)
         self.endings = Endings(self.runs, self.recorder, self.keeper, self.timeline)
@@ -123,6 +130,7 @@ class Engine:
             recorder=self.recorder,
             keeper=self.keeper,
             endings=self.endings,
+            definitions=self.definitions,
             targets=targets,
             survivors=self._survivors,
             limits=settings.limits,
@@ -265,14 +273,20 @@ class Engine:
                 await self.dispatcher.drain()
         except TimeoutError:
             pass
-        await self.recorder.committed()
 
     async def close(self) -> None:
-        """After `run` has ended: commit what its end recorded, and the timers, so that the next start is quick."""
+        """After `run` has ended: commit what its end recorded, and the timers, so that the next start is quick.
+
+        A store that refuses to write keeps nobody waiting: what is not recorded is told to the log.
+        """
         await self._undertakings.ended()
-        await self.recorder.run_once()
-        await self.housekeeper.save_timers()
-        await self._note(JournalKind.DAEMON_STOPPED)
+        if not await self.recorder.finish(_LAST_WORDS):
+            return
+        try:
+            await self.housekeeper.save_timers()
+            await self._note(JournalKind.DAEMON_STOPPED)
+        except UnavailableError as error:
+            log.error("end_not_recorded", reason=error.reason, detail=str(error))
 
     async def trigger(
         self,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Final, Protocol
 
@@ -185,16 +185,18 @@ class Gatekeeper:
             if result is not None:
                 self._circuits.book(gates[0], ticket.era, result)
 
-    def settle(self, now_us: int) -> None:
-        """See to those that have come since the last time and did not get their turn."""
+    def settle(self, now_us: int, at_once: int) -> Iterator[None]:
+        """See to those that have come since the last time and did not get their turn, `at_once` at a time."""
         if not self._fresh:
             return
         fresh, self._fresh = self._fresh, []
-        if not self._slots.waiting:
-            return
-        for ticket in fresh:
+        for index, ticket in enumerate(fresh, start=1):
+            if not self._slots.waiting:
+                return
             if ticket.waits:
                 self._hold(ticket, now_us)
+            if index % at_once == 0:
+                yield
 
     def look(self, now_us: int) -> None:
         """Do what time asks for: probe hosts, tell of who waits, and end what has waited too long."""

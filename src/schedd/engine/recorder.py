@@ -12,7 +12,7 @@ import structlog
 
 from schedd.core.errors import UnavailableError
 from schedd.core.model.batch import ExecutionChange, NewDeadLetter, RecordBatch
-from schedd.core.model.execution import Attempt, AttemptResult, Execution, ExecutionState
+from schedd.core.model.execution import Attempt, AttemptResult, Execution, ExecutionState, id_text
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.notice import Notice
 from schedd.core.model.reason import Outcome, Reason
@@ -20,9 +20,12 @@ from schedd.core.model.rendering import Rendering
 from schedd.core.ports import Clock, Store
 from schedd.engine.lateness import Lateness
 from schedd.engine.runs import Run, Runs
+from schedd.engine.undertakings import Undertakings
 
 _REFUSED_WAIT = timedelta(seconds=1)
 _EMPTY = RecordBatch()
+_NAMED = 100
+"""How many executions the log names at most."""
 
 log = structlog.get_logger(__name__)
 
@@ -59,10 +62,13 @@ class _Taken:
 class Recorder:
     """Collects the changes of executions and commits them in batches: everything of the last `linger` together."""
 
-    def __init__(self, store: Store, runs: Runs, clock: Clock, *, linger: timedelta = timedelta(milliseconds=20)) -> None:
+    def __init__(
+        self, store: Store, runs: Runs, clock: Clock, undertakings: Undertakings, *, linger: timedelta = timedelta(milliseconds=20)
+    ) -> None:
         self._store = store
         self._runs = runs
         self._clock = clock
+        self._undertakings = undertakings
         self._linger = linger
         self.lateness = Lateness()
         self._changed: dict[int, Run] = {}
@@ -80,6 +86,9 @@ class Recorder:
         self._following: Following | None = None
         self._something = asyncio.Event()
         self._gathered: asyncio.Future[None] | None = None
+        self._in_hand: _Taken | None = None
+        self._followed: Followed | None = None
+        """What follows that, once it has been found out."""
 
     @property
     def backlog(self) -> int:
@@ -239,19 +248,30 @@ class Recorder:
 
     async def run_once(self) -> None:
         """Commit all that waits. While the store refuses, nothing is dropped and it is tried again."""
-        taken = self._take()
-        batch, followed = taken.batch, None
-        if taken.to_follow:
-            followed = await self._follow(taken)
-            batch = _with(batch, followed)
-        stored = await self._commit(batch) if batch != _EMPTY else frozenset[int]()
-        if followed is not None and self._following is not None:
-            self._following.begin(followed, stored)
-        for run in taken.awaited:
-            if run.finished is not None and not run.finished.done():
-                run.finished.set_result(None)
-        if taken.gathered is not None:
-            taken.gathered.set_result(None)
+        if self._in_hand is None:
+            self._in_hand = self._take()
+        while not await self._undertakings.see_through(self._record(self._in_hand)):
+            await self._clock.sleep(_REFUSED_WAIT)
+
+    async def finish(self, patience: timedelta) -> bool:
+        """After `run` has ended: commit what is left; whether it is durable.
+
+        What the store has not taken within `patience` is told to the log, and given up.
+        """
+        try:
+            async with asyncio.timeout(patience.total_seconds()):
+                while self._in_hand is not None or self._something.is_set():
+                    await self.run_once()
+        except TimeoutError:
+            left = [taken.batch for taken in (self._in_hand, self._take()) if taken is not None]
+            log.error(
+                "not_recorded",
+                executions=sorted({id_text(change.execution_id) for batch in left for change in batch.changes})[:_NAMED],
+                changes=sum(len(batch.changes) for batch in left),
+                detail="the store refuses to write; the next start finds them as they were recorded last, and takes them up from there",
+            )
+            return False
+        return True
 
     def _take(self) -> _Taken:
         batch = RecordBatch(
@@ -273,22 +293,26 @@ class Recorder:
         self._something.clear()
         return taken
 
-    async def _follow(self, taken: _Taken) -> Followed:
-        assert self._following is not None, "connect() comes first"
-        while True:
-            try:
-                return await self._following.after(taken.to_follow, taken.batch.attempts)
-            except UnavailableError as error:
-                log.error("follow_ups_not_read", reason=error.reason, detail=str(error))
-                await self._clock.sleep(_REFUSED_WAIT)
-
-    async def _commit(self, batch: RecordBatch) -> frozenset[int]:
-        while True:
-            try:
-                return await self._store.record(batch)
-            except UnavailableError as error:
-                log.error("record_refused", reason=error.reason, detail=str(error), executions=len(batch.changes))
-                await self._clock.sleep(_REFUSED_WAIT)
+    async def _record(self, taken: _Taken) -> bool:
+        """Whether it is durable now, with what follows it; who waits is told. Runs to its end also if the recorder ends."""
+        try:
+            if taken.to_follow and self._followed is None:
+                assert self._following is not None, "connect() comes first"
+                self._followed = await self._following.after(taken.to_follow, taken.batch.attempts)
+            batch = taken.batch if self._followed is None else _with(taken.batch, self._followed)
+            stored = await self._store.record(batch) if batch != _EMPTY else frozenset[int]()
+        except UnavailableError as error:
+            log.error("record_refused", reason=error.reason, detail=str(error), executions=len(taken.batch.changes))
+            return False
+        followed, self._followed, self._in_hand = self._followed, None, None
+        if followed is not None and self._following is not None:
+            self._following.begin(followed, stored)
+        for run in taken.awaited:
+            if run.finished is not None and not run.finished.done():
+                run.finished.set_result(None)
+        if taken.gathered is not None:
+            taken.gathered.set_result(None)
+        return True
 
     def _change(self, run: Run, kind: JournalKind, now_us: int, *, actor: str = DAEMON, evidence: Evidence) -> None:
         self._changed[run.id] = run

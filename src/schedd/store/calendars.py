@@ -27,6 +27,7 @@ _REPLAN_TIMERS = update("timers", "row", ("planned_from_us", "next_us"))
 _REPLAN_SCHEDULES = update("schedules", "row", ("planned_from_us",))
 _INSERT_USES = insertion("calendar_uses", ("calendar", "row"), "ON CONFLICT DO NOTHING")
 _STANDING = "SELECT uid, generation FROM calendars WHERE name = ?"
+_STANDING_WHOLE = "SELECT uid, generation, creator, created_us, updated_us FROM calendars WHERE name = ?"
 _DELETE = "DELETE FROM calendars WHERE name = ?"
 _DELETE_USES = "DELETE FROM calendar_uses WHERE row IN (SELECT value FROM json_each(?))"
 _USED = "SELECT EXISTS (SELECT 1 FROM calendar_uses WHERE row IN (SELECT value FROM json_each(?)))"
@@ -185,6 +186,15 @@ def replace_uses(transaction: Transaction, changed: Mapping[int, Schedule]) -> N
 async def by_name(reader: Reader, name: str) -> Calendar:
     """Raises: NotFoundError; StoredDataError."""
     return _only(await reader.all(_BY_NAME, (name,)), calendar_resource(name))
+
+
+async def standing(reader: Reader, name: str) -> Calendar:
+    """The calendar without what it says. Raises: NotFoundError."""
+    for uid, generation, creator, created_us, updated_us in await reader.all(_STANDING_WHOLE, (name,)):
+        return Calendar(
+            name=name, entries=(), uid=uid, generation=generation, creator=creator, created_us=created_us, updated_us=updated_us
+        )
+    raise NotFoundError("calendar", calendar_resource(name))
 
 
 async def by_uid(reader: Reader, uid: int, name: str) -> Calendar:

@@ -72,18 +72,23 @@ class Reader:
 
     async def readable(self, statement: str, values: Sequence[object], decode: Callable[[Row], T]) -> list[T]:
         """The same for the rows that can be read; the others are left out. Raises: UnavailableError."""
-        return await _decoded(await self.all(statement, values), lambda found: _readable(found, decode))
+        return await readable(await self.all(statement, values), decode)
 
     async def page(self, search: Search, decode: Callable[[Row], T]) -> Page[T]:
         """A page of what is searched for; rows that cannot be read are left out of it. Raises: UnavailableError."""
         found = await self.all(search.statement, search.values)
         shown = found[: search.size]
-        items = await _decoded(shown, lambda shown: _readable(shown, decode))
+        items = await readable(shown, decode)
         return Page(items=items, after=search.position(shown[-1]) if len(found) > search.size else ())
 
     async def aclose(self) -> None:
         """Close the connection."""
         await self._connection.close()
+
+
+async def readable(found: list[Row], decode: Callable[[Row], T]) -> list[T]:
+    """What `decode` makes of each row that can be read; the others are left out."""
+    return await _decoded(found, lambda found: _readable(found, decode))
 
 
 async def _decoded(found: list[Row], decode: Callable[[list[Row]], list[T]]) -> list[T]:

@@ -30,7 +30,7 @@ from schedd.core.model.batch import (
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
 from schedd.core.model.execution import Attempt, Execution
-from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.journal import JournalEntry, JournalKind, JournalPage
 from schedd.core.model.notice import Notice
 from schedd.core.model.policy import Concurrency
 from schedd.core.model.query import Filter, Order, Page, PageRequest
@@ -232,6 +232,10 @@ class SqliteStore:
         """The calendar of that name. Raises: NotFoundError."""
         return await calendars.by_name(self._lookups, name)
 
+    async def calendar_standing(self, name: str) -> Calendar:
+        """The calendar of that name without what it says. Raises: NotFoundError."""
+        return await calendars.standing(self._lookups, name)
+
     async def calendars(self) -> Mapping[str, Calendar | StoredDataError]:
         """All calendars by name."""
         return await calendars.everything(self._scans)
@@ -412,9 +416,21 @@ class SqliteStore:
         descending: bool = False,
     ) -> tuple[JournalEntry, ...]:
         """Entries with `after` < sequence <= `through`. Raises: InvalidError."""
-        return await journal.entries(
-            self._scans, after=after, limit=limit, where=where, kinds=kinds, through=through, descending=descending
-        )
+        page = await self.journal_page(after=after, limit=limit, where=where, kinds=kinds, through=through, descending=descending)
+        return page.entries
+
+    async def journal_page(
+        self,
+        *,
+        after: int,
+        limit: int,
+        where: Filter = (),
+        kinds: Collection[JournalKind] = (),
+        through: int | None = None,
+        descending: bool = False,
+    ) -> JournalPage:
+        """The same, and how far was read. Raises: InvalidError."""
+        return await journal.page(self._scans, after=after, limit=limit, where=where, kinds=kinds, through=through, descending=descending)
 
     async def journal_bounds(self) -> tuple[int, int]:
         """The oldest and the newest kept sequence numbers."""

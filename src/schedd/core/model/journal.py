@@ -102,3 +102,11 @@ class JournalEntry(NamedTuple):
     reason: Reason = Reason.NONE
     evidence: Evidence = NO_EVIDENCE
     sequence: int = 0
+
+
+class JournalPage(NamedTuple):
+    """Entries in order, the sequence number of the last row that was read for them (0: of none), and whether no other row followed."""
+
+    entries: tuple[JournalEntry, ...]
+    last_read: int
+    is_last: bool
