@@ -59,3 +59,9 @@ def test_runs_that_are_left_bound_the_backlog_with_their_own_reason() -> None:
     plan = after_pause(Minutely(), WIDE, CatchUpMode.ALL, after_us=1, before_us=5 * PERIOD, runs_left=2)
     assert plan.fires == (PERIOD, 2 * PERIOD)
     assert [(each.reason, each.count) for each in plan.left_out] == [(Reason.MAX_RUNS, 2)]
+
+
+def test_none_leaves_all_of_it_out_as_paused() -> None:
+    plan = after_pause(Minutely(), WIDE, CatchUpMode.NONE, after_us=1, before_us=5 * PERIOD)
+    assert plan.fires == ()
+    assert [(each.first_us, each.last_us, each.count, each.reason) for each in plan.left_out] == [(PERIOD, 4 * PERIOD, 4, Reason.PAUSED)]
