@@ -15,6 +15,12 @@ settings.register_profile("local", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("simulation")
+    group.addoption("--seed", type=int, metavar="N", help="live one seed of tests/simulation again")
+    group.addoption("--seeds", type=int, default=1000, metavar="N", help="how many seeds of tests/simulation to live, from 0 on")
+
+
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Records a figure of a test by name: it stands in the summary at the end of the run."""

@@ -13,12 +13,13 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from schedd.api.server import ApiServer, TcpListener, UseCases
+from schedd.api.server import CALLS, ApiServer, TcpListener, UseCases
 from schedd.api.watch import RING
 from schedd.service.admin import Admin
 from schedd.service.batches import Batches
 from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
+from schedd.service.explanations import Explanations
 from schedd.service.journal import Journal
 from schedd.v1 import schedule_service_pb2 as pb
 from schedd.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -128,6 +129,7 @@ async def serving(
     tcp: TcpListener | None = None,
     with_reflection: bool = False,
     watch_ring: int = RING,
+    most_calls: int = CALLS,
 ) -> AsyncIterator[Api]:
     """The API on the database in `directory`, and a channel to its unix socket."""
     async with running(directory / "schedd.db", clock=clock, target=target) as rig:
@@ -136,13 +138,16 @@ async def serving(
             backfills=rig.backfills,
             batches=Batches(store=rig.store, schedules=rig.schedules, clock=rig.clock),
             executions=Executions(store=rig.store, engine=rig.engine),
+            explanations=Explanations(store=rig.store, engine=rig.engine, clock=rig.clock),
             letters=DeadLetters(store=rig.store, engine=rig.engine, clock=rig.clock),
             calendars=rig.calendars,
             journal=Journal(store=rig.store, engine=rig.engine),
             admin=Admin(store=rig.store, engine=rig.engine, clock=rig.clock, version="1.2.3"),
             clock=rig.clock,
         )
-        server = ApiServer(use_cases, socket=directory / "s", tcp=tcp, with_reflection=with_reflection, watch_ring=watch_ring)
+        server = ApiServer(
+            use_cases, socket=directory / "s", tcp=tcp, with_reflection=with_reflection, watch_ring=watch_ring, most_calls=most_calls
+        )
         await server.start()
         try:
             async with grpc.aio.insecure_channel(f"unix:{directory / 's'}") as channel:

@@ -188,7 +188,6 @@ async def test_reflection_is_not_there_by_default(api: Api) -> None:
 _OF_EXECUTIONS = [
     "TailOutput",
     "GetExecutionStats",
-    "ExplainOccurrences",
 ]
 UNBUILT: dict[str, Any] = {
     "executions": (execution_service_pb2, _OF_EXECUTIONS),

@@ -16,6 +16,7 @@ from schedd.service.admin import Admin
 from schedd.service.batches import Batches
 from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
+from schedd.service.explanations import Explanations
 from schedd.service.journal import Journal
 from schedd.v1.calendar_pb2 import Calendar, CalendarEntry, DateRange, Weekday, WeeklyWindow
 from schedd.v1.calendar_service_pb2 import CreateCalendarRequest, UpdateCalendarRequest
@@ -37,6 +38,7 @@ async def serving(path: Path) -> AsyncIterator[tuple[Client, Rig]]:
             backfills=rig.backfills,
             batches=Batches(store=rig.store, schedules=rig.schedules, clock=rig.clock),
             executions=Executions(store=rig.store, engine=rig.engine),
+            explanations=Explanations(store=rig.store, engine=rig.engine, clock=rig.clock),
             letters=DeadLetters(store=rig.store, engine=rig.engine, clock=rig.clock),
             calendars=rig.calendars,
             journal=Journal(store=rig.store, engine=rig.engine),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from schedd.core.triggers import LAST_US
 from schedd.v1 import schedule_service_pb2 as pb
 from schedd.v1.execution_service_pb2 import CancelExecutionRequest, GetExecutionRequest
-from schedd.v1.policy_pb2 import CatchUpMode, Overlap
+from schedd.v1.policy_pb2 import CatchUpMode
 from schedd.v1.schedule_pb2 import Schedule
 from tests.api.served import Api, full_name, http, refused
 
@@ -174,8 +174,8 @@ async def test_name_of_parent_and_id_is_that_of_the_schedule(api: Api) -> None:
     [
         (pb.PauseScheduleRequest(name="x", until_time=NEVER, etag="y"), ["name", "until_time", "etag"]),
         (pb.PauseScheduleRequest(name=JOB, until_time=Timestamp(seconds=1), reason="x" * 1025), ["until_time", "reason"]),
-        (pb.ResumeScheduleRequest(name="x", backlog=CatchUpMode.CATCH_UP_MODE_ALL), ["name", "backlog"]),
-        (pb.TriggerScheduleRequest(name="x", validate_only=True, overlap=Overlap.OVERLAP_SKIP), ["name", "validate_only", "overlap"]),
+        (pb.ResumeScheduleRequest(name="x", backlog=cast("Any", 9)), ["name", "backlog"]),
+        (pb.TriggerScheduleRequest(name="x", validate_only=True, overlap=cast("Any", 9)), ["name", "overlap"]),
         (pb.DeleteScheduleRequest(name="x", etag="y"), ["name", "etag"]),
         (pb.UndeleteScheduleRequest(name="x", etag="y"), ["name", "etag"]),
         (pb.PreviewScheduleRequest(name="x", after_time=NEVER, before_time=NEVER), ["name", "after_time", "before_time"]),

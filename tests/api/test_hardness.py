@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -23,8 +24,9 @@ from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.service.journal import Journal
 from schedd.v1 import admin_service_pb2
 from schedd.v1 import schedule_service_pb2 as pb
+from schedd.v1.admin_service_pb2 import GetStatusRequest
 from schedd.v1.execution_pb2 import ExecutionView
-from schedd.v1.execution_service_pb2 import ListExecutionsRequest
+from schedd.v1.execution_service_pb2 import ListExecutionsRequest, WatchExecutionsRequest
 from tests.api.served import Api, full_name, http, refused, serving
 from tests.engine.rig import START_US, HandClock, running
 
@@ -175,3 +177,24 @@ async def test_dry_run_of_a_creation_is_refused_for_a_name_that_is_taken(tmp_pat
         assert (await refused(api.schedules.BatchCreateSchedules(batch))).code is grpc.StatusCode.ALREADY_EXISTS
         batch = pb.BatchCreateSchedulesRequest(requests=twice[:1], validate_only=True)
         assert len((await api.schedules.BatchCreateSchedules(batch)).schedules) == 1
+
+
+async def test_calls_beyond_the_most_are_refused_and_taken_again_when_others_have_ended(tmp_path: Path) -> None:
+    async with serving(tmp_path, most_calls=2) as api:
+        watches: list[Any] = [api.executions.WatchExecutions(WatchExecutionsRequest()) for _ in range(2)]
+        for watch in watches:
+            await watch.read()
+        assert (await refused(api.admin.GetStatus(GetStatusRequest()))).code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        watches[0].cancel()
+        async with asyncio.timeout(20):
+            while await is_refused(api.admin.GetStatus(GetStatusRequest())):
+                pass
+        watches[1].cancel()
+
+
+async def is_refused(call: Any) -> bool:
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from schedd.v1 import schedule_service_pb2 as pb
@@ -11,7 +13,7 @@ from schedd.v1.execution_service_pb2 import GetExecutionRequest, ListExecutionsR
 from schedd.v1.journal_pb2 import JournalKind
 from schedd.v1.reason_pb2 import Outcome
 from tests.api.served import Api, full_name, http, refused
-from tests.engine.rig import BROKEN
+from tests.engine.rig import BROKEN, DONE, SECOND
 
 
 async def listed(api: Api, **values: object) -> tuple[list[str], str]:
@@ -168,3 +170,34 @@ async def test_page_of_executions_with_their_attempts_has_a_hundred_at_most(api:
     asked.page_token = first.next_page_token
     rest = await api.executions.ListExecutions(asked)
     assert (len(first.executions), len(rest.executions), rest.next_page_token) == (100, 1, "")
+
+
+@pytest.mark.parametrize("order", ["nominal_time desc", "nominal_time", "due_time", "execution desc"])
+async def test_page_of_executions_with_their_attempts_ends_before_its_outputs_are_more_than_clients_take(api: Api, order: str) -> None:
+    api.rig.target.answers = [DONE._replace(output=bytes(2**20), error_output=bytes(size)) for size in (0, 0, 1, 5 * 2**19, 0, 0)]
+    await api.create("job")
+    names = []
+    for _ in range(6):
+        triggered = await api.schedules.TriggerSchedule(pb.TriggerScheduleRequest(name=full_name("job")))
+        names.append(triggered.execution.name)
+        await api.rig.settle()
+        api.rig.clock.move(SECOND)
+    asked = ListExecutionsRequest(view=ExecutionView.EXECUTION_VIEW_FULL, order_by=order)
+    pages = [await api.executions.ListExecutions(asked)]
+    while pages[-1].next_page_token:
+        asked.page_token = pages[-1].next_page_token
+        pages.append(await api.executions.ListExecutions(asked))
+    found = [execution.name for page in pages for execution in page.executions]
+    assert (found[::-1] if order.endswith("desc") else found) == names
+    assert sorted(len(page.executions) for page in pages) == [1, 1, 2, 2]
+
+
+async def test_execution_view_that_is_none_is_refused_by_its_name(api: Api) -> None:
+    await api.create("job")
+    triggered = await api.schedules.TriggerSchedule(pb.TriggerScheduleRequest(name=full_name("job")))
+    wrong: Any = 7
+    for call in (
+        api.executions.GetExecution(GetExecutionRequest(name=triggered.execution.name, view=wrong)),
+        api.executions.ListExecutions(ListExecutionsRequest(view=wrong)),
+    ):
+        assert (await refused(call)).fields == {"view": "INVALID_ENUM"}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from schedd.core.model.journal import JournalKind
+from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.reason import Reason
 from schedd.v1 import admin_service_pb2, calendar_service_pb2, execution_service_pb2
 from schedd.v1 import schedule_service_pb2 as pb
@@ -235,3 +237,57 @@ async def test_timer_that_is_missing_at_the_start_is_found_anew_and_journaled(tm
         assert "timer was missing" in str(entry.evidence["detail"])
     async with running(tmp_path / "schedd.db", clock=clock) as rig:
         assert len(await rig.journal(JournalKind.SCHEDULE_UPDATED)) == 1
+
+
+async def test_watcher_is_told_what_follows_more_unreadable_entries_than_a_message_holds(api: Api, tmp_path: Path) -> None:
+    await api.create("job")
+    await api.rig.store.append([JournalEntry(time_us=1, kind=JournalKind.DAEMON_STARTED)] * 120)
+    tamper(tmp_path, "UPDATE journal SET reason = 'WHIM' WHERE sequence > 1")
+    await api.create("next")
+    watch: Any = api.executions.WatchExecutions(execution_service_pb2.WatchExecutionsRequest(after_sequence=0))
+    told: list[str] = []
+    async with asyncio.timeout(20):
+        while full_name("next") not in told:
+            told += [event.schedule for event in (await watch.read()).events]
+    assert told == ["", full_name("next")]
+
+
+@pytest.mark.parametrize("order", ["sequence", "sequence desc"])
+async def test_pages_of_the_journal_go_on_after_entries_that_cannot_be_read(api: Api, tmp_path: Path, order: str) -> None:
+    await api.rig.store.append([JournalEntry(time_us=1, kind=JournalKind.DAEMON_STARTED)] * 9)
+    tamper(tmp_path, "UPDATE journal SET kind = 'WHIM' WHERE sequence IN (3, 5, 6, 7, 8, 10)")
+    request = admin_service_pb2.ListJournalRequest(page_size=2, order_by=order)
+    found: list[int] = []
+    while True:
+        page = await api.admin.ListJournal(request)
+        found += [entry.sequence for entry in page.entries]
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    assert found == sorted([1, 2, 4, 9], reverse=order.endswith("desc"))
+
+
+@pytest.mark.parametrize("damage", ["entries = '{'", "labels = '[1]'"])
+async def test_unreadable_calendar_in_use_is_replaced_and_its_schedules_run_again(tmp_path: Path, damage: str) -> None:
+    clock = HandClock()
+    calendar = Calendar(name="calendars/days", description="Old", time_zone="UTC")
+    calendar.entries.add(date="2026-01-02")
+    async with serving(tmp_path, clock=clock) as api:
+        await api.calendars.CreateCalendar(calendar_service_pb2.CreateCalendarRequest(calendar_id="days", calendar=calendar))
+        await api.create("job", exclude_calendars=["calendars/days"])
+    tamper(tmp_path, f"UPDATE calendars SET {damage} WHERE name = 'days'")
+    async with serving(tmp_path, clock=clock) as api:
+        part = calendar_service_pb2.UpdateCalendarRequest(calendar=calendar, update_mask=FieldMask(paths=["description"]))
+        refusal = await refused(api.calendars.UpdateCalendar(part))
+        assert (refusal.info.reason, "update_mask *" in refusal.message) == ("UNREADABLE", True)
+        calendar.etag = '"2"'
+        whole = calendar_service_pb2.UpdateCalendarRequest(calendar=calendar, update_mask=FieldMask(paths=["*"]))
+        assert (await refused(api.calendars.UpdateCalendar(whole))).info.reason == "ETAG_MISMATCH"
+        whole.calendar.etag = ""
+        await api.calendars.UpdateCalendar(whole)
+        shown = await api.calendars.GetCalendar(calendar_service_pb2.GetCalendarRequest(name="calendars/days"))
+        assert (list(shown.entries), shown.etag, list(shown.used_by)) == (list(calendar.entries), '"2"', [full_name("job")])
+        assert (await get(api, full_name("job"))).state == ScheduleState.SCHEDULE_STATE_DISABLED
+        await api.schedules.ResumeSchedule(pb.ResumeScheduleRequest(name=full_name("job")))
+        await api.rig.run_until(3601)
+        assert len(api.rig.target.requests) == 1

@@ -151,6 +151,56 @@ def test_dead_letters_are_listed_delivered_again_and_removed(capfd: pytest.Captu
     assert _letters(capfd, "lost") == []
 
 
+def test_follow_ups_run_and_name_their_parent(capfd: pytest.CaptureFixture[str], tmp_path: Path, daemon: RealDaemon) -> None:
+    proof = tmp_path / "proof"
+    text = f"""
+schedules:
+  - {{name: one, schedule: "@yearly", process: {{argv: [/bin/false]}}, retry: 1, on_success: two, on_failure: [three]}}
+  - {{name: two, schedule: "@yearly", process: {{argv: [/bin/false]}}}}
+  - {{name: three, schedule: "@yearly", process: {{argv: [/bin/sh, -c, "echo $SCHEDD_CAUSE > {proof}"]}}}}
+"""
+    file = _write(tmp_path, text)
+    assert Run(capfd, "apply", "-f", file, "--dry-run").code == 0
+    assert Run(capfd, "apply", "-f", file).out.split()[::2] == ["created"] * 3
+    assert set(Run(capfd, "apply", "-f", file).out.split()[::2]) == {"unchanged"}
+    assert "On failure  run three" in Run(capfd, "get", "one").out
+
+    parent = json.loads(Run(capfd, "trigger", "one", "--wait", "-o", "json").out)["name"]
+    with SyncClient(daemon.socket) as client:
+        (listed,) = client.list_executions("groups/default/schedules/three")
+        client.wait_execution(listed.name)
+    assert (listed.parent_execution, proof.read_text()) == (parent, "FOLLOW_UP\n")
+    assert f"Follows       {parent}" in Run(capfd, "execution", "get", listed.name.rsplit("/", 1)[-1]).out
+    circle = Run(capfd, "schedule", "create", "four", "--cron", "@yearly", "--on-failure", "four", "--", "/bin/true")
+    assert (circle.code, "round in a circle" in circle.err) == (1, True)
+
+
+def test_rehearsed_trigger_shows_what_it_would_send_and_a_body_is_sent_once(capfd: pytest.CaptureFixture[str]) -> None:
+    Run(capfd, "schedule", "create", "says", "--cron", "@yearly", "--", "/bin/cat")
+    rehearsed = Run(capfd, "trigger", "says", "--body", "for {{ schedule_id }}", "--dry-run")
+    assert rehearsed.code == 0
+    assert rehearsed.out.startswith("/bin/cat\nSCHEDD_ATTEMPT=1\n")
+    assert rehearsed.out.endswith("\n\nfor says\n")
+    shown = json.loads(Run(capfd, "trigger", "says", "--dry-run", "-o", "json").out)
+    assert shown["process"]["argv"] == ["/bin/cat"]
+    assert json.loads(Run(capfd, "execution", "list", "says", "-o", "json").out) == []
+    assert Run(capfd, "trigger", "says", "--body", "for {{ schedule_id }}", "--overlap", "allow_all", "--wait").out == "for says"
+    assert Run(capfd, "trigger", "says", "--wait").out == ""
+    refused = Run(capfd, "trigger", "says", "--body", "{{ nothing }}")
+    assert (refused.code, "payload.text: " in refused.err) == (1, True)
+    assert Run(capfd, "trigger", "says", "--wait", "--dry-run").code == 2
+
+
+def test_schedule_is_created_paused_and_begins_when_it_is_resumed(capfd: pytest.CaptureFixture[str]) -> None:
+    made = Run(
+        capfd, "schedule", "create", "not-yet", "--cron", "@daily", "--pause-reason", "not yet", "--pause-for", "2h", "--", "/bin/true"
+    )
+    assert (made.code, made.err) == (0, "not-yet created, paused\n")
+    assert re.search("paused by .*, until .*: not yet", Run(capfd, "get", "not-yet").out)
+    assert Run(capfd, "schedule", "create", "whenever", "--cron", "@daily", "--paused", "--", "/bin/true").code == 0
+    assert "whenever resumed" in Run(capfd, "resume", "whenever", "--backlog", "all").err
+
+
 def test_execution_is_shown_by_its_id_alone(capfd: pytest.CaptureFixture[str]) -> None:
     Run(capfd, "schedule", "create", "by-id", "--cron", "@yearly", "--", "/bin/echo", "seen")
     name = json.loads(Run(capfd, "trigger", "by-id", "--wait", "-o", "json").out)["name"]
@@ -242,6 +292,22 @@ def test_watch_prints_json_lines_until_it_is_interrupted(capfd: pytest.CaptureFi
 
     assert watcher.communicate(timeout=20) == ("", "")
     assert watcher.returncode == 130
+
+
+def test_condition_that_does_not_hold_is_seen_with_what_its_command_said(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    text = "- {name: busy, every: 1s, process: {argv: [/bin/true]}, condition: {command: 'echo load is 9; exit 3'}}\n"
+    watcher = subprocess.Popen(
+        [SCHEDCTL, "watch", "busy", "--after", "0", "--finished", "-o", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert Run(capfd, "apply", "-f", _write(tmp_path, text)).code == 0
+    assert "/bin/sh -c echo load is 9; exit 3 succeeds" in Run(capfd, "get", "busy").out
+    assert watcher.stdout is not None
+    event = json.loads(watcher.stdout.readline())
+    assert (event["outcome"], event["reason"]) == ("OUTCOME_SKIPPED", "REASON_CONDITION")
+    assert event["evidence"] == {"condition": "command", "code": "3", "message": "exited with code 3", "output": "load is 9"}
+    watcher.send_signal(signal.SIGINT)
+    watcher.communicate(timeout=20)
+    assert Run(capfd, "delete", "busy", "--yes").code == 0
 
 
 def test_schedule_names_are_completed_from_the_server(capfd: pytest.CaptureFixture[str], daemon: RealDaemon) -> None:
@@ -336,3 +402,25 @@ def test_unreadable_schedule_is_shown_planned_and_replaced(capfd: pytest.Capture
     assert "30 added" in planned
     assert Run(capfd, "apply", "-f", file).out.split() == ["updated", "damaged"]
     assert Run(capfd, "trigger", "damaged", "--wait").out == "hi\n"
+
+
+def test_apply_repairs_a_schedule_of_which_only_what_the_file_leaves_out_is_unreadable(
+    capfd: pytest.CaptureFixture[str], daemon: RealDaemon, tmp_path: Path
+) -> None:
+    file = _write(tmp_path, 'name: chipped\nschedule: "0 9 * * *"\nprocess: {argv: [echo, hi]}\n')
+    Run(capfd, "apply", "-f", file)
+    with closing(sqlite3.connect(daemon.directory / "schedd.db", timeout=20)) as connection, connection:
+        connection.execute("UPDATE schedules SET labels = '[1]' WHERE name = 'chipped'")
+    assert "state: DISABLED → ENABLED" in Run(capfd, "apply", "-f", file, "--dry-run").out
+    assert Run(capfd, "apply", "-f", file).out.split() == ["updated", "chipped"]
+    assert Run(capfd, "apply", "-f", file).out.split() == ["unchanged", "chipped"]
+    assert Run(capfd, "trigger", "chipped", "--wait").out == "hi\n"
+
+
+def test_apply_replaces_a_calendar_that_cannot_be_read(capfd: pytest.CaptureFixture[str], daemon: RealDaemon, tmp_path: Path) -> None:
+    file = _write(tmp_path, 'calendars:\n  - name: torn\n    entries: [{date: "2030-12-25"}]\n')
+    assert Run(capfd, "apply", "-f", file).code == 0
+    with closing(sqlite3.connect(daemon.directory / "schedd.db", timeout=20)) as connection, connection:
+        connection.execute("UPDATE calendars SET entries = '{' WHERE name = 'torn'")
+    assert Run(capfd, "apply", "-f", file).out.split() == ["updated", "calendars/torn"]
+    assert Run(capfd, "apply", "-f", file).out.split() == ["unchanged", "calendars/torn"]

@@ -31,6 +31,52 @@ def _with(lines: str) -> Schedule:
     return _one(f"name: a\nschedule: '@daily'\nprocess: {{argv: ['true']}}\n{lines}")
 
 
+def test_follow_ups_are_names_urls_or_whole_targets() -> None:
+    text = """
+on_success: verify
+on_failure: [ops/alarm, "https://example.com/hook", {schedule: verify}, {notify: {url: "http://x", body: {a: 1}}}]
+"""
+    policies = _with(text).policies
+    assert [each.schedule for each in policies.on_success] == ["groups/default/schedules/verify"]
+    assert [each.schedule or each.notify.url for each in policies.on_failure] == [
+        "groups/ops/schedules/alarm",
+        "https://example.com/hook",
+        "groups/default/schedules/verify",
+        "http://x",
+    ]
+    assert policies.on_failure[3].notify.payload.text == '{"a": 1}'
+
+
+@pytest.mark.parametrize(
+    ("value", "argv"),
+    [
+        ("{command: test -e /ready}", ["/bin/sh", "-c", "test -e /ready"]),
+        ("{command: [test, -e, /ready]}", ["test", "-e", "/ready"]),
+        ("{command: {argv: [x], success_exit_codes: [1]}, timeout: 3s}", ["x"]),
+    ],
+)
+def test_command_of_a_condition_is_a_line_a_list_or_a_whole_target(value: str, argv: list[str]) -> None:
+    assert list(_with(f"condition: {value}").policies.condition.command.argv) == argv
+
+
+def test_days_of_a_condition_are_an_expression() -> None:
+    assert _with("condition: {days: '0 0 * * 1-5'}").policies.condition.days.expression == "0 0 * * 1-5"
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [("a/b/c/d", "is not a schedule's name"), ("{schedule: a, notify: {url: http://x}}", "cannot stand together"), ("[{}]", "")],
+)
+def test_follow_up_that_is_wrong_is_told_at_its_line(value: str, fault: str) -> None:
+    text = f"name: a\nschedule: '@daily'\nprocess: {{argv: ['true']}}\non_failure: {value}\n"
+    if not fault:
+        assert len(_one(text).policies.on_failure) == 1  # What an empty one lacks, the server says.
+        return
+    (told,) = _faults(text)
+    assert told.startswith("f.yaml:4: ")
+    assert fault in told
+
+
 def test_file_of_the_readme_means_what_it_says() -> None:
     tee, backup = (
         item.schedule

@@ -35,8 +35,9 @@ from schedd.core.model.batch import (
 )
 from schedd.core.model.calendar import Calendar, DateEntry, HolidaysEntry, ICalendarEntry, RangeEntry, Weekday, WeeklyEntry
 from schedd.core.model.deadletter import Purge, Redelivery
-from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
+from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState, Origin, Parent
 from schedd.core.model.journal import ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.notice import Notice
 from schedd.core.model.policy import (
     CommandHolds,
     Concurrency,
@@ -309,6 +310,26 @@ class StoreSuite:
             await store.change_schedule(changed(stored, description="late"))
         assert caught.value.reason == "ETAG_MISMATCH"
         assert (await store.schedule(stored.name)).description == "new"
+
+    async def test_change_arms_what_it_decides_but_for_what_is_there_already(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        there, twin, other = execution(10, stored), execution(11, stored), execution(12, stored, NOW_US + SECOND)
+        await store.arm(armed(there))
+        await store.change_schedule(replace(changed(stored), armed=(twin, other)))
+        assert await ids(store) == [10, 12]
+        assert await store.execution(12) == other
+
+    async def test_entries_of_a_new_schedule_follow_that_of_its_creation(self, store: Store) -> None:
+        new = draft(1)
+        paused = entry_of(new.schedule, JournalKind.SCHEDULE_PAUSED)
+        stored, _ = await create(store, replace(new, entries=(paused,)), draft(2))
+        found = await store.journal(after=0, limit=9)
+        assert [(entry.kind, entry.schedule_uid) for entry in found] == [
+            (JournalKind.SCHEDULE_CREATED, 1),
+            (JournalKind.SCHEDULE_PAUSED, 1),
+            (JournalKind.SCHEDULE_CREATED, 2),
+        ]
+        assert found[1].schedule_row == stored.row
 
     async def test_change_by_many_at_once_succeeds_once(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))
@@ -600,6 +621,46 @@ class StoreSuite:
         [entry] = await store.journal(after=0, limit=9, where=where("kind", "=", "EXECUTION_DISARMED"))
         assert entry._replace(sequence=0) == gone
 
+    async def test_record_arms_what_follows_and_leaves_out_what_is_there_already(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        parent, there = execution(10, stored), execution(11, stored, cause=Cause.FOLLOW_UP)
+        await store.arm(armed(parent, there))
+        origin = Origin(parent=Parent(stored.name, 10), overlap=Overlap.ALLOW_ALL, payload=Payload(content=b"\x00", template=False))
+        following = execution(12, stored, NOW_US + 1, Cause.FOLLOW_UP)._replace(origin=origin)
+        twin = execution(13, stored, cause=Cause.FOLLOW_UP)
+        batch = RecordBatch(
+            changes=(finish(parent, finished_us=NOW_US),), entries=armed(following, twin).entries, followed=(following, twin)
+        )
+        assert await store.record(batch) == {12}
+        assert await store.execution(12) == following
+        assert [entry.execution and entry.execution.id for entry in await store.journal(after=3, limit=9)] == [12]
+        assert await store.record(RecordBatch(changes=(finish(following, finished_us=NOW_US),))) == frozenset()
+
+    async def test_notices_are_kept_whole_until_they_are_delivered(self, store: Store) -> None:
+        (stored,) = await create(store, draft(1))
+        facts = ExecutionFacts(id=9, cause=Cause.BACKFILL, nominal_us=1, due_us=2)
+        target = HttpTarget(url="http://localhost/", headers=(("A", "b"),), payload=Payload(content=b"\x00", template=False))
+        notices = tuple(
+            Notice(
+                id=number,
+                follow_up="on_failure[0]",
+                target=target,
+                schedule=stored.name,
+                schedule_row=stored.row,
+                schedule_uid=1,
+                execution=facts,
+                attempt=3,
+                time_zone="Europe/Berlin",
+                labels={"a": "b"},
+                previous_success_us=5,
+            )
+            for number in (21, 20)
+        )
+        await store.record(RecordBatch(notices=notices))
+        assert await store.notices() == (notices[1], notices[0])
+        await store.record(RecordBatch(notified=(20, 99)))
+        assert await store.notices() == (notices[0],)
+
     async def test_unfinished_gives_what_is_not_finished_by_due_time(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))
         runs = [execution(number, stored, NOW_US - number) for number in (10, 11, 12)]
@@ -794,6 +855,11 @@ class StoreSuite:
             (where("labels.team", "=", "pay"), 2),
             (where("cause", "=", "SCHEDULE"), 2),
             (where("kind", "=", "CLOCK_STEPPED"), 1),
+            (where("schedule_uid", "=", 0), 1),
+            (where("schedule_uid", "=", 1), 2),
+            (where("schedule_uid", "!=", 1), 3),
+            (where("nominal_time", "=", NOW_US), 2),
+            (where("nominal_time", ">", NOW_US), 0),
             (where("time", "<", 5), 1),
         ],
     )
@@ -802,6 +868,13 @@ class StoreSuite:
         await store.arm(armed(execution(10, one), execution(11, two)))
         await store.append([JournalEntry(time_us=1, kind=JournalKind.CLOCK_STEPPED)])
         assert len(await store.journal(after=0, limit=100, where=matching)) == count
+
+    async def test_journal_page_tells_how_far_was_read_and_whether_more_follows(self, store: Store) -> None:
+        await store.append([JournalEntry(time_us=1, kind=JournalKind.DAEMON_STARTED)] * 3)
+        pages = [await store.journal_page(after=after, limit=2) for after in (0, 2, 3)]
+        assert [(len(page.entries), page.last_read, page.is_last) for page in pages] == [(2, 2, False), (1, 3, True), (0, 0, True)]
+        back = await store.journal_page(after=0, limit=3, descending=True)
+        assert (back.last_read, back.is_last) == (1, False)
 
     async def test_journal_by_kinds(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))

@@ -124,6 +124,7 @@ def test_check_refuses_an_endless_description() -> None:
         (Policies(condition=CommandHolds(command=ProcessTarget(argv=()))), "policies.condition.command.argv"),
         (Policies(condition=CommandHolds(command=TRUE, timeout=timedelta(hours=2))), "policies.condition.timeout"),
         (Policies(condition=DayFits(days=Expression(text="0 0 32 * *"))), "policies.condition.days.expression"),
+        (Policies(condition=DayFits(days=Expression(text="@reboot"))), "policies.condition.days"),
         (
             Policies(retry=Retry(retry_on=RetryOn(http_status=(StatusRange(first=500, last=600),)))),
             "policies.retry.retry_on.http_status[0]",

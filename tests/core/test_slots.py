@@ -163,6 +163,20 @@ def test_freed_slot_goes_to_the_best_of_all_lanes_of_the_key() -> None:
     assert drained(slots) == ["h2"]
 
 
+def test_slot_that_is_seized_counts_beyond_the_limits_until_it_is_freed() -> None:
+    slots: Slots[str] = Slots(9)
+    key = slots.gate(Limit.KEY, "k", 1)
+    lane = slots.lane((key,))
+    seized = [slots.seize(name, lane) for name in ("a", "b")]
+    slots.put("c", lane, 1)
+    assert (slots.all.taken, key.taken, slots.next()) == (2, 2, None)
+    slots.withdraw(seized[0])
+    slots.free(seized[0])
+    assert slots.next() is None
+    slots.free(seized[1])
+    assert drained(slots) == ["c"]
+
+
 def test_lane_that_does_not_wait_is_refused_when_its_turn_finds_the_key_taken() -> None:
     slots: Slots[str] = Slots(9)
     lane = slots.lane((slots.gate(Limit.KEY, "k", 1),), KEY_SKIPS)
@@ -172,6 +186,19 @@ def test_lane_that_does_not_wait_is_refused_when_its_turn_finds_the_key_taken() 
     turns = [slots.next(), slots.next()]
     assert [turn and (turn.ticket.item, turn.refused_by) for turn in turns] == [("a", None), ("b", lane.gates[0])]
     assert lane.refused_by() is lane.gates[0]
+
+
+def test_lane_that_stands_at_its_key_is_refused_once_its_hosts_circuit_opens() -> None:
+    slots: Slots[str] = Slots(9)
+    host, key = slots.gate(Limit.HOST, "h", 9), slots.gate(Limit.KEY, "k", 1)
+    slots.put("other", slots.lane((key,)), 0)
+    assert drained(slots) == ["other"]
+    slots.put("choosy", slots.lane((host, key), CIRCUIT_SKIPS), 0)
+    assert slots.next() is None
+    slots.set_limit(host, 0, Limit.CIRCUIT)
+    turn = slots.next()
+    assert turn is not None
+    assert (turn.ticket.item, turn.refused_by) == ("choosy", host)
 
 
 def test_withdrawn_ones_leave_no_rubbish_behind() -> None:

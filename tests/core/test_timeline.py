@@ -108,3 +108,58 @@ def test_entry_that_stands_aside_can_be_moved_and_removed() -> None:
     timeline.remove(1)
     assert timeline.pop_aside(9) == [(12, 2)]
     assert timeline.pop_through(1000, 9) == [(200, 0)]
+
+
+@given(
+    st.lists(st.tuples(ROWS, st.integers(1, 100), st.integers(1, 100)), max_size=60, unique_by=lambda entry: entry[0]),
+    st.integers(0, 100),
+    st.integers(0, 30),
+)
+def test_postponed_entries_are_taken_by_pop_postponed_alone_once_their_time_has_come(
+    entries: list[tuple[int, int, int]], through_us: int, count: int
+) -> None:
+    timeline = Timeline()
+    for row, nominal_us, until_us in entries:
+        timeline.set(row, 200)
+        timeline.set(row, nominal_us)
+        timeline.set(row, 200)
+        timeline.set(row, nominal_us)
+        assert timeline.pop_through(nominal_us, 1) == [(nominal_us, row)]
+        timeline.postpone(row, nominal_us, until_us)
+    assert timeline.peek_us() == min((nominal_us for _, nominal_us, _ in entries), default=NEVER)
+    assert len(timeline) == len(entries)
+    timeline.set_aside(1000, 1000)
+    assert timeline.pop_through(1000, 1000) + timeline.pop_aside(1000) == []
+    expected = [(nominal_us, row) for until_us, row, nominal_us in sorted((until, row, at) for row, at, until in entries)]
+    ripe = sum(until_us <= through_us for _, _, until_us in entries)
+    assert timeline.pop_postponed(through_us, count) == expected[: min(count, ripe)]
+    assert timeline.pop_postponed(1000, 1000) == expected[min(count, ripe) :]
+    assert (len(timeline), timeline.peek_us()) == (0, NEVER)
+
+
+def test_postponed_entry_that_is_set_or_removed_is_postponed_no_more() -> None:
+    timeline = Timeline()
+    for row in range(4):
+        timeline.postpone(row, 10 + row, 50)
+    timeline.set(0, 10)
+    timeline.set(1, 30)
+    timeline.remove(2)
+    assert timeline.peek_us() == 10
+    assert timeline.pop_through(100, 9) == [(10, 0), (30, 1)]
+    assert timeline.pop_postponed(100, 9) == [(13, 3)]
+    assert (len(timeline), timeline.peek_us()) == (0, NEVER)
+
+
+def test_timeline_of_entries_postponed_again_and_again_does_not_grow() -> None:
+    timeline = Timeline()
+    timeline.postpone(11, 7, 10**9)
+    for turn in range(10_000):
+        timeline.postpone(turn % 10, 8 + turn, 10**9 - turn)
+        timeline.remove(turn % 10)
+    for turn in range(2000):
+        timeline.set(1, 10 + turn)
+    assert len(timeline._postponed) + len(timeline._undecided) + len(timeline._heap) < 5000
+    assert timeline.peek_us() == 7
+    timeline.remove(1)
+    assert timeline.pop_through(10**10, 9) == []
+    assert timeline.pop_postponed(10**10, 9) == [(7, 11)]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -184,6 +186,40 @@ def test_daemon_whose_store_refuses_to_write_survives_a_reload(running: Callable
     other.close()
     daemon.log_until("reloaded")
     assert daemon.end(signal.SIGTERM) == 0
+
+
+def test_daemon_whose_store_refuses_to_write_ends_and_says_what_it_could_not_record(
+    running: Callable[[], Running], file: Path, tmp_path: Path
+) -> None:
+    began = tmp_path / "began"
+    os.mkfifo(began)
+    file.write_text(file.read_text() + '[engine]\ndrain_time = "0s"\n')
+    daemon = running()
+    job = Schedule(name="groups/default/schedules/job")
+    job.triggers.add(expression="@yearly")
+    job.target.process.argv.extend(["/bin/sh", "-c", f"echo > {began}; exec sleep 600"])
+    with SyncClient(str(tmp_path / "s.sock")) as client:
+        client.create_schedule(job)
+        execution = client.trigger_schedule(job.name).execution
+        began.read_text()
+        refuse = "CREATE TRIGGER refuse BEFORE INSERT ON journal BEGIN SELECT RAISE(FAIL, 'no space left'); END"
+        with closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None)) as other:
+            other.execute(refuse)
+        assert daemon.end(signal.SIGTERM) == 0
+        assert daemon.log_until("not_recorded")["executions"] == [execution.name.rpartition("/")[2]]
+        with closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None)) as other:
+            other.execute("DROP TRIGGER refuse")
+        again = running()
+        began.read_text()
+        assert again.end(signal.SIGTERM) == 0
+
+
+def test_daemon_with_nothing_to_record_ends_also_when_its_store_refuses_to_write(running: Callable[[], Running], tmp_path: Path) -> None:
+    daemon = running()
+    with closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None)) as other:
+        other.execute("CREATE TRIGGER refuse BEFORE INSERT ON journal BEGIN SELECT RAISE(FAIL, 'no space left'); END")
+    assert daemon.end(signal.SIGTERM) == 0
+    assert daemon.log_until("end_not_recorded")["reason"] == "STORE_REFUSES_WRITES"
 
 
 def test_run_with_tcp_in_the_open_is_refused_and_told_what_would_be_right(file: Path) -> None:

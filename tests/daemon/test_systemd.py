@@ -53,6 +53,11 @@ def test_units_have_no_line_that_systemd_does_not_know(tmp_path: Path) -> None:
     assert [line for line in done.stderr.splitlines() if "schedd.service" in line or "commands.conf" in line] == []
 
 
+def test_commands_outlive_a_crash_with_the_drop_in_alone() -> None:
+    modes = [re.findall(r"^KillMode=(\S+)$", (SYSTEMD / name).read_text(), re.MULTILINE) for name in ("schedd.service", "commands.conf")]
+    assert modes == [["mixed"], ["process"]]
+
+
 def test_unit_gives_the_daemon_more_time_to_stop_than_it_takes() -> None:
     unit = (SYSTEMD / "schedd.service").read_text()
     found = re.search(r"^TimeoutStopSec=(\S+)$", unit, re.MULTILINE)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from schedd.client import Credentials, Patience, SyncClient, UnauthenticatedError, UnavailableError
+from schedd.client import Client, Credentials, Patience, SyncClient, UnauthenticatedError, UnavailableError
+from schedd.v1.journal_pb2 import JournalKind
+from schedd.v1.schedule_pb2 import Schedule
 from tests.certificates import Certificate, make_certificate
 
 BIN = Path(sys.executable).parent
@@ -37,6 +40,10 @@ class Remote:
     def client(self, *, token: str = TOKEN, authorities: Path | None = None, address: str = "") -> SyncClient:
         credentials = Credentials(token=token, authorities=(authorities or self.tls.certificate).read_bytes())
         return SyncClient(address or self.address, credentials=credentials, timeout=timedelta(seconds=10), patience=ONCE)
+
+    def async_client(self, *, token: str = TOKEN, authorities: Path | None = None) -> Client:
+        credentials = Credentials(token=token, authorities=(authorities or self.tls.certificate).read_bytes())
+        return Client(self.address, credentials=credentials, timeout=timedelta(seconds=10), patience=ONCE)
 
     def schedctl(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         variables = {**ENVIRONMENT, "XDG_CONFIG_HOME": str(self.directory), **environment}
@@ -94,6 +101,33 @@ def test_client_without_the_token_is_unauthenticated(remote: Remote, token: str)
     with remote.client(token=token) as client, pytest.raises(UnauthenticatedError) as caught:
         client.get_status()
     assert TOKEN not in str(caught.value)
+
+
+async def test_async_client_with_the_token_and_the_authority_is_answered_and_watches(remote: Remote) -> None:
+    made = Schedule(name="groups/tls/schedules/job")
+    made.triggers.add(expression="@yearly")
+    made.target.process.argv.append("true")
+    async with remote.async_client() as client:
+        assert (await client.get_status()).listen_addresses[1] == f"tcp:127.0.0.1:{remote.port}"
+        await client.create_schedule(made)
+        async with asyncio.timeout(20), aclosing(client.watch(filter=f'schedule = "{made.name}"', after=0)) as watch:
+            event = await anext(watch)
+        assert event.kind == JournalKind.JOURNAL_KIND_SCHEDULE_CREATED
+        await client.delete_schedule(made.name)
+
+
+@pytest.mark.parametrize("token", ["", "wrong"])
+async def test_async_client_without_the_token_is_unauthenticated(remote: Remote, token: str) -> None:
+    async with remote.async_client(token=token) as client:
+        with pytest.raises(UnauthenticatedError) as caught:
+            await client.get_status()
+    assert TOKEN not in str(caught.value)
+
+
+async def test_async_client_that_trusts_another_authority_does_not_connect(remote: Remote, tmp_path: Path) -> None:
+    async with remote.async_client(authorities=make_certificate(tmp_path).certificate) as client:
+        with pytest.raises(UnavailableError):
+            await client.get_status()
 
 
 def test_client_that_trusts_another_authority_does_not_connect(remote: Remote, tmp_path: Path) -> None:

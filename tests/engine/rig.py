@@ -15,9 +15,9 @@ from schedd.core.model.policy import Policies
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import RenderedHttp, Rendering
 from schedd.core.model.schedule import Schedule, ScheduleName
-from schedd.core.model.target import HttpTarget
+from schedd.core.model.target import HttpTarget, ProcessTarget
 from schedd.core.model.when import Expression, When
-from schedd.core.ports import Alarm, Holidays
+from schedd.core.ports import Alarm, Holidays, Survivors
 from schedd.engine.engine import Engine, EngineSettings
 from schedd.engine.ids import TimeIds
 from schedd.service.asking import Asking
@@ -154,6 +154,8 @@ class Rig:
     engine: Engine
     schedules: Schedules
     backfills: Backfills
+    commands: HandTarget
+    """Runs what conditions ask."""
 
     @property
     def calendars(self) -> CalendarUseCases:
@@ -202,22 +204,32 @@ async def running(
     *,
     clock: HandClock | None = None,
     target: HandTarget | None = None,
+    commands: HandTarget | None = None,
     holidays: Holidays | None = None,
     settings: EngineSettings | None = None,
+    survivors: Survivors | None = None,
 ) -> AsyncIterator[Rig]:
     """A running engine on the database at `path`. Leaving it is like a crash: nothing is drained."""
     clock = clock or HandClock()
     target = target or HandTarget(clock)
+    commands = commands or HandTarget(clock)
     store = await SqliteStore.open(path)
     ids = TimeIds(clock, last=(await store.status()).newest_id)
     engine = Engine(
-        store=store, clock=clock, ids=ids, targets={HttpTarget: target}, settings=settings or EngineSettings(), holidays=holidays
+        store=store,
+        clock=clock,
+        ids=ids,
+        targets={HttpTarget: target, ProcessTarget: commands},
+        settings=settings or EngineSettings(),
+        holidays=holidays,
+        survivors=survivors,
     )
     await engine.recover()
     agents = asyncio.get_running_loop().create_task(engine.run())
     try:
         schedules = Schedules(store=store, engine=engine, clock=clock, ids=ids)
-        yield Rig(clock, target, store, engine, schedules, Backfills(store=store, engine=engine, clock=clock, ids=ids))
+        backfills = Backfills(store=store, engine=engine, clock=clock, ids=ids)
+        yield Rig(clock, target, store, engine, schedules, backfills, commands)
     finally:
         agents.cancel()
         await asyncio.gather(agents, return_exceptions=True)

@@ -190,6 +190,23 @@ async def test_unreadable_calendar_quarantines_its_schedules_alone(tmp_path: Pat
             await create(again, name="third", exclude_calendars=("days",))
 
 
+async def test_pause_of_a_schedule_with_an_unreadable_calendar_ends_in_a_quarantine_of_it_alone(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with running(tmp_path / "s.db", clock=clock) as rig:
+        await rig.calendars.create(calendar(FRIDAY), Asking(actor="ann"))
+        made = await create(rig, exclude_calendars=("days",))
+        await rig.schedules.pause(made.name, Asking(actor="ann"), until_us=clock.now_us() + 60_000_000)
+        await rig.create("rate(1 minute)", name="other")
+    connection = sqlite3.connect(tmp_path / "s.db")
+    connection.execute("UPDATE calendars SET entries = '[[\"NEVER\", {}]]'")
+    connection.commit()
+    connection.close()
+    async with running(tmp_path / "s.db", clock=clock) as again:
+        await again.run_until(130)
+        assert (await again.store.schedule(made.name)).state is ScheduleState.DISABLED
+        assert [request.schedule.schedule for _, request in again.target.requests] == ["other", "other"]
+
+
 async def test_unknown_calendar_is_refused_with_its_field_and_the_nearest_name(tmp_path: Path) -> None:
     async with running(tmp_path / "s.db") as rig:
         await rig.calendars.create(calendar(FRIDAY, name="holidays"), Asking(actor="ann"))

@@ -306,3 +306,18 @@ async def test_executions_held_aside_do_not_keep_the_planner_from_arming(tmp_pat
         await rig.run_until(3601)
         assert rig.engine.dispatcher.gates.aside == 29
         assert rig.engine.dispatcher.waiting == 0
+
+
+@pytest.mark.timeout(20)  # What never yields to the loop cannot be told from outside.
+async def test_drain_while_one_waits_for_a_slot_lets_the_loop_rest(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with running(tmp_path / "db", clock=clock, target=hanging(clock), settings=ONE_AT_A_TIME) as rig, asyncio.TaskGroup() as tasks:
+        await rig.create(name="a", url=URL)
+        await rig.create(name="b", url=OTHER)
+        await rig.run_until(60.5)
+        drained = tasks.create_task(rig.engine.drain(timedelta(minutes=1)))
+        await rig.run_until(63)  # By now the journal would tell that b waits.
+        assert not drained.done()
+        await let_go(rig)
+        await drained
+        assert await told(rig) == [("a", *DONE), ("b", ExecutionState.ARMED, None, Reason.NONE)]

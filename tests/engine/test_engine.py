@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
+
+import pytest
 
 from schedd.core.model.execution import Cause, DeliveryRequest, ExecutionState
 from schedd.core.model.journal import JournalKind
@@ -13,10 +16,13 @@ from schedd.core.model.policy import AfterLastRun, CatchUp, CatchUpMode, Deliver
 from schedd.core.model.query import Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import Rendering
-from schedd.core.model.schedule import ScheduleState
-from schedd.core.model.when import Expression, When
+from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
+from schedd.core.model.target import HttpTarget
+from schedd.core.model.when import Expression, Spread, SpreadMode, When
+from schedd.engine.engine import EngineSettings
+from schedd.engine.limits import AttemptLimits
+from schedd.engine.planner import Pace
 from schedd.service.asking import Asking
-from schedd.service.schedules import Backlog
 from tests.engine.rig import BROKEN, SECOND, START_US, HandClock, HandTarget, Rig, running
 
 K = JournalKind
@@ -144,10 +150,12 @@ async def test_resume_with_catch_up_runs_the_latest_that_was_held_back(tmp_path:
         await rig.run_until(70)
         await rig.schedules.pause(job.name, ANN)
         await rig.run_until(290)
-        await rig.schedules.resume(job.name, ANN, backlog=Backlog.CATCH_UP)
+        await rig.schedules.resume(job.name, ANN, backlog=CatchUpMode.LATEST)
         await rig.run_until(310)
         assert rig.target.nominal_s() == [60, 240, 300]
-        assert len(await rig.journal(K.OCCURRENCES_MISSED)) >= 1
+        assert [(entry.reason, entry.evidence["count"]) for entry in await rig.journal(K.OCCURRENCES_SKIPPED)] == [
+            (Reason.CATCH_UP_SUPERSEDED, 2)
+        ]
 
 
 async def test_pause_with_an_end_resumes_by_itself(tmp_path: Path) -> None:
@@ -325,7 +333,7 @@ async def test_occurrences_that_a_quarantine_held_back_are_told_of_when_it_ends(
         job = await rig.create("rate(1 minute)", policies=Policies(retry=Retry(max_attempts=1)))
         await rig.run_until(190)
         assert (await rig.store.schedule(job.name)).state is ScheduleState.DISABLED
-        await rig.schedules.resume(job.name, ANN, backlog=Backlog.CATCH_UP)
+        await rig.schedules.resume(job.name, ANN, backlog=CatchUpMode.LATEST)
         (entry,) = await rig.journal(K.OCCURRENCES_SKIPPED)
         assert (entry.reason, entry.outcome) == (Reason.DISABLED, Outcome.SKIPPED)
         assert (entry.evidence["first_us"], entry.evidence["last_us"]) == (START_US + 120 * SECOND, START_US + 180 * SECOND)
@@ -348,3 +356,81 @@ async def test_failure_whose_request_cannot_be_told_is_a_dead_letter_without_it(
         assert await finished(rig) == [(60, Outcome.FAILED, Reason.HTTP_STATUS), (120, Outcome.SUCCEEDED, Reason.COMPLETED)]
         (letter,) = (await rig.store.find_dead_letters((), descending=False, page=PageRequest(size=10))).items
         assert letter.request is None
+
+
+async def test_many_due_at_one_instant_leave_the_loop_its_turns_between_them(tmp_path: Path) -> None:
+    async with running(tmp_path / "db", settings=EngineSettings(limits=AttemptLimits(running=2000, per_host=1500))) as rig:
+        every_minute = When(triggers=(Expression(text="* * * * *"),))
+        drafts = [
+            Schedule(
+                name=ScheduleName(group="default", schedule=f"s{index}"), when=every_minute, target=HttpTarget(url="http://localhost/")
+            )
+            for index in range(1000)
+        ]
+        await rig.schedules.create_many(drafts, Asking(actor="test"))
+        await rig.run_until(59.9)
+        rig.target.hold = asyncio.Event()
+        seen = [0]
+
+        def count() -> None:
+            seen.append(len(rig.target.requests))
+            if seen[-1] < len(drafts):
+                asyncio.get_running_loop().call_soon(count)
+
+        asyncio.get_running_loop().call_soon(count)
+        await rig.run_until(60)
+        rig.target.hold.set()
+        assert max(after - before for before, after in pairwise(seen)) <= 50
+        assert seen[-1] == len(drafts)
+
+
+async def test_success_of_a_run_that_began_before_its_schedule_was_changed_is_told_to_the_next(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        job = await rig.create("rate(1 minute)")
+        rig.target.hold = asyncio.Event()
+        await rig.run_until(61)
+        await rig.schedules.update(job.name, lambda before: replace(before, description="new"), ANN)
+        rig.target.hold.set()
+        await rig.run_until(125)
+        assert [request.previous_success_us for _, request in rig.target.requests] == [None, START_US + 60 * SECOND]
+
+
+async def create_spread(rig: Rig, count: int) -> None:
+    spread = Spread(mode=SpreadMode.STABLE, window=timedelta(seconds=20))
+    when = When(triggers=(Expression(text="1 0 * * *"),), spread=spread)
+    drafts = [
+        Schedule(name=ScheduleName(group="spread", schedule=f"s{index}"), when=when, target=HttpTarget(url="http://localhost/"))
+        for index in range(count)
+    ]
+    await rig.schedules.create_many(drafts, Asking(actor="test"))
+
+
+@pytest.mark.parametrize("restarts_s", [[], [59.8, 63, 70]])
+async def test_more_spread_over_one_instant_than_wait_in_memory_stall_nothing_and_come_when_they_are_due(
+    tmp_path: Path, restarts_s: list[float]
+) -> None:
+    clock, settings = HandClock(), EngineSettings(pace=Pace(runs_ahead=20))
+    target = HandTarget(clock)
+    for index, until_s in enumerate([*restarts_s, 85]):
+        async with running(tmp_path / "db", clock=clock, target=target, settings=settings) as rig:
+            if index == 0:
+                await create_spread(rig, 40)
+                await rig.create("*/10 * * * * *", name="punctual")
+            await rig.run_until(until_s)
+            assert rig.engine.dispatcher.ahead <= 11
+    assert sorted(str(request.schedule.group) for _, request in target.requests) == ["default"] * 8 + ["spread"] * 40
+    assert len({request.schedule for _, request in target.requests}) == 41
+    assert all(at_us - request.due_us <= 0 for at_us, request in target.requests)
+
+
+async def test_spread_that_is_postponed_follows_a_change_of_its_schedule(tmp_path: Path) -> None:
+    async with running(tmp_path / "db", settings=EngineSettings(pace=Pace(runs_ahead=1))) as rig:
+        await create_spread(rig, 3)
+        names = [ScheduleName(group="spread", schedule=f"s{index}") for index in range(3)]
+        await rig.run_until(59.9)
+        await rig.schedules.update(names[0], lambda before: replace(before, when=replace(before.when, spread=Spread())), ANN)
+        await rig.schedules.pause(names[1], ANN)
+        await rig.run_until(60)
+        assert [request.schedule for _, request in rig.target.requests] == [names[0]]
+        await rig.run_until(85)
+        assert {request.schedule for _, request in rig.target.requests} == {names[0], names[2]}

@@ -18,7 +18,6 @@ from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget
 from schedd.core.model.when import AfterCompletion, AtStart, Cron, Expression, Interval, Once, Trigger, When
 from schedd.service.asking import Asking
-from schedd.service.schedules import Backlog
 from tests.engine.rig import BROKEN, SECOND, START_US, HandClock, HandTarget, Rig, running
 
 ANN = Asking(actor="ann")
@@ -111,7 +110,7 @@ async def test_start_while_paused_is_held_back_and_caught_up_on_request(tmp_path
         await rig.run_until(10)
     async with running(tmp_path / "db", clock=clock, target=target) as rig:
         await rig.run_until(20)
-        await rig.schedules.resume(job.name, ANN, backlog=Backlog.CATCH_UP)
+        await rig.schedules.resume(job.name, ANN, backlog=CatchUpMode.LATEST)
         await rig.run_until(30)
         assert target.nominal_s() == [10]
 

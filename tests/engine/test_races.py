@@ -21,7 +21,6 @@ from schedd.engine.engine import EngineSettings
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.planner import Pace
 from schedd.service.asking import Asking
-from schedd.service.schedules import Backlog
 from tests.engine.rig import BROKEN, SECOND, START_US, HandClock, Rig, running
 
 ANN = Asking(actor="ann")
@@ -132,7 +131,7 @@ async def test_backlog_of_a_pause_is_caught_up_after_an_end_right_after_the_resu
         job = await rig.create("rate(1 hour)", policies=Policies(catch_up=CatchUp(mode=CatchUpMode.LATEST)))
         await rig.schedules.pause(job.name, ANN)
         await rig.run_until(5430)
-        await rig.schedules.resume(job.name, ANN, backlog=Backlog.CATCH_UP)
+        await rig.schedules.resume(job.name, ANN, backlog=CatchUpMode.LATEST)
         copy = as_it_is(tmp_path / "db")
     async with running(copy, clock=clock) as rig:
         await rig.run_until(5440)

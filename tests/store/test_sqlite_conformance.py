@@ -1,4 +1,4 @@
-"""The SQLite store keeps the port's contract."""
+"""The SQLite store keeps the port's contract, in a file and in memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from schedd.core.ports import Store
+from schedd.store.memory import MemoryDatabase
 from schedd.store.sqlite import SqliteStore
 from tests.conformance.store import StoreSuite
 
@@ -18,3 +19,13 @@ class TestSqliteStore(StoreSuite):
         store = await SqliteStore.open(tmp_path / "schedd.db")
         yield store
         await store.aclose()
+
+
+class TestSqliteStoreInMemory(StoreSuite):
+    @pytest.fixture
+    async def store(self) -> AsyncIterator[Store]:
+        database = MemoryDatabase()
+        store = database.store()
+        yield store
+        await store.aclose()
+        database.close()

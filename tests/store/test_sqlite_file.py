@@ -18,10 +18,10 @@ from schedd.core.errors import AlreadyExistsError, ConflictError, NotFoundError,
 from schedd.core.model.batch import RequestMark, Retention, UnreadableDeletion
 from schedd.core.model.execution import ExecutionState
 from schedd.core.model.journal import JournalEntry, JournalKind
-from schedd.core.model.query import PageRequest
+from schedd.core.model.query import Comparison, Operator, PageRequest
 from schedd.core.model.unreadable import UnreadableSchedule
 from schedd.core.model.zonemark import ZoneMark
-from schedd.store import database
+from schedd.store import database, search
 from schedd.store.sqlite import SqliteStore
 from schedd.store.writer import Writer
 from tests.conformance.store import BY_NAME, armed, changed, create, draft, entry_of, execution, names
@@ -333,6 +333,16 @@ async def test_zones_of_a_database_of_before_are_known_by_name(path: Path) -> No
     store = await SqliteStore.open(path)
     assert [(mark.name, mark.until_us) for mark in await store.zone_marks()] == [("Asia/Tokyo", 0)]
     await store.aclose()
+
+
+@pytest.mark.parametrize(("uid", "index"), [(0, "journal_daemon"), (7, "journal_schedule")])
+async def test_journal_of_one_schedule_or_of_none_is_found_by_its_index(path: Path, uid: int, index: str) -> None:
+    await (await SqliteStore.open(path)).aclose()
+    matching = search.conditions((Comparison(field="schedule_uid", operator=Operator.EQUAL, value=uid),), search.JOURNAL_FIELDS)
+    with closing(sqlite3.connect(path)) as connection:
+        statement = f"EXPLAIN QUERY PLAN SELECT * FROM journal AS j WHERE {matching.text} AND j.sequence > 0 ORDER BY j.sequence DESC"
+        plan = [detail for *_, detail in connection.execute(statement, matching.values)]
+    assert [index in detail for detail in plan] == [True]
 
 
 def test_migrations_have_a_version_each() -> None:

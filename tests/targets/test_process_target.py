@@ -337,7 +337,7 @@ async def test_ending_one_tree_spares_the_others(targets: ProcessTargets, pids: 
     async with asyncio.TaskGroup() as group:
         first = group.create_task(run(targets, shell(script)))
         await until(lambda: len(pids()) == 1)
-        second = group.create_task(run(targets, shell(script)))
+        second = group.create_task(targets.deliver(delivery(shell(script))._replace(execution_id=43)))
         await until(lambda: len(pids()) == 2)
         first.cancel()
         await asyncio.wait([first])

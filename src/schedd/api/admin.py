@@ -82,7 +82,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         where = filters.parse_filter(request.filter, filters.JOURNAL)
         size = page_size(request.page_size)
         at = sequence_of(request.page_token, *search)
-        entries = await self._journal.read(
+        page = await self._journal.read(
             after=0 if order.descending else at,
             through=at - 1 if order.descending and at else None,
             limit=size,
@@ -90,8 +90,8 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             kinds=kinds_of(request.kinds),
             descending=order.descending,
         )
-        following = (entries[-1].sequence,) if len(entries) == size else ()
-        return pb.ListJournalResponse(entries=[entry(one) for one in entries], next_page_token=page_token(following, *search))
+        following = () if page.is_last else (page.last_read,)
+        return pb.ListJournalResponse(entries=[entry(one) for one in page.entries], next_page_token=page_token(following, *search))
 
     async def Drain(self, request: pb.DrainRequest, context: Context) -> pb.DrainResponse:
         raise UnimplementedError("Drain will hold new work back until it is undone, or the daemon ends")

@@ -65,7 +65,8 @@ class CalendarServicer(calendar_service_pb2_grpc.CalendarServiceServicer):
         asking = asking_of(request, context, reading, etag=request.calendar.etag)
         reading.check()
         try:
-            updated = await self._calendars.update(name, _edit(request.calendar, paths, name), asking)
+            is_whole = set(paths) >= set(convert.DEFINITION_FIELDS)
+            updated = await self._calendars.update(name, _edit(request.calendar, paths, name), asking, is_whole=is_whole)
         except NotFoundError:
             if not request.allow_missing:
                 raise

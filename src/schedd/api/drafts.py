@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from schedd.api.convert import schedule as convert
+from schedd.api.convert.pause import pause_of
 from schedd.api.names import ANY, STAND_IN, group_name
 from schedd.api.reading import Reading
 from schedd.core.errors import FieldViolation, InvalidError
-from schedd.core.model.schedule import Schedule, ScheduleName
+from schedd.core.model.schedule import Pause, Schedule, ScheduleName
 from schedd.core.schedule_rules import check_name, check_schedule
 from schedd.core.triggers import Calendars
 from schedd.v1 import schedule_pb2
@@ -34,9 +35,8 @@ def read_draft(request: pb.CreateScheduleRequest, now_us: int, reading: Reading)
 
     What `reading` has noted already is one of its faults.
     """
-    if request.HasField("pause"):
-        reading.note("pause", "NOT_BUILT_YET", "comes with a later release; create it, then pause it")
-    return _draft(request.schedule, _name(request, reading), now_us, reading)
+    pause = pause_of(request, reading)
+    return _draft(request.schedule, _name(request, reading), now_us, reading, pause)
 
 
 def read_named_draft(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int) -> Draft:
@@ -58,7 +58,8 @@ def read_drafts(request: pb.BatchCreateSchedulesRequest, now_us: int) -> list[Dr
         draft = known.get(definition)
         if draft is None:
             draft = known[definition] = _draft(unnamed, name, now_us, Reading())
-        drafts.append(Draft(schedule=replace(draft.schedule, name=name), faults=(*reading.faults, *draft.faults)))
+        schedule = replace(draft.schedule, name=name, pause=pause_of(one, reading))
+        drafts.append(Draft(schedule=schedule, faults=(*reading.faults, *draft.faults)))
     return drafts
 
 
@@ -76,7 +77,7 @@ def refuse_faults(drafts: Iterable[tuple[str, Draft]], now_us: int, calendars: C
 def _name_of_one(parent: str, request: pb.CreateScheduleRequest, reading: Reading) -> ScheduleName:
     """The name of one of a batch: the batch's parent is its own unless it has one, and what holds for all is not said again."""
     present = {field.name for field, _ in request.ListFields()}
-    for field in ("request_id", "validate_only", "pause"):
+    for field in ("request_id", "validate_only"):
         if field in present:
             reading.note(field, "NOT_ALLOWED", "is not for one of a batch; leave it unset")
     own = pb.CreateScheduleRequest(parent=request.parent or parent, schedule_id=request.schedule_id)
@@ -86,10 +87,10 @@ def _name_of_one(parent: str, request: pb.CreateScheduleRequest, reading: Readin
     return _name(own, reading)
 
 
-def _draft(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int, reading: Reading) -> Draft:
+def _draft(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int, reading: Reading, pause: Pause | None = None) -> Draft:
     below = Reading()
     schedule = convert.schedule_of(message, name, now_us, below)
-    return Draft(schedule=schedule, faults=(*reading.faults, *(fault.within("schedule") for fault in below.faults)))
+    return Draft(schedule=replace(schedule, pause=pause), faults=(*reading.faults, *(fault.within("schedule") for fault in below.faults)))
 
 
 def _name(request: pb.CreateScheduleRequest, reading: Reading) -> ScheduleName:

@@ -14,10 +14,12 @@ from schedd.api.asking import asking_of
 from schedd.api.batches import operation_result, read_choice, read_names, read_operation
 from schedd.api.convert import schedule as convert
 from schedd.api.convert.backfill import backfill, draft_of
-from schedd.api.convert.basics import unbuilt
 from schedd.api.convert.execution import execution as execution_message
 from schedd.api.convert.pause import backlog_of, until_us_of
+from schedd.api.convert.policy import OVERLAP
+from schedd.api.convert.target import payload_of
 from schedd.api.convert.when import when_of
+from schedd.api.deadletters import rendered
 from schedd.api.drafts import read_draft, read_drafts, read_named_draft, refuse_faults
 from schedd.api.edits import ALL, edit_of, read_paths
 from schedd.api.names import backfill_parts, below_group, below_schedules, schedule_name
@@ -25,6 +27,7 @@ from schedd.api.pages import page_request, page_token
 from schedd.api.preview import occurrence
 from schedd.api.reading import Reading
 from schedd.core.errors import InvalidError, NotFoundError
+from schedd.core.model.policy import Overlap
 from schedd.core.model.query import Order, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.when import When
@@ -40,7 +43,6 @@ from schedd.v1 import schedule_service_pb2 as pb
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _PREVIEW_DEFAULT = 10
-_UNBUILT_OF_TRIGGER = ("overlap", "payload", "validate_only")
 
 
 class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
@@ -112,9 +114,13 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
 
     async def TriggerSchedule(self, request: pb.TriggerScheduleRequest, context: Context) -> pb.TriggerScheduleResponse:
         reading = Reading()
-        reading.faults += [unbuilt(present.name) for present, _ in request.ListFields() if present.name in _UNBUILT_OF_TRIGGER]
+        overlap = reading.of(lambda: OVERLAP.known(request.overlap, "overlap"), Overlap.SKIP) if request.overlap else None
+        payload = payload_of(request.payload, "") if request.HasField("payload") else None
         name, asking = self._read(request, context, reading)
-        return pb.TriggerScheduleResponse(execution=execution_message(await self._schedules.trigger(name, asking)))
+        if asking.validate_only:
+            return pb.TriggerScheduleResponse(rendered=rendered(await self._schedules.rehearse(name, asking, payload=payload)))
+        execution = await self._schedules.trigger(name, asking, overlap=overlap, payload=payload)
+        return pb.TriggerScheduleResponse(execution=execution_message(execution))
 
     async def BackfillSchedule(self, request: pb.BackfillScheduleRequest, context: Context) -> schedule_pb2.Backfill:
         reading = Reading()

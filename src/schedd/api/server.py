@@ -19,7 +19,7 @@ from schedd.api.executions import ExecutionServicer
 from schedd.api.interceptors import ErrorInterceptor, TokenInterceptor
 from schedd.api.schedules import ScheduleServicer
 from schedd.api.turns import Turns
-from schedd.api.watch import RING, Feed
+from schedd.api.watch import RING, WATCHERS, Feed
 from schedd.core.ports import Clock
 from schedd.service.admin import Admin
 from schedd.service.backfills import Backfills
@@ -27,6 +27,7 @@ from schedd.service.batches import Batches
 from schedd.service.calendars import CalendarUseCases
 from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
+from schedd.service.explanations import Explanations
 from schedd.service.journal import Journal
 from schedd.service.schedules import Schedules
 from schedd.v1 import (
@@ -42,6 +43,9 @@ from schedd.v1 import (
 
 MESSAGE_LIMIT_BYTES = 16 * 1024 * 1024
 """Room for a batch of a thousand schedules; a schedule's own fields have their own bounds."""
+
+CALLS = WATCHERS + 1000
+"""How many calls of one listener are under way at once, watches among them; further ones are refused with RESOURCE_EXHAUSTED."""
 
 _SERVICES = (
     schedule_service_pb2.DESCRIPTOR.services_by_name["ScheduleService"].full_name,
@@ -66,6 +70,7 @@ class UseCases:
     backfills: Backfills
     batches: Batches
     executions: Executions
+    explanations: Explanations
     letters: DeadLetters
     calendars: CalendarUseCases
     journal: Journal
@@ -93,14 +98,16 @@ class ApiServer:
         tcp: TcpListener | None = None,
         with_reflection: bool = False,
         watch_ring: int = RING,
+        most_calls: int = CALLS,
     ) -> None:
+        self._most_calls = most_calls
         self._feed = Feed(use_cases.journal, ring=watch_ring)
         self._health = health.aio.HealthServicer()
         self._addresses = [f"unix:{socket}"]
         admin = AdminServicer(use_cases.admin, use_cases.journal, self._feed, self._addresses)
         self._servicers = (
             ScheduleServicer(use_cases.schedules, use_cases.backfills, use_cases.batches, use_cases.clock),
-            ExecutionServicer(use_cases.executions, use_cases.letters, use_cases.batches, self._feed),
+            ExecutionServicer(use_cases.executions, use_cases.explanations, use_cases.letters, use_cases.batches, self._feed),
             admin,
         )
         self._calendars = CalendarServicer(use_cases.calendars)
@@ -144,7 +151,8 @@ class ApiServer:
 
     def _server(self, first: Sequence[grpc.aio.ServerInterceptor]) -> grpc.aio.Server:
         # Limits and audit go between the two.
-        server = grpc.aio.server(interceptors=[*first, ErrorInterceptor(self._turns)], options=_OPTIONS)
+        interceptors = [*first, ErrorInterceptor(self._turns)]
+        server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS, maximum_concurrent_rpcs=self._most_calls)
         schedules, executions, admin = self._servicers
         encoded: Any = _EncodedWatch(server)
         schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server(schedules, server)

@@ -68,11 +68,11 @@ class Feed:
             _check_cursor(cursor, oldest, newest)
             yield _message([], cursor)
             while cursor < newest:
-                entries = await self._journal.read(after=cursor, limit=EVENTS_A_MESSAGE, through=newest)
+                page = await self._journal.read(after=cursor, limit=EVENTS_A_MESSAGE, through=newest)
                 # Retention may have taken what follows the cursor while this watcher did not read.
                 _check_cursor(cursor, (await self._journal.bounds())[0], newest)
-                cursor = entries[-1].sequence if entries else newest
-                yield _message([_encoded(entry) for entry in entries if matches(entry)], cursor)
+                cursor = newest if page.is_last else page.last_read
+                yield _message([_encoded(entry) for entry in page.entries if matches(entry)], cursor)
             while True:
                 bell.clear()
                 while self._last > cursor:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from schedd.cli.failures import CommandError
 from schedd.cli.manifest import WrittenCalendar
 from schedd.cli.plans import Action, Difference, leaf_differences, place_lines
-from schedd.client.errors import InvalidError, NotFoundError
+from schedd.client.errors import CallError, InvalidError, NotFoundError
 from schedd.v1.calendar_pb2 import Calendar
 
 if TYPE_CHECKING:
     from schedd.client import SyncClient
+
+_UNREADABLE = "STORED_DATA"
+"""Why the server cannot show a calendar that is there, and that a whole definition replaces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,11 @@ def _step(client: SyncClient, calendar: Calendar) -> CalendarStep:
     except NotFoundError:
         client.create_calendar(calendar, validate_only=True)
         return CalendarStep(action=Action.CREATE, name=calendar.name, calendar=calendar)
+    except CallError as error:
+        if error.reason != _UNREADABLE:
+            raise
+        client.update_calendar(calendar, update_mask=["*"], validate_only=True)
+        return CalendarStep(action=Action.UPDATE, name=calendar.name, calendar=calendar)
     wanted = Calendar()
     wanted.CopyFrom(calendar)
     wanted.etag = before.etag

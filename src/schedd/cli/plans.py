@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from schedd.cli.failures import CommandError
 from schedd.cli.manifest import Located, Written
 from schedd.cli.output import as_data
+from schedd.cli.views import word
 from schedd.client.errors import CallError, FieldViolation, InvalidError, NotFoundError
 from schedd.v1.schedule_pb2 import Schedule, ScheduleState
 
@@ -26,6 +27,7 @@ BATCH_BYTES = 2 * 1024 * 1024
 
 _REQUEST = re.compile(r"requests\[(?P<index>[0-9]+)\]\.")
 _NEVER_FIRES = "NEVER_FIRES"
+_FOLLOW_UPS = ("on_success", "on_failure")
 _TO_COME = "at(9998-12-31T00:00:00)"
 
 
@@ -74,11 +76,14 @@ class Step:
 def plan(client: SyncClient, written: Sequence[Written], prune_filter: str, *, coming: Collection[str] = ()) -> list[Step]:
     """What to do so that the server has what the files have. Everything is checked by the server first; nothing is changed.
 
-    `coming` are calendars that will be there before the schedules are, and that the server does not know yet.
+    `coming` are calendars that will be there before the schedules are, and that the server does not know yet, as it does not know those of
+    the schedules that are new.
     Raises: CommandError with every violation, at its file and line.
     """
     refused: list[tuple[Written, InvalidError]] = []
-    steps = [step for item in written for step in _steps(client, item, refused, coming)]
+    stored = [_stored(client, item.schedule.name) for item in written]
+    coming = {*coming, *(item.schedule.name for item, before in zip(written, stored, strict=True) if before is None)}
+    steps = [step for item, before in zip(written, stored, strict=True) for step in _steps(client, item, before, refused, coming)]
     if refused:
         fields = sum(len(error.violations) for _, error in refused)
         count = "one field" if fields == 1 else f"{fields} fields"
@@ -94,16 +99,23 @@ def plan(client: SyncClient, written: Sequence[Written], prune_filter: str, *, c
     return steps
 
 
-def _steps(client: SyncClient, written: Written, refused: list[tuple[Written, InvalidError]], coming: Collection[str]) -> Iterator[Step]:
+def _stored(client: SyncClient, name: str) -> Schedule | None:
+    """The schedule as it stands; None if there is none, or it is deleted."""
+    try:
+        found = client.get_schedule(name)
+    except NotFoundError:
+        return None
+    return None if found.state == ScheduleState.SCHEDULE_STATE_DELETED else found
+
+
+def _steps(
+    client: SyncClient, written: Written, before: Schedule | None, refused: list[tuple[Written, InvalidError]], coming: Collection[str]
+) -> Iterator[Step]:
     """The step of one schedule; none if the server refuses it, which is noted."""
     schedule = written.schedule
     try:
-        before = client.get_schedule(schedule.name)
-    except NotFoundError:
-        before = None
-    try:
-        if before is None or before.state == ScheduleState.SCHEDULE_STATE_DELETED:
-            after = _with_calendars(client.create_schedule(_without(schedule, coming), validate_only=True), schedule)
+        if before is None:
+            after = _with(client.create_schedule(_without(schedule, coming), validate_only=True), schedule, coming)
             yield Step(
                 action=Action.CREATE,
                 name=schedule.name,
@@ -121,10 +133,14 @@ def _steps(client: SyncClient, written: Written, refused: list[tuple[Written, In
 def _compared(client: SyncClient, schedule: Schedule, before: Schedule, coming: Collection[str]) -> Step:
     wanted = Schedule()
     wanted.CopyFrom(schedule)
-    wanted.etag = before.etag
+    wanted.ClearField("etag")
     _keep_fixed_moments(wanted, before)
-    after = _with_calendars(_normalised(client, _without(wanted, coming), before), wanted)
+    after = _with(_normalised(client, _without(wanted, coming), before), wanted, coming)
     found = differences(before, after)
+    if _is_repair(before, after):  # Without an etag: the server may be taking it out of service just now, since it was looked at.
+        found.append(Difference("state", *(word(ScheduleState, each.state) for each in (before, after))))
+    else:
+        wanted.etag = before.etag
     action = Action.UPDATE if found else Action.KEEP
     return Step(
         action=action,
@@ -135,6 +151,12 @@ def _compared(client: SyncClient, schedule: Schedule, before: Schedule, coming: 
         differences=found,
         awaits=_awaited(schedule, coming),
     )
+
+
+def _is_repair(before: Schedule, after: Schedule) -> bool:
+    """Whether a stored row that cannot be read is replaced, maybe where the file says nothing: no other update enables a schedule."""
+    disabled = ScheduleState.SCHEDULE_STATE_DISABLED
+    return before.state == disabled and after.state != disabled
 
 
 def _normalised(client: SyncClient, wanted: Schedule, before: Schedule) -> Schedule:
@@ -164,19 +186,29 @@ def _awaited(schedule: Schedule, coming: Collection[str]) -> list[str]:
     return [name for name in (*schedule.exclude_calendars, *schedule.include_calendars) if name in coming]
 
 
-def _without(schedule: Schedule, calendars: Collection[str]) -> Schedule:
-    """The schedule without those calendars."""
+def _without(schedule: Schedule, coming: Collection[str]) -> Schedule:
+    """The schedule without what the server does not know yet: those calendars, and those schedules that are to follow it."""
     made = Schedule()
     made.CopyFrom(schedule)
-    made.exclude_calendars[:] = [name for name in schedule.exclude_calendars if name not in calendars]
-    made.include_calendars[:] = [name for name in schedule.include_calendars if name not in calendars]
+    made.exclude_calendars[:] = [name for name in schedule.exclude_calendars if name not in coming]
+    made.include_calendars[:] = [name for name in schedule.include_calendars if name not in coming]
+    for policy in _FOLLOW_UPS:
+        kept = [follow_up for follow_up in getattr(schedule.policies, policy) if follow_up.schedule not in coming]
+        if len(kept) < len(getattr(schedule.policies, policy)):
+            del getattr(made.policies, policy)[:]
+            getattr(made.policies, policy).extend(kept)
     return made
 
 
-def _with_calendars(schedule: Schedule, of: Schedule) -> Schedule:
-    """The schedule with the calendars of another."""
+def _with(schedule: Schedule, of: Schedule, coming: Collection[str]) -> Schedule:
+    """The server's answer about a schedule that was sent `_without` what is coming, with that again."""
     schedule.exclude_calendars[:] = of.exclude_calendars
     schedule.include_calendars[:] = of.include_calendars
+    for policy in _FOLLOW_UPS:
+        answered = iter(list(getattr(schedule.policies, policy)))
+        whole = [each if each.schedule in coming else next(answered) for each in getattr(of.policies, policy)]
+        del getattr(schedule.policies, policy)[:]
+        getattr(schedule.policies, policy).extend(whole)
     return schedule
 
 

@@ -14,8 +14,8 @@ from schedd.cli.calendars import CALENDAR_SHAPES
 from schedd.cli.document import Entry
 from schedd.cli.failures import UsageFault
 from schedd.cli.fields import Fields, Shape
-from schedd.cli.names import calendar_name
-from schedd.v1.policy_pb2 import Policies
+from schedd.cli.names import calendar_name, schedule_name
+from schedd.v1.policy_pb2 import Condition, FollowUp, Policies
 from schedd.v1.schedule_pb2 import Schedule
 from schedd.v1.target_pb2 import HttpHeader, HttpTarget, ProcessTarget, StatusRange
 from schedd.v1.when_pb2 import Trigger
@@ -133,6 +133,35 @@ def _argv(fields: Fields, entry: Entry, target: Any, path: str) -> None:
     fields.read_field(entry, target, "argv", path)
 
 
+def _follow_up(fields: Fields, entry: Entry, follow_up: FollowUp, path: str) -> None:
+    """The name of a schedule that follows, or the URL of a target that is notified."""
+    if "://" in entry.text():
+        fields.read_field(entry, follow_up, "notify", path)
+    else:
+        _follow_up_schedule(fields, entry, follow_up, path)
+
+
+def _follow_up_schedule(fields: Fields, entry: Entry, follow_up: FollowUp, path: str) -> None:
+    fields.read_field(entry, follow_up, "schedule", path)
+    try:
+        name = schedule_name(follow_up.schedule)
+    except UsageFault as fault:
+        entry.wrong(str(fault))
+        return
+    if follow_up.HasField("schedule"):
+        follow_up.schedule = name
+
+
+def _condition_command(fields: Fields, entry: Entry, condition: Condition, path: str) -> None:
+    """A command that has to succeed: a program with its arguments, a line for the shell, or a whole process target."""
+    if entry.is_mapping:
+        fields.read_field(entry, condition, "command", path)
+        return
+    where = f"{path}.command"
+    fields.reading.places.setdefault(where, entry.place)
+    (_argv if entry.is_list else _command)(fields, entry, condition.command, where)
+
+
 def _umask(fields: Fields, entry: Entry, target: Any, path: str) -> None:
     """`umask:`, octal with a leading zero."""
     text = entry.text().strip()
@@ -199,6 +228,8 @@ SHAPES = {
     "schedd.v1.Spread": Shape(principal="window"),
     "schedd.v1.CatchUp": Shape(principal="mode"),
     "schedd.v1.Retry": Shape(principal="max_attempts"),
+    "schedd.v1.Condition": Shape(keys={"command": _condition_command}),
+    "schedd.v1.FollowUp": Shape(single=_follow_up, keys={"schedule": _follow_up_schedule}),
     "schedd.v1.Payload": Shape(principal="text"),
     "schedd.v1.SecretReference": Shape(principal="name"),
     "schedd.v1.StatusRange": Shape(single=_status),

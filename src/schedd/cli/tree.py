@@ -18,6 +18,7 @@ _RESUME = "Resume paused schedules."
 _TRIGGER = "Run a schedule now."
 _BACKFILL = "Run the occurrences of a past range."
 _NEXT = "Show when a schedule fires next."
+_EXPLAIN = "Say why a schedule ran, or did not, or will not."
 _WATCH = "Stream executions as they happen."
 _LOGS = "Show the output of a schedule's executions."
 
@@ -61,6 +62,7 @@ schedule = _group(
         Late("trigger", f"{_ROOM}.trigger:trigger", _TRIGGER),
         Late("backfill", "schedd.cli.tree:backfill", _BACKFILL),
         Late("next", f"{_ROOM}.schedules:next_times", _NEXT),
+        Late("explain", f"{_ROOM}.explain:explain", _EXPLAIN),
     ],
 )
 
@@ -152,6 +154,7 @@ schedctl = _group(
         Late("list", f"{_ROOM}.schedules:list_schedules", _LIST, _EVERYDAY),
         Late("get", f"{_ROOM}.schedules:get", _GET, _EVERYDAY),
         Late("next", f"{_ROOM}.schedules:next_times", _NEXT, _EVERYDAY),
+        Late("explain", f"{_ROOM}.explain:explain", _EXPLAIN, _EVERYDAY),
         Late("watch", f"{_ROOM}.watch:watch", _WATCH, _EVERYDAY),
         Late("logs", f"{_ROOM}.logs:logs", _LOGS, _EVERYDAY),
         Late("trigger", f"{_ROOM}.trigger:trigger", _TRIGGER, _EVERYDAY),
@@ -163,6 +166,7 @@ schedctl = _group(
         Late("execution", "schedd.cli.tree:execution", "Executions: look, follow, cancel.", _SUBJECTS),
         Late("calendar", "schedd.cli.tree:calendar", "Calendars: create, change, look, import.", _SUBJECTS),
         Late("cron", "schedd.cli.tree:cron", "Expressions, read without a server.", _SUBJECTS),
+        Late("simulate", f"{_ROOM}.simulate:simulate", "Run schedules files ahead of time: fires, load, offsets.", _SUBJECTS),
         Late("import", "schedd.cli.tree:importing", "Moving in from cron and systemd timers.", _SUBJECTS),
         Late("server", "schedd.cli.tree:server", "The daemon itself: status, health, journal, version.", _SUBJECTS),
         Late("context", "schedd.cli.tree:context", "Named servers.", _SUBJECTS),

@@ -14,14 +14,14 @@ from schedd.cli.spans import duration_text, glance_text, instant_text, relative_
 from schedd.cli.tables import Cell, Column
 from schedd.v1.execution_pb2 import Attempt, Cause, DeadLetter, Execution, ExecutionState
 from schedd.v1.journal_pb2 import JournalEntry, JournalKind
-from schedd.v1.policy_pb2 import Overlap
+from schedd.v1.policy_pb2 import Condition, FollowUp, Overlap
 from schedd.v1.reason_pb2 import Outcome, Reason
 from schedd.v1.schedule_pb2 import Schedule, ScheduleState
 from schedd.v1.when_pb2 import Trigger
 
 NOTHING = "-"
 
-_COLOURS = {
+COLOURS = {
     "SUCCEEDED": "green",
     "FAILED": "red",
     "UNKNOWN": "red",
@@ -44,7 +44,7 @@ def word(enum: type, number: int) -> str:
 
 def coloured(text: str) -> Cell:
     """A state or an outcome, in its colour."""
-    return Cell(text.lower(), _COLOURS.get(text.split(" ")[0], ""))
+    return Cell(text.lower(), COLOURS.get(text.split(" ")[0], ""))
 
 
 def instant(stamp: Timestamp) -> datetime:
@@ -184,6 +184,9 @@ def schedule_lines(schedule: Schedule, now: datetime) -> list[str]:
             ("Overlap", word(Overlap, policies.overlap) if schedule.HasField("policies") else ""),
             ("Attempts", str(policies.retry.max_attempts or "")),
             ("Timeout", duration_text(policies.attempt_timeout.ToTimedelta()) if policies.HasField("attempt_timeout") else ""),
+            ("Condition", _condition_text(policies.condition)),
+            ("On success", _follow_ups_text(policies.on_success)),
+            ("On failure", _follow_ups_text(policies.on_failure)),
             ("Labels", labels_text(schedule)),
             ("Last run", _last_run_text(schedule, now, zone)),
             ("Created", f"{_instant_lines(schedule.create_time, now, zone)} by {schedule.creator or 'nobody known'}"),
@@ -194,6 +197,20 @@ def schedule_lines(schedule: Schedule, now: datetime) -> list[str]:
 
 def _calendars_text(names: Iterable[str]) -> str:
     return ", ".join(name.removeprefix("calendars/") for name in names)
+
+
+def _condition_text(condition: Condition) -> str:
+    match condition.WhichOneof("rule"):
+        case "command":
+            return f"{' '.join(condition.command.argv)} succeeds"
+        case "days":
+            return f"on the days of {trigger_text(condition.days)}"
+        case _:
+            return NOTHING
+
+
+def _follow_ups_text(follow_ups: Iterable[FollowUp]) -> str:
+    return ", ".join(f"run {short_name(each.schedule)}" if each.schedule else f"notify {each.notify.url}" for each in follow_ups)
 
 
 def _instant_lines(stamp: Timestamp, now: datetime, zone: tzinfo) -> str:
@@ -298,6 +315,7 @@ def execution_lines(execution: Execution, now: datetime) -> list[str]:
             ("Name", execution.name),
             ("State", execution_state(execution).lower() + (f": {reason.lower()}" if reason != "UNSPECIFIED" else "")),
             ("Cause", word(Cause, execution.cause).lower() + (f", by {execution.actor}" if execution.actor else "")),
+            ("Follows", execution.parent_execution),
             ("Due", _instant_lines(execution.due_time, now, UTC)),
             ("Late by", _late(execution)),
             ("Took", _took(execution)),
@@ -336,43 +354,12 @@ def attempt_lines(attempt: Attempt) -> list[str]:
     return lines
 
 
-def journal_view(now: datetime) -> View[JournalEntry]:
-    """Journal entries as a table."""
-    return View(
-        name=lambda entry: str(entry.sequence),
-        columns=[
-            Column(title="SEQUENCE", right=True, rank=2),
-            Column(title="TIME"),
-            Column(title="WHAT"),
-            Column(title="WHY", rank=1),
-            Column(title="SCHEDULE", elastic=True),
-            Column(title="BY", elastic=True, rank=3),
-            Column(title="EVIDENCE", elastic=True, rank=4),
-        ],
-        row=lambda entry: _journal_row(entry, now),
-        empty="the journal has nothing of that",
-    )
-
-
-def _journal_row(entry: JournalEntry, now: datetime) -> Sequence[Cell]:
-    reason = word(Reason, entry.reason)
-    return [
-        Cell(str(entry.sequence)),
-        Cell(glance_text(instant(entry.time), now)),
-        event_cell(entry),
-        Cell(NOTHING if reason in ("UNSPECIFIED", "COMPLETED") else reason.lower()),
-        Cell(short_name(entry.schedule) or NOTHING),
-        Cell(entry.actor),
-        Cell(" ".join(f"{key}={value}" for key, value in sorted(entry.evidence.items())) or NOTHING),
-    ]
-
-
 def event_cell(entry: JournalEntry) -> Cell:
     """What happened, in a word or two: `execution started`, `succeeded`, `schedule paused`."""
     if entry.outcome:
         outcome = word(Outcome, entry.outcome)
         what = f"{entry.evidence.get('count', '')} {outcome}".strip()
-        return Cell(what.lower(), _COLOURS.get(outcome, ""))
+        return Cell(what.lower(), COLOURS.get(outcome, ""))
     kind = word(JournalKind, entry.kind)
     colour = "yellow" if kind.endswith(("RETRYING", "PAUSED")) else "red" if kind.endswith("DISABLED") else ""
     return Cell(kind.removeprefix("EXECUTION_").replace("_", " ").lower(), colour)

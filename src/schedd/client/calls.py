@@ -33,6 +33,9 @@ from schedd.v1.calendar_service_pb2_grpc import CalendarServiceStub
 from schedd.v1.execution_pb2 import DeadLetter, Execution, ExecutionView
 from schedd.v1.execution_service_pb2 import (
     CancelExecutionRequest,
+    ExplainOccurrencesRequest,
+    ExplainOccurrencesResponse,
+    Explanation,
     GetExecutionRequest,
     ListDeadLettersRequest,
     ListDeadLettersResponse,
@@ -135,6 +138,7 @@ GET_EXECUTION = Method(ExecutionServiceStub, "GetExecution", Execution)
 LIST_EXECUTIONS = Method(ExecutionServiceStub, "ListExecutions", ListExecutionsResponse)
 CANCEL = Method(ExecutionServiceStub, "CancelExecution", Execution)
 REDELIVER = Method(ExecutionServiceStub, "RedeliverExecution", Execution)
+EXPLAIN = Method(ExecutionServiceStub, "ExplainOccurrences", ExplainOccurrencesResponse)
 LIST_LETTERS = Method(ExecutionServiceStub, "ListDeadLetters", ListDeadLettersResponse)
 REDELIVER_LETTERS = Method(ExecutionServiceStub, "RedeliverDeadLetters", RedeliverDeadLettersResponse)
 PURGE_LETTERS = Method(ExecutionServiceStub, "PurgeDeadLetters", PurgeDeadLettersResponse)
@@ -401,6 +405,16 @@ def cancel_execution(name: str, reason: str = "") -> Call[Execution]:
 def redeliver_execution(name: str, *, request_id: str = "") -> Call[Execution]:
     """Take up a finished execution again, with its delivery key and a new series of attempts."""
     return Call(REDELIVER, RedeliverExecutionRequest(name=name, request_id=request_id or new_request_id()))
+
+
+def explain_occurrences(
+    schedule: str, *, at: datetime | None = None, start: datetime | None = None, end: datetime | None = None, page_size: int = 100
+) -> Listing[Explanation]:
+    """What happened, or would, to a schedule's occurrence `at` that nominal time, or to those from `start` to before `end`, and why."""
+    request = ExplainOccurrencesRequest(
+        schedule=schedule, at_time=timestamp(at), start_time=timestamp(start), end_time=timestamp(end), page_size=page_size
+    )
+    return Listing(EXPLAIN, request, lambda answer: answer.explanations)
 
 
 def list_dead_letters(parent: str = "groups/-/schedules/-", *, filter: str = "", page_size: int = 100) -> Listing[DeadLetter]:

@@ -108,6 +108,7 @@ class Client:
     list_executions = _listing(calls.list_executions)
     cancel_execution = _calling(calls.cancel_execution)
     redeliver_execution = _calling(calls.redeliver_execution)
+    explain_occurrences = _listing(calls.explain_occurrences)
     list_dead_letters = _listing(calls.list_dead_letters)
     redeliver_dead_letters = _calling(calls.redeliver_dead_letters)
     purge_dead_letters = _calling(calls.purge_dead_letters)

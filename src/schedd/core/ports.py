@@ -27,8 +27,9 @@ from schedd.core.model.batch import (
 )
 from schedd.core.model.calendar import Calendar, HolidaysEntry
 from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
-from schedd.core.model.execution import Attempt, AttemptResult, DeliveryRequest, Execution
-from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.execution import Attempt, AttemptResult, DeliveryRequest, Execution, Survivor
+from schedd.core.model.journal import JournalEntry, JournalKind, JournalPage
+from schedd.core.model.notice import Notice
 from schedd.core.model.policy import Concurrency
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.rendering import Rendering
@@ -103,6 +104,25 @@ class Target(Protocol):
 
     async def aclose(self) -> None:
         """Release connections and helper processes."""
+
+
+class Survivors(Protocol):
+    """What outlived the daemon before this one."""
+
+    async def survivors(self, expected: Collection[tuple[int, int]]) -> Sequence[Survivor]:
+        """All of it. `expected`: which attempts, as execution id and number, may have been under way."""
+
+    async def adopt(self, request: DeliveryRequest) -> AttemptResult:
+        """Wait for what comes of the survivor that is this request's attempt, and tell it as `Target.deliver` does.
+
+        Its timeout is counted on. When the calling task is cancelled, its tree is gone before CancelledError leaves it.
+        """
+
+    def end(self, survivor: Survivor) -> None:
+        """End its process tree as a timeout would; `adopt` tells when it is gone: with INTERRUPTED, unless it had ended by itself."""
+
+    def discard(self, survivor: Survivor) -> None:
+        """End its process tree; nobody waits for it."""
 
 
 class Holidays(Protocol):
@@ -212,6 +232,12 @@ class Store(Protocol):
     async def calendar(self, name: str) -> Calendar:
         """The calendar of that name. Raises: NotFoundError."""
 
+    async def calendar_standing(self, name: str) -> Calendar:
+        """The calendar of that name without what it says, which may be unreadable: no entries, labels, zone or description.
+
+        Raises: NotFoundError.
+        """
+
     async def calendars(self) -> Mapping[str, Calendar | StoredDataError]:
         """All calendars by name; one that cannot be read comes as its error."""
 
@@ -252,8 +278,11 @@ class Store(Protocol):
         A request seen before stores nothing and gives the id of its first answer. Raises: ConflictError (REQUEST_ID_REUSED).
         """
 
-    async def record(self, batch: RecordBatch) -> None:
-        """Store what became of executions."""
+    async def record(self, batch: RecordBatch) -> frozenset[int]:
+        """Store what became of executions; the ids of those that follow (`batch.followed`) and were not there already."""
+
+    async def notices(self) -> tuple[Notice, ...]:
+        """All notices that have not been delivered, oldest first. For the start."""
 
     async def append(self, entries: Sequence[JournalEntry]) -> None:
         """Append to the journal alone."""
@@ -367,12 +396,25 @@ class Store(Protocol):
         through: int | None = None,
         descending: bool = False,
     ) -> tuple[JournalEntry, ...]:
-        """Entries with `after` < sequence <= `through`, of one of `kinds` (empty: of any), at most `limit`.
+        """Entries with `after` < sequence <= `through`, of one of `kinds` (empty: of any), of at most `limit` rows.
 
-        Oldest first; `descending`: newest first.
+        Oldest first; `descending`: newest first. A row that cannot be read is left out.
 
-        Fields: kind, actor, schedule (full name), group, execution, cause, outcome, reason, time, labels.KEY (the schedule's of now).
+        Fields: kind, actor, schedule (full name), schedule_uid (0: of what concerns no schedule), group, execution, cause, nominal_time,
+        outcome, reason, time, labels.KEY (the schedule's of now).
         """
+
+    async def journal_page(
+        self,
+        *,
+        after: int,
+        limit: int,
+        where: Filter = (),
+        kinds: Collection[JournalKind] = (),
+        through: int | None = None,
+        descending: bool = False,
+    ) -> JournalPage:
+        """The same, and how far was read: the rows that were left out count for that."""
 
     async def journal_bounds(self) -> tuple[int, int]:
         """The oldest and the newest kept sequence numbers; (0, 0) when empty. Retention moves the oldest."""

@@ -23,6 +23,8 @@ SENTENCES: Final[dict[Reason, str]] = {
     Reason.OVERLAP_CANCELLED: "A later occurrence ended it, by the overlap policy.",
     Reason.CANCELLED: "Somebody cancelled it.",
     Reason.INTERRUPTED: "The daemon ended while the attempt ran.",
+    Reason.PROCESS_LOST: "The process of an earlier daemon could not be found again.",
+    Reason.RECOVERED: "The process of an earlier daemon was adopted.",
     Reason.PAUSED: "The schedule was paused.",
     Reason.DISABLED: "The schedule was disabled by schedd.",
     Reason.DELETED: "The schedule was deleted.",
@@ -44,6 +46,10 @@ SENTENCES: Final[dict[Reason, str]] = {
     Reason.CIRCUIT_OPEN: "The circuit breaker of the target's host was open.",
     Reason.EXCLUDED: "An exclusion or a calendar left it out.",
     Reason.CALENDAR_SHIFTED: "A calendar moved it to another day.",
+    Reason.DST_GAP: "Its local time does not exist that day: it fell into the gap of a clock change.",
+    Reason.DST_FOLD: "Its local time came twice that day, and it runs at the first only.",
+    Reason.DRAINING: "The daemon drains.",
+    Reason.CONDITION: "The schedule's condition did not hold.",
     Reason.NONE: "There is nothing to say.",
 }
 """One complete sentence a reason, without the facts of the case, which are evidence."""

@@ -29,7 +29,7 @@ from schedd.core.model.schedule import NAME_PATTERN, Schedule, ScheduleName
 from schedd.core.model.when import When
 from schedd.core.retry import RETRYABLE
 from schedd.core.target_rules import check_target
-from schedd.core.triggers import NO_CALENDARS, Calendars, check_when
+from schedd.core.triggers import NO_CALENDARS, Calendars, check_when, clockless
 
 LABELS_MAX = 64
 LABEL_VALUE_MAX_CHARACTERS = 255
@@ -232,8 +232,13 @@ def _condition(condition: Condition | None) -> Iterator[FieldViolation]:
             if not timedelta(milliseconds=1) <= condition.timeout <= timedelta(hours=1):
                 yield _out_of_range("policies.condition.timeout", format_duration(condition.timeout), "1ms to 1h")
         case DayFits(days=days):
-            for violation in check_when(When(triggers=(days,)), now_us=0):
+            when = When(triggers=(days,))
+            violations = check_when(when, now_us=0)
+            for violation in violations:
                 yield replace(violation, field=violation.field.replace("triggers[0]", "policies.condition.days"))
+            if not violations and clockless(when):
+                description = "a start of the daemon or a completion has no days of its own; a cron expression has"
+                yield FieldViolation(field="policies.condition.days", reason="INVALID_EXPRESSION", description=description)
         case _:
             assert_never(condition)
 

@@ -11,7 +11,7 @@ import heapq
 import itertools
 from enum import StrEnum
 from typing import Any, Final, Generic, NamedTuple, TypeVar
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 T = TypeVar("T")
 
@@ -120,6 +120,8 @@ class Slots(Generic[T]):
         self._ready: list[tuple[int, int, Lane[T]]] = []
         self._gates: WeakValueDictionary[tuple[Limit, str], Gate] = WeakValueDictionary()
         self._lanes: WeakValueDictionary[tuple[tuple[Gate, ...], frozenset[Limit]], Lane[T]] = WeakValueDictionary()
+        self._choosy: WeakSet[Lane[T]] = WeakSet()
+        """The lanes with several gates that do not wait at some: where they stand aside does not tell whether they wait."""
 
     def gate(self, kind: Limit, name: str, limit: int) -> Gate:
         """The gate of that kind and name; it is made with this limit if there is none, and lives as long as somebody refers to it."""
@@ -137,6 +139,8 @@ class Slots(Generic[T]):
         lane = self._lanes.get((gates, skips))
         if lane is None:
             lane = self._lanes[gates, skips] = Lane(gates, skips)
+            if skips and len(gates) > 1:
+                self._choosy.add(lane)
         return lane
 
     def put(self, item: T, lane: Lane[T], rank: int) -> Ticket[T]:
@@ -151,6 +155,15 @@ class Slots(Generic[T]):
             lane.at.held += 1
         if lane.queue[0] is entry:
             self._settle(lane)
+        return ticket
+
+    def seize(self, item: T, lane: Lane[T]) -> Ticket[T]:
+        """An item that is through already takes what it needs, even beyond the limits, until `free`."""
+        self.all.taken += 1
+        for gate in lane.gates:
+            gate.taken += 1
+        ticket = Ticket(item, lane)
+        ticket.waits = False
         return ticket
 
     def withdraw(self, ticket: Ticket[T]) -> None:
@@ -207,6 +220,8 @@ class Slots(Generic[T]):
         for _, number, lane in aside:  # Who waited at the one kind may not wait at the other.
             if lane.at is gate and lane.queue and lane.queue[0][1] == number:
                 self._settle(lane)
+        for lane in [lane for lane in self._choosy if lane.at is not None and gate in lane.gates]:
+            self._settle(lane)  # Who waits at another of its gates may not wait any more.
 
     def holder(self, ticket: Ticket[T]) -> Gate:
         """The gate that one which waits is waiting for."""

@@ -28,6 +28,12 @@ class Timeline:
         self._heap: list[int] = []
         self._aside: list[int] = []
         """A heap as well: what `set_aside` has taken out of the other."""
+        self._until: dict[int, int] = {}
+        """By row, until when what is postponed waits."""
+        self._postponed: list[tuple[int, int]] = []
+        """A heap of (until, row): what `postpone` has put there."""
+        self._undecided: list[int] = []
+        """A heap of the same as the first two are: of what is postponed, the nominal times."""
         self._current = array("q")
         self._live = 0
 
@@ -47,8 +53,9 @@ class Timeline:
     def set(self, row: int, nominal_us: int) -> None:
         """Make `nominal_us` the row's one entry."""
         self._grow(row)
-        if self._current[row] == nominal_us:
+        if self._current[row] == nominal_us and row not in self._until:
             return
+        self._until.pop(row, None)
         if self._current[row] == NEVER:
             self._live += 1
         self._current[row] = nominal_us
@@ -59,9 +66,32 @@ class Timeline:
         """Leave the row without an entry; nothing happens if it has none."""
         if self.next_of(row) == NEVER:
             return
+        self._until.pop(row, None)
         self._current[row] = NEVER
         self._live -= 1
         self._prune()
+
+    def postpone(self, row: int, nominal_us: int, until_us: int) -> None:
+        """Make `nominal_us` the row's one entry, a row that has none; only `pop_postponed` takes it out, from `until_us` on."""
+        self._grow(row)
+        self._current[row] = nominal_us
+        self._live += 1
+        self._until[row] = until_us
+        heapq.heappush(self._postponed, (until_us, row))
+        heapq.heappush(self._undecided, nominal_us << _ROW_BITS | row)
+        self._prune_postponed()
+
+    def pop_postponed(self, through_us: int, count: int) -> list[tuple[int, int]]:
+        """Take out at most `count` of the entries that are postponed until `through_us` or before."""
+        taken: list[tuple[int, int]] = []
+        while self._postponed and len(taken) < count and self._postponed[0][0] <= through_us:
+            until_us, row = heapq.heappop(self._postponed)
+            if self._until.get(row) == until_us:
+                del self._until[row]
+                taken.append((self._current[row], row))
+                self._current[row] = NEVER
+        self._live -= len(taken)
+        return taken
 
     def next_of(self, row: int) -> int:
         """The row's nominal time, or NEVER."""
@@ -69,7 +99,7 @@ class Timeline:
 
     def peek_us(self) -> int:
         """The earliest nominal time, or NEVER."""
-        first = [heap[0] >> _ROW_BITS for heap in (self._heap, self._aside) if self._clean(heap)]
+        first = [heap[0] >> _ROW_BITS for heap in (self._heap, self._aside, self._undecided) if self._clean(heap)]
         return min(first, default=NEVER)
 
     def set_aside(self, before_us: int, count: int) -> None:
@@ -77,7 +107,7 @@ class Timeline:
         heap = self._heap
         while heap and count > 0 and heap[0] >> _ROW_BITS < before_us:
             entry = heapq.heappop(heap)
-            if self._current[entry & _ROW_MASK] == entry >> _ROW_BITS:
+            if self._current[entry & _ROW_MASK] == entry >> _ROW_BITS and entry & _ROW_MASK not in self._until:
                 heapq.heappush(self._aside, entry)
                 count -= 1
 
@@ -95,7 +125,7 @@ class Timeline:
         while heap and len(taken) < count and heap[0] >> _ROW_BITS <= limit_us:
             entry = heapq.heappop(heap)
             nominal_us, row = entry >> _ROW_BITS, entry & _ROW_MASK
-            if current[row] == nominal_us:
+            if current[row] == nominal_us and row not in self._until:
                 current[row] = NEVER
                 taken.append((nominal_us, row))
         self._live -= len(taken)
@@ -112,9 +142,19 @@ class Timeline:
         if missing > 0:
             self._current.extend([NEVER] * max(missing, len(self._current) >> 3))
 
+    def _prune_postponed(self) -> None:
+        most = 2 * len(self._until) + _PRUNE_FLOOR
+        if len(self._postponed) > most:
+            self._postponed = [(until_us, row) for until_us, row in self._postponed if self._until.get(row) == until_us]
+            heapq.heapify(self._postponed)
+        if len(self._undecided) > most:
+            self._undecided = [self._current[row] << _ROW_BITS | row for row in self._until]
+            heapq.heapify(self._undecided)
+
     def _prune(self) -> None:
         if len(self._heap) + len(self._aside) > 2 * self._live + _PRUNE_FLOOR:
             current = self._current
-            self._heap = list({entry for entry in (*self._heap, *self._aside) if current[entry & _ROW_MASK] == entry >> _ROW_BITS})
+            live = {entry for entry in (*self._heap, *self._aside) if current[entry & _ROW_MASK] == entry >> _ROW_BITS}
+            self._heap = [entry for entry in live if entry & _ROW_MASK not in self._until]
             self._aside = []
             heapq.heapify(self._heap)

@@ -18,7 +18,7 @@ import gc
 import grp
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -53,6 +53,7 @@ from schedd.service.batches import Batches
 from schedd.service.calendars import CalendarUseCases
 from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
+from schedd.service.explanations import Explanations
 from schedd.service.journal import Journal
 from schedd.service.schedules import Schedules
 from schedd.store.sqlite import SqliteStore
@@ -91,15 +92,16 @@ class Daemon:
                     store=store,
                     clock=self._clock,
                     ids=TimeIds(self._clock, last=(await store.status()).newest_id),
-                    targets=targets,
+                    targets=targets.by_type,
+                    survivors=targets.processes,
                     settings=_settings(self._config),
                     holidays=PublicHolidays(),
                 )
                 await engine.recover()
                 _rest_the_collector()
-                await self._serve(store, engine)
+                await self._serve(store, engine, targets.processes)
 
-    async def _serve(self, store: SqliteStore, engine: Engine) -> None:
+    async def _serve(self, store: SqliteStore, engine: Engine, processes: ProcessTargets) -> None:
         socket = Path(self._config.listen.socket)  # A reload may bring another path, which is not this daemon's until it starts anew.
         server = ApiServer(
             self._use_cases(store, engine),
@@ -117,6 +119,7 @@ class Daemon:
             reloads, watchdog = tasks.create_task(self._watch_reloads(store, engine)), tasks.create_task(self._feed_watchdog())
             await self._ending.wait()
             reloads.cancel()
+            processes.stopping()
             await self._stop(engine, server, agents)
             watchdog.cancel()  # Until here: a drain may take longer than systemd waits for a ping.
         _remove_socket(socket)
@@ -141,12 +144,13 @@ class Daemon:
             await store.aclose()
 
     @asynccontextmanager
-    async def _targets(self) -> AsyncIterator[dict[type, Target]]:
-        processes = ProcessTargets()
-        processes.start()
+    async def _targets(self) -> AsyncIterator[_Targets]:
+        database = Path(self._config.storage.path)
+        processes = ProcessTargets(home=database.with_name(database.name + ".processes").absolute())
+        await processes.reunite()
         https = HttpTargets(self._clock, HttpLimits(connections_per_host=_limits(self._config).of_host))
         try:
-            yield {HttpTarget: https, ProcessTarget: processes}
+            yield _Targets(by_type={HttpTarget: https, ProcessTarget: processes}, processes=processes)
         finally:
             await https.aclose()
             await processes.aclose()
@@ -158,6 +162,7 @@ class Daemon:
             backfills=Backfills(store=store, engine=engine, clock=self._clock, ids=engine.ids),
             batches=Batches(store=store, schedules=schedules, clock=self._clock),
             executions=Executions(store=store, engine=engine),
+            explanations=Explanations(store=store, engine=engine, clock=self._clock),
             letters=DeadLetters(store=store, engine=engine, clock=self._clock),
             calendars=CalendarUseCases(store=store, engine=engine, clock=self._clock, ids=engine.ids),
             journal=Journal(store=store, engine=engine),
@@ -211,6 +216,14 @@ class Daemon:
         while True:
             self._notifier.watchdog()
             await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=self._notifier.watchdog_us / 2e6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Targets:
+    """The targets, and among them the one whose deliveries may outlive a daemon."""
+
+    by_type: Mapping[type, Target]
+    processes: ProcessTargets
 
 
 @dataclass(frozen=True, slots=True)

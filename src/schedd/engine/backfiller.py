@@ -123,6 +123,10 @@ class Backfiller:
         """How many backfills that somebody asked for are under way."""
         return sum(1 for range_ in self._ranges.values() if range_.backfill.cause is Cause.BACKFILL)
 
+    def undecided(self, row: int) -> tuple[Backfill, ...]:
+        """The ranges of one schedule of which something is left to be armed."""
+        return tuple(range_.backfill for range_ in self._by_row.get(row, {}).values() if not range_.decided)
+
     def wake(self) -> None:
         """An execution of the background has ended, or a schedule has changed."""
         self._alarm.ring()

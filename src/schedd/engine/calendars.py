@@ -206,7 +206,7 @@ class CalendarRegistry:
             evidence={"calendar": calendar_resource(name)},
         )
         try:
-            await self._registry.change(schedule, replace(schedule, state=ScheduleState.ENABLED), entry, skip_backlog=True)
+            await self._registry.change(schedule, replace(schedule, state=ScheduleState.ENABLED), entry, planned_from_us=now_us)
         except (ConflictError, NotFoundError, UnavailableError) as error:
             log.error("schedule_not_revived", schedule=str(schedule.name), detail=str(error))
 

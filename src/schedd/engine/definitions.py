@@ -27,6 +27,7 @@ class Definition:
     """A schedule and its rule. `previous_success_us`, the nominal time of its last success, moves as executions succeed.
 
     `lane` is where its executions queue; the gatekeeper sets it at the first. `omissions`: what its exclusions and calendars leave out.
+    `days` is the rule of its condition, once that was asked.
     """
 
     schedule: Schedule
@@ -34,12 +35,15 @@ class Definition:
     previous_success_us: int | None = None
     lane: Lane[Run] | None = None
     omissions: Omissions | None = None
+    days: Rule | None = None
+    is_conditional: bool = field(init=False)
     ends_count: bool = field(init=False)
     """Whether the ends of its executions are looked at (`Endings`)."""
 
     def __post_init__(self) -> None:
         policies = self.schedule.policies
-        self.ends_count = bool(policies.max_runs or policies.pause_after_failures)
+        self.is_conditional = policies.condition is not None
+        self.ends_count = bool(policies.max_runs or policies.pause_after_failures or policies.on_success or policies.on_failure)
 
 
 class Definitions:
@@ -74,15 +78,23 @@ class Definitions:
 
     def put(self, schedule: Schedule, *, previous_success_us: int | None = None) -> Definition:
         """Take in a schedule as it stands now. Raises: ExpressionError."""
-        rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=self.calendars)
-        if clockless(schedule.when):
-            rule = self._occasions.rule(schedule.row, rule)
-        omissions = omissions_of(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=self.calendars)
-        definition = Definition(schedule=schedule, rule=rule, previous_success_us=previous_success_us, omissions=omissions)
+        definition = self.made(schedule, previous_success_us=previous_success_us)
         self._kept[schedule.row] = definition
         if len(self._kept) > self._capacity:
             self._kept.popitem(last=False)
         return definition
+
+    def current(self, definition: Definition) -> Definition:
+        """The definition of that one's schedule as it stands now, if it is kept; else that one."""
+        return self._kept.get(definition.schedule.row, definition)
+
+    def made(self, schedule: Schedule, *, previous_success_us: int | None = None) -> Definition:
+        """The definition of a schedule as it is about to stand; it is not taken in. Raises: ExpressionError."""
+        rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=self.calendars)
+        if clockless(schedule.when):
+            rule = self._occasions.rule(schedule.row, rule)
+        omissions = omissions_of(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=self.calendars)
+        return Definition(schedule=schedule, rule=rule, previous_success_us=previous_success_us, omissions=omissions)
 
     def forget(self, row: int) -> Definition | None:
         """Drop what is kept of a row, and give it back."""

@@ -7,7 +7,8 @@ import heapq
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import assert_never
 
 import structlog
@@ -20,16 +21,23 @@ from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence
 from schedd.core.model.policy import CatchUpMode, Delivery, Overlap
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import Rendering
+from schedd.core.model.target import with_payload
 from schedd.core.planning import misfire_reason
-from schedd.core.ports import Clock, Target
+from schedd.core.ports import Clock, Survivors, Target
 from schedd.core.retry import RetryAt, after_attempt
 from schedd.engine.clockwatch import ClockWatch
+from schedd.engine.conditions import Conditions
+from schedd.engine.definitions import Definitions
 from schedd.engine.endings import Endings
 from schedd.engine.gatekeeper import Gatekeeper
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.recorder import Recorder, result_evidence
 from schedd.engine.runs import Run, Runs
+
+_NO_TIME = timedelta(0)
+_AT_ONCE = 16
+"""So many steps are made in one turn of the loop: what comes due together keeps nobody else from it."""
 
 _WAITING = (ExecutionState.ARMED, ExecutionState.WAITING_RETRY)
 
@@ -51,7 +59,9 @@ class Dispatcher:
         recorder: Recorder,
         keeper: Keeper,
         endings: Endings,
+        definitions: Definitions,
         targets: Mapping[type, Target],
+        survivors: Survivors,
         limits: AttemptLimits,
         breaker: BreakerPolicy | None,
         draw: random.Random,
@@ -62,7 +72,10 @@ class Dispatcher:
         self._recorder = recorder
         self._keeper = keeper
         self._endings = endings
+        self._definitions = definitions
         self._targets = targets
+        self._survivors = survivors
+        self._adopted: list[tuple[Run, int]] = []
         self._limits = limits
         self._draw = draw
         self._alarm = clock.alarm()
@@ -72,6 +85,7 @@ class Dispatcher:
         """By schedule, what is on time (False) and the background (True) apart."""
         self.gates = Gatekeeper(clock=clock, recorder=recorder, limits=limits, breaker=breaker, finish=self._finish, wake=self._alarm.ring)
         self._background_ended: Callable[[], None] = _nothing
+        self._conditions = Conditions(runs=runs, targets=targets, request=self._request, let_through=self._let_through, finish=self._finish)
         self._attempts: asyncio.TaskGroup | None = None
         self._draining = False
         self._room = asyncio.Event()
@@ -83,7 +97,7 @@ class Dispatcher:
     @property
     def waiting(self) -> int:
         """How many executions are armed, or due and waiting for the global limit; those that something else holds do not count."""
-        return len(self._armed) + self.gates.waiting - self.gates.aside
+        return len(self._armed) + self._conditions.asked + self.gates.waiting - self.gates.aside
 
     @property
     def ahead(self) -> int:
@@ -106,6 +120,11 @@ class Dispatcher:
             run.wake_us = min(run.wake_us, self._clock.now_us() + ahead_us)
         self._runs.add(run)
         self._push(run)
+
+    def adopt(self, run: Run, started_us: int) -> None:
+        """Take over, before `run`, a run whose attempt an earlier daemon started: it has its turn, whatever the limits say now."""
+        self.gates.seize(run)
+        self._adopted.append((run, started_us))
 
     def cancel(self, run: Run, actor: str, reason: Reason = Reason.CANCELLED, *, by_force: bool = False, note: str = "") -> None:
         """End an execution: at once if it waits, else as soon as its target has let go of it; `by_force`: without any grace.
@@ -134,10 +153,18 @@ class Dispatcher:
         self._room.set()
         self._alarm.ring()
 
+    def rendered(self, run: Run) -> Rendering | None:
+        """What the next attempt of a run would send; None if it cannot be rendered. Sends nothing."""
+        request = self._request(run)
+        return self._targets[type(request.target)].rendered(request)
+
     async def run(self) -> None:
         """Dispatch until cancelled; attempts under way are then cancelled too, and recorded as interrupted."""
         try:
             async with asyncio.TaskGroup() as self._attempts:
+                for run, started_us in self._adopted:
+                    run.task = self._attempts.create_task(self._attempt(run, started_us))
+                self._adopted.clear()
                 try:
                     await self._dispatch()
                 finally:
@@ -149,7 +176,7 @@ class Dispatcher:
         while True:
             now_us = self._clock.now_us()
             self._clock_watch.run_once(now_us)
-            self.run_once(now_us)
+            await self.run_once(now_us)
             self._alarm.set(self._next_us(now_us))
             await self._alarm.wait()
 
@@ -181,22 +208,34 @@ class Dispatcher:
             self._room.clear()
             await self._room.wait()
 
-    def run_once(self, now_us: int) -> int:
-        """Admit everything that is due and start what there is room for; how many attempts were started."""
-        before = self.running
+    async def run_once(self, now_us: int) -> None:
+        """Admit everything that is due and start what there is room for, a portion in each turn of the loop."""
+        for _ in self._portions(now_us):
+            await self._clock.sleep(_NO_TIME)
+
+    def _portions(self, now_us: int) -> Iterator[None]:
+        """All that is due is admitted before the first of it is started, since it goes by priority."""
+        yield from self._admit_due(now_us)
+        if self._draining:
+            return
+        self.gates.look(now_us)
+        while self._start_ready(_AT_ONCE):
+            yield
+        yield from self.gates.settle(now_us, _AT_ONCE)
+
+    def _admit_due(self, now_us: int) -> Iterator[None]:
+        admitted = 0
         while self._armed and self._armed[0][0] <= now_us:
             run = heapq.heappop(self._armed)[2]
             # A run may stand here twice, after it was taken out and given back: the first one counts.
             if run.wake_us <= now_us and run.state in _WAITING and self._runs.holds(run):
                 self._come_due(run)
-        if not self._draining:
-            self.gates.look(now_us)
-            self._start_ready()
-            self.gates.settle(now_us)
-        return self.running - before
+            admitted += 1
+            if admitted % _AT_ONCE == 0:
+                yield
 
     def _next_us(self, now_us: int) -> int | None:
-        looks_us = self.gates.next_us(now_us)
+        looks_us = None if self._draining else self.gates.next_us(now_us)
         if not self._armed:
             return looks_us
         due_us = self._armed[0][0]
@@ -208,6 +247,18 @@ class Dispatcher:
             self._alarm.ring()
 
     def _come_due(self, run: Run) -> None:
+        if run.definition.is_conditional and run.state is ExecutionState.ARMED:
+            if self._attempts is not None and not self._draining:
+                self._conditions.ask(run, self._attempts)
+            return
+        self._let_in(run)
+
+    def _let_through(self, run: Run) -> None:
+        """Its condition holds."""
+        self._let_in(run)
+        self._alarm.ring()
+
+    def _let_in(self, run: Run) -> None:
         if not run.background and (earlier := self._overlapped(run)):
             self._admit(run, earlier)
         else:
@@ -216,6 +267,13 @@ class Dispatcher:
     def _overlapped(self, run: Run) -> Sequence[Run]:
         """The unfinished executions of its schedule by which it is decided whether a run starts."""
         return () if run.attempt or run.overlap is Overlap.ALLOW_ALL else self._runs.come_due(run.row)
+
+    def _overtaken(self, run: Run) -> Sequence[Run]:
+        """The older run of its schedule's background that waits for one which has ended meanwhile, or is about to have its turn again."""
+        buffered = self._buffered.get((run.row, True))
+        if not buffered or run.attempt or run.overlap is Overlap.ALLOW_ALL or buffered[0].wake_us >= run.wake_us:
+            return ()
+        return (buffered[0],)
 
     def _admit(self, run: Run, earlier: Sequence[Run]) -> None:
         """Decide about an execution that is to start while earlier ones of its schedule are unfinished."""
@@ -266,28 +324,35 @@ class Dispatcher:
             self.gates.put(run)
             self._alarm.ring()
 
-    def _start_ready(self) -> None:
-        """Start those whose turn it is."""
-        while not self._draining and (run := self.gates.next()) is not None:
-            if run.background and (earlier := self._overlapped(run)):
+    def _start_ready(self, most: int) -> bool:
+        """Start those whose turn it is; whether `most` were started, and others may be next."""
+        started = 0
+        while started < most:
+            if self._draining or (run := self.gates.next()) is None:
+                return False
+            if run.background and (earlier := self._overlapped(run) or self._overtaken(run)):
                 self.gates.free(run)
                 self._admit(run, earlier)
             else:
                 self._start(run)
+                started += 1
+        return True
 
     def _start(self, run: Run) -> None:
         assert self._attempts is not None, "attempts are started from run()"
         run.attempt += 1
         run.task = self._attempts.create_task(self._attempt(run))
 
-    async def _attempt(self, run: Run) -> None:
-        started_us = self._clock.now_us()
-        self._recorder.started(run, started_us)
+    async def _attempt(self, run: Run, adopted_us: int | None = None) -> None:
+        """Make an attempt, or see the one out that an earlier daemon started at `adopted_us`."""
+        started_us = self._clock.now_us() if adopted_us is None else adopted_us
+        if adopted_us is None:
+            self._recorder.started(run, started_us)
         cancelled = False
         shift_us = run.shift_us
         request = self._request(run)
         try:
-            result = await self._deliver(run, request)
+            result = await self._deliver(run, request, adopted=adopted_us is not None)
         except asyncio.CancelledError:
             cancelled = True
             result = _cut_off(run)
@@ -299,14 +364,16 @@ class Dispatcher:
         self._conclude(run, result, now_us)
         if cancelled and not run.cancelled_by:
             raise asyncio.CancelledError
-        if self.gates.waiting:
-            self._start_ready()
+        if self.gates.waiting and self._start_ready(2):  # One that ends makes room for one; where it is more, they are the loop's.
+            self._alarm.ring()
 
     def _request(self, run: Run) -> DeliveryRequest:
         schedule = run.definition.schedule
-        facts = run.execution
+        facts, target = run.execution, schedule.target
+        if facts.origin is not None and facts.origin.payload is not None:
+            target = with_payload(target, facts.origin.payload)
         return DeliveryRequest(
-            target=schedule.target,
+            target=target,
             schedule=schedule.name,
             schedule_uid=schedule.uid,
             execution_id=facts.id,
@@ -320,11 +387,13 @@ class Dispatcher:
             labels=schedule.labels,
         )
 
-    async def _deliver(self, run: Run, request: DeliveryRequest) -> AttemptResult:
+    async def _deliver(self, run: Run, request: DeliveryRequest, *, adopted: bool) -> AttemptResult:
         schedule = run.definition.schedule
         if schedule.policies.delivery is Delivery.AT_MOST_ONCE:
             await self._recorder.committed()
         try:
+            if adopted:
+                return await self._survivors.adopt(request)
             return await self._targets[type(schedule.target)].deliver(request)
         except Exception as error:  # A target returns values; what it raises was not foreseen, and quarantines its schedule.
             log.exception("delivery_failed", schedule=str(schedule.name), execution=id_text(run.id))
@@ -354,7 +423,7 @@ class Dispatcher:
         self._finish(run, following.outcome, following.reason, evidence=result_evidence(result))
 
     def _succeeded(self, run: Run) -> None:
-        definition, nominal_us = run.definition, run.execution.nominal_us
+        definition, nominal_us = self._definitions.current(run.definition), run.execution.nominal_us
         if run.execution.redelivered_us is None:
             definition.previous_success_us = nominal_us
             return
@@ -365,7 +434,7 @@ class Dispatcher:
     def interrupted(self, run: Run, result: AttemptResult, now_us: int) -> None:
         """The daemon's end cut off the attempt: by the delivery policy it is made again, or its outcome stays unknown."""
         if run.definition.schedule.policies.delivery is Delivery.AT_MOST_ONCE:
-            self._finish(run, Outcome.UNKNOWN, Reason.INTERRUPTED)
+            self._finish(run, Outcome.UNKNOWN, result.reason, evidence=result_evidence(result))
             return
         self._recorder.retrying(run, result, now_us=now_us, at_us=now_us)
         self._push(run)
@@ -381,6 +450,8 @@ class Dispatcher:
     ) -> None:
         now_us = self._clock.now_us()
         self.gates.withdraw(run)
+        if run.definition.is_conditional:
+            self._conditions.forget(run)
         if self._buffered:
             self._unbuffer(run)
         self._recorder.finished(run, outcome, reason, now_us=now_us, actor=actor, evidence=evidence)
@@ -415,10 +486,10 @@ def misfire_of(run: Run, now_us: int) -> Reason | None:
     """Why a run that is armed for its rule's instant and has not started is not run any more; None: it is not that, or it is run.
 
     It is a misfire if it is late by more than its grace, and goes by the catch-up policy. What was taken up late already is away from then
-    on; where the policy runs all misfires it goes on, as the rest of its range does.
+    on; where the policy runs all misfires it goes on, as the rest of its range does. What somebody asked for is run however late it is.
     """
     execution, policy = run.execution, run.definition.schedule.policies.catch_up
-    taken_up = run.background and policy.mode is CatchUpMode.ALL
+    taken_up = execution.origin is not None or (run.background and policy.mode is CatchUpMode.ALL)
     if run.state is not ExecutionState.ARMED or execution.cause is not Cause.SCHEDULE or taken_up:
         return None
     since_us = max(execution.due_us, execution.armed_us)

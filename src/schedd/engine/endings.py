@@ -1,9 +1,10 @@
-"""Endings: what the end of an execution means for its own schedule: one run less is left, or one failure too many."""
+"""Endings: what the end of an execution means: one run less is left to its schedule, or one failure too many, or others follow."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from schedd.core.following import follow_ups_of
 from schedd.core.lifetime import runs_left
 from schedd.core.model.execution import Cause
 from schedd.core.model.reason import Outcome
@@ -15,7 +16,7 @@ from schedd.engine.runs import Run, Runs
 
 
 class Endings:
-    """Counts the runs of schedules that have a limit, and hands the keeper those that are through or have failed."""
+    """Counts the runs of schedules that have a limit, hands the keeper those that are through or have failed, and sees who is followed."""
 
     def __init__(self, runs: Runs, recorder: Recorder, keeper: Keeper, timeline: Timeline) -> None:
         self._runs = runs
@@ -49,6 +50,8 @@ class Endings:
                 self._keeper.ran_out(run.row)
         if policies.pause_after_failures and run.outcome is Outcome.FAILED:
             self._keeper.failed(run.row)
+        if follow_ups_of(policies, run.outcome)[1]:
+            self._recorder.to_follow(run)
 
 
 def _counts(run: Run) -> bool:

@@ -9,17 +9,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
+
 from schedd.core.breaker import BreakerPolicy, CircuitStanding
 from schedd.core.clockjumps import Jump, JumpKind
 from schedd.core.errors import PreconditionError, UnavailableError
 from schedd.core.model.backfill import Backfill
 from schedd.core.model.batch import ArmBatch, RequestMark, Retention
 from schedd.core.model.deadletter import Redelivery
-from schedd.core.model.execution import Cause, Execution, ExecutionState
+from schedd.core.model.execution import Cause, Execution, ExecutionState, Origin
 from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.policy import Overlap
+from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleState
-from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Target
+from schedd.core.model.target import Payload
+from schedd.core.ports import Clock, CommitListener, Holidays, Ids, Store, Survivors, Target
 from schedd.core.timeline import NEVER, Timeline
+from schedd.engine.adoption import Adoption, NoSurvivors
 from schedd.engine.almanac import Almanac, NoHolidays
 from schedd.engine.arming import armed_execution
 from schedd.engine.backfiller import Backfiller
@@ -29,11 +35,13 @@ from schedd.engine.clockwatch import ClockWatch
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.endings import Endings
+from schedd.engine.followups import FollowUps
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.hub import Hub
 from schedd.engine.inspector import Inspector
 from schedd.engine.keeper import Keeper
 from schedd.engine.limits import AttemptLimits
+from schedd.engine.notifier import Notifier
 from schedd.engine.occasions import Occasions
 from schedd.engine.placing import Placing
 from schedd.engine.planner import Pace, Planner
@@ -45,6 +53,11 @@ from schedd.engine.revival import Revival
 from schedd.engine.runs import Run, Runs
 from schedd.engine.undertakings import Undertakings
 from schedd.engine.zonewatch import MovedSchedules, ZoneWatch
+
+_LAST_WORDS = timedelta(seconds=3)
+"""How long a store that refuses to write is asked again at the end."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +103,14 @@ class Engine:
         targets: Mapping[type, Target],
         settings: EngineSettings,
         holidays: Holidays | None = None,
+        survivors: Survivors | None = None,
         draw: random.Random | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self.ids = ids
         self._draining = False
+        self._survivors = survivors if survivors is not None else NoSurvivors()
         self.hub = Hub()
         store.listen(self.hub.publish)
         self.runs = Runs()
@@ -104,7 +119,7 @@ class Engine:
         self.almanac = Almanac(store, clock, holidays if holidays is not None else NoHolidays())
         self.occasions = Occasions(clock, self.runs, self.timeline, self.almanac)
         self.definitions = Definitions(store, self.almanac, self.occasions, capacity=settings.definitions_kept)
-        self.recorder = Recorder(store, self.runs, clock, linger=settings.record_linger)
+        self.recorder = Recorder(store, self.runs, clock, self._undertakings, linger=settings.record_linger)
         self.clock_watch = ClockWatch(clock, self.recorder)
         self.keeper = Keeper(store, clock, self.runs, self.occasions)
         self.endings = Endings(self.runs, self.recorder, self.keeper, self.timeline)
@@ -115,10 +130,16 @@ class Engine:
             recorder=self.recorder,
             keeper=self.keeper,
             endings=self.endings,
+            definitions=self.definitions,
             targets=targets,
+            survivors=self._survivors,
             limits=settings.limits,
             breaker=settings.breaker,
             draw=draw if draw is not None else random.Random(),
+        )
+        self.notifier = Notifier(store=store, clock=clock, recorder=self.recorder, targets=targets, timeout=settings.limits.http_timeout)
+        self.recorder.connect(
+            FollowUps(store=store, ids=ids, definitions=self.definitions, dispatcher=self.dispatcher, notifier=self.notifier)
         )
         self.backfiller = Backfiller(
             store=store,
@@ -177,6 +198,8 @@ class Engine:
             keeper=self.keeper,
             occasions=self.occasions,
             zone_watch=self.zone_watch,
+            endings=self.endings,
+            ids=ids,
             undertakings=self._undertakings,
             backfiller=self.backfiller,
         )
@@ -191,7 +214,7 @@ class Engine:
             undertakings=self._undertakings,
             zone_watch=self.zone_watch,
         )
-        self.keeper.connect(self.registry.change, self.registry.quarantine, self.planner.wake, self.recorder.committed)
+        self.keeper.connect(self.registry.change, self.registry.quarantine, self._end_pause, self.planner.wake, self.recorder.committed)
         self.revival.connect(self.registry.change)
         self.clock_watch.connect(self._clock_jumped, self.planner.wake)
         self._inspector = Inspector(store, clock, self.keeper)
@@ -217,11 +240,12 @@ class Engine:
             revival=self.revival,
             housekeeper=self.housekeeper,
             backfiller=self.backfiller,
+            adoption=Adoption(self._survivors, self.recorder, self.dispatcher),
             pace=self._pace,
         )
         self.endings.load(await self._store.run_counts())
+        await self.notifier.load()
         await recovery.run_once()
-        await self._note(JournalKind.DAEMON_STARTED)
 
     async def run(self) -> None:
         """Run every agent until cancelled. An agent that fails ends them all: the daemon ends, and starts again from what is durable."""
@@ -231,6 +255,7 @@ class Engine:
                 self.keeper,
                 self.dispatcher,
                 self.planner,
+                self.notifier,
                 self.backfiller,
                 self.housekeeper,
                 self.clock_watch,
@@ -249,22 +274,37 @@ class Engine:
                 await self.dispatcher.drain()
         except TimeoutError:
             pass
-        await self.recorder.committed()
 
     async def close(self) -> None:
-        """After `run` has ended: commit what its end recorded, and the timers, so that the next start is quick."""
-        await self._undertakings.ended()
-        await self.recorder.run_once()
-        await self.housekeeper.save_timers()
-        await self._note(JournalKind.DAEMON_STOPPED)
+        """After `run` has ended: commit what its end recorded, and the timers, so that the next start is quick.
 
-    async def trigger(self, schedule: Schedule, *, actor: str, request: RequestMark | None = None) -> Execution:
+        A store that refuses to write keeps nobody waiting: what is not recorded is told to the log.
+        """
+        await self._undertakings.ended()
+        if not await self.recorder.finish(_LAST_WORDS):
+            return
+        try:
+            await self.housekeeper.save_timers()
+            await self._note(JournalKind.DAEMON_STOPPED)
+        except UnavailableError as error:
+            log.error("end_not_recorded", reason=error.reason, detail=str(error))
+
+    async def trigger(
+        self,
+        schedule: Schedule,
+        *,
+        actor: str,
+        overlap: Overlap | None = None,
+        payload: Payload | None = None,
+        request: RequestMark | None = None,
+    ) -> Execution:
         """Run a schedule now, whatever its rule says; the execution is durable when this returns.
 
+        `overlap` and `payload` take the place of the schedule's own.
         A request seen before gives its first answer's execution. Raises: UnavailableError; PreconditionError; ConflictError.
         """
         self.must_be_open()
-        run = await self._manual_run(schedule)
+        run = await self._manual_run(schedule, Origin(actor=actor, overlap=overlap, payload=payload))
         entry = run.entry(JournalKind.EXECUTION_ARMED, run.execution.armed_us, actor=actor)
         batch = ArmBatch(executions=(run.execution,), entries=(entry,), request=request)
         armed = await self._undertakings.see_through(self._armed(run, batch))
@@ -282,12 +322,23 @@ class Engine:
             self.dispatcher.add(run)
         return armed
 
-    async def _manual_run(self, schedule: Schedule) -> Run:
+    async def rendered(self, schedule: Schedule, *, payload: Payload | None = None) -> Rendering:
+        """What `trigger` would send. Raises: PreconditionError (UNREADABLE, NOT_RENDERED)."""
+        run = await self._manual_run(schedule, Origin(payload=payload))
+        run.attempt = 1
+        rendering = self.dispatcher.rendered(run)
+        if rendering is None:
+            description = "what it sends cannot be rendered: a template of it gives no valid URL or header"
+            raise PreconditionError("schedule", str(schedule.name), reason="NOT_RENDERED", description=description)
+        return rendering
+
+    async def _manual_run(self, schedule: Schedule, origin: Origin) -> Run:
         definition = (await self.definitions.load([schedule.row])).get(schedule.row)
         if not isinstance(definition, Definition):
             raise PreconditionError("schedule", str(schedule.name), reason="UNREADABLE", description=f"cannot be run: {definition}")
         now_us = self._clock.now_us()
-        return Run(armed_execution(definition, self.ids.new_id(), now_us, now_us, cause=Cause.MANUAL), definition)
+        execution = armed_execution(definition, self.ids.new_id(), now_us, now_us, cause=Cause.MANUAL)
+        return Run(execution._replace(origin=origin), definition)
 
     async def cancel(self, execution_id: int, *, actor: str, note: str = "") -> bool:
         """End an unfinished execution; returns when its end is durable. False: it was finished already. `note` says why."""
@@ -374,6 +425,9 @@ class Engine:
             moved=self.zone_watch.moved,
             draining=self._draining,
         )
+
+    async def _end_pause(self, paused: Schedule, entry: JournalEntry, until_us: int) -> None:
+        await self.registry.resume(paused, entry, until_us=until_us)
 
     def _clock_jumped(self, jump: Jump, now_us: int) -> None:
         self.dispatcher.clock_jumped(jump, now_us)

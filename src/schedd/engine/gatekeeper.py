@@ -12,12 +12,13 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Final, Protocol
 
 from schedd.core.admission import background_limit
 from schedd.core.breaker import BreakerPolicy, CircuitStanding
+from schedd.core.explaining import Holdup
 from schedd.core.hosts import host_of
 from schedd.core.model.execution import AttemptResult, ExecutionState
 from schedd.core.model.journal import Evidence
@@ -144,6 +145,11 @@ class Gatekeeper:
         run.ticket = self._slots.put(run, lane, rank)
         self._fresh.append(run.ticket)
 
+    def seize(self, run: Run) -> None:
+        """It has its turn already, and counts; if that is more than a limit allows, others wait until it is less."""
+        lane = self._lane_of(run.definition)
+        run.ticket = self._slots.seize(run, self._background_lane(lane) if run.background else lane)
+
     def crowded(self, definition: Definition, most: int) -> bool:
         """Whether as many as `most` of the background wait in the lane of a schedule: where a host hangs, more would be of no use."""
         return self._background_lane(self._lane_of(definition)).live >= most
@@ -179,16 +185,18 @@ class Gatekeeper:
             if result is not None:
                 self._circuits.book(gates[0], ticket.era, result)
 
-    def settle(self, now_us: int) -> None:
-        """See to those that have come since the last time and did not get their turn."""
+    def settle(self, now_us: int, at_once: int) -> Iterator[None]:
+        """See to those that have come since the last time and did not get their turn, `at_once` at a time."""
         if not self._fresh:
             return
         fresh, self._fresh = self._fresh, []
-        if not self._slots.waiting:
-            return
-        for ticket in fresh:
+        for index, ticket in enumerate(fresh, start=1):
+            if not self._slots.waiting:
+                return
             if ticket.waits:
                 self._hold(ticket, now_us)
+            if index % at_once == 0:
+                yield
 
     def look(self, now_us: int) -> None:
         """Do what time asks for: probe hosts, tell of who waits, and end what has waited too long."""
@@ -223,6 +231,12 @@ class Gatekeeper:
     def circuits(self, now_us: int) -> tuple[CircuitStanding, ...]:
         """The circuit breakers that are not closed."""
         return self._circuits.standings(now_us)
+
+    def holdups(self, definition: Definition, now_us: int) -> tuple[Holdup, ...]:
+        """What is full now of that through which a schedule's runs go."""
+        lane = self._lane_of(definition)
+        full = [gate for gate in (*lane.gates, self._slots.all) if gate.full]
+        return tuple(Holdup(reason=_reason(gate), evidence=self._evidence(gate, now_us), skips=gate.kind in lane.skips) for gate in full)
 
     def _lane_of(self, definition: Definition) -> Lane[Run]:
         lane = definition.lane

@@ -29,6 +29,8 @@ _REFUSED_WAIT = timedelta(seconds=1)
 ChangeSchedule = Callable[[Schedule, Schedule, JournalEntry], Awaitable[Schedule]]
 """Commits a schedule's next standing, given as it was and as it is to be, and lets it take effect (`Registry.change`)."""
 
+EndPause = Callable[[Schedule, JournalEntry, int], Awaitable[None]]
+"""Ends a pause at the instant that it was to end by itself (`Registry.resume`)."""
 Quarantine = Callable[[int, JournalEntry, int | None], Awaitable[None]]
 """Takes the schedule in a row that cannot be read, and is of that generation, out of service (`Registry.quarantine`)."""
 
@@ -50,6 +52,7 @@ class Keeper:
         self._runs = runs
         self._occasions = occasions
         self._change: ChangeSchedule | None = None
+        self._end: EndPause | None = None
         self._take_out: Quarantine | None = None
         self._wake_planner: Callable[[], None] | None = None
         self._committed: Callable[[], Awaitable[None]] | None = None
@@ -65,11 +68,13 @@ class Keeper:
         self,
         change: ChangeSchedule,
         quarantine: Quarantine,
+        end_pause: EndPause,
         wake_planner: Callable[[], None],
         committed: Callable[[], Awaitable[None]],
     ) -> None:
-        """Set how changes and quarantines are made, how the planner learns of them, and how to wait for what is recorded."""
+        """Set how changes, quarantines and ends of pauses are made, how the planner learns of them, and how to wait for commits."""
         self._committed = committed
+        self._end = end_pause
         self._change = change
         self._take_out = quarantine
         self._wake_planner = wake_planner
@@ -219,9 +224,9 @@ class Keeper:
         pause = schedule.pause
         if schedule.state is not ScheduleState.PAUSED or pause is None or pause.until_us is None or pause.until_us > now_us:
             return
-        changed = replace(schedule, state=ScheduleState.ENABLED, pause=None)
+        assert self._end is not None, "connect() comes first"
         try:
-            await self._make(schedule, changed, JournalKind.SCHEDULE_RESUMED, Reason.ENDED, now_us)
+            await self._end(schedule, _entry(schedule, JournalKind.SCHEDULE_RESUMED, Reason.ENDED, now_us), pause.until_us)
         except ExpressionError as error:
             disabled = replace(schedule, state=ScheduleState.DISABLED, state_reason=str(error), pause=None)
             await self._make(schedule, disabled, JournalKind.SCHEDULE_DISABLED, Reason.STORED_DATA, now_us, detail=str(error))
@@ -249,13 +254,16 @@ class Keeper:
 
     async def _make(self, before: Schedule, changed: Schedule, kind: JournalKind, reason: Reason, now_us: int, *, detail: str = "") -> None:
         assert self._change is not None, "connect() comes first"
-        entry = JournalEntry(
-            time_us=now_us,
-            kind=kind,
-            schedule=changed.name,
-            schedule_row=changed.row,
-            schedule_uid=changed.uid,
-            reason=reason,
-            evidence={"detail": detail} if detail else {},
-        )
-        await self._change(before, changed, entry)
+        await self._change(before, changed, _entry(changed, kind, reason, now_us, detail))
+
+
+def _entry(schedule: Schedule, kind: JournalKind, reason: Reason, now_us: int, detail: str = "") -> JournalEntry:
+    return JournalEntry(
+        time_us=now_us,
+        kind=kind,
+        schedule=schedule.name,
+        schedule_row=schedule.row,
+        schedule_uid=schedule.uid,
+        reason=reason,
+        evidence={"detail": detail} if detail else {},
+    )

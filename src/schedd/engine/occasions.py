@@ -131,6 +131,11 @@ class Occasions:
         """The schedule's rule with its occasions."""
         return Union((clock_rule, OccasionRule(self, row)))
 
+    def rule_of_paused(self, schedule: Schedule, clock_rule: Rule) -> Rule:
+        """The rule of a paused schedule, whose occasions are not kept: the daemon's start, if it is one, is what the pause held back."""
+        start_us = self._start_of(schedule) if clockless(schedule.when).at_start else None
+        return clock_rule if start_us is None else Union((clock_rule, Instants((start_us,))))
+
     def enter(self, schedule: Schedule, *, completed_us: int | None = None) -> bool:
         """A schedule is enabled, or has changed; whether it has occasions. Raises: ExpressionError.
 

@@ -24,10 +24,12 @@ from schedd.core.model.execution import Cause, ExecutionState
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
+from schedd.core.model.when import SpreadMode
 from schedd.core.omissions import Omissions
 from schedd.core.planning import Backlog, Plan, left_out, plan
 from schedd.core.ports import Clock, Ids, Store
 from schedd.core.timeline import NEVER, Timeline
+from schedd.core.triggers import due_us
 from schedd.engine.arming import armed_entry, armed_execution, backlog_of, missed_entry
 from schedd.engine.backfiller import Backfiller
 from schedd.engine.clockwatch import NO_STEPS, ClockWatch
@@ -56,7 +58,8 @@ class Pace:
     """How far ahead the planner arms, how often at most, how many schedules in one round, and how many runs may wait in memory.
 
     `runs_in_memory` bounds those that are due, `runs_ahead` those that wait for their time: retries, and what is spread. Each has a bound
-    of its own: many retries do not keep what is on time from being armed.
+    of its own: many retries do not keep what is on time from being armed. Of what is spread only half as many are armed long ahead of their
+    due time; the others when that comes.
     Of overdue schedules a round takes at most `late_at_once`, fewer where that takes longer than `late_time`; while as many as
     `late_in_memory` executions wait for a slot of the background, or for one host, what catches up waits in the store.
     """
@@ -209,6 +212,7 @@ class Planner:
         self._changed.clear()
         self._timeline.set_aside(now_us - LATE_US, _SET_ASIDE_AT_ONCE)
         due = self._timeline.pop_through(through_us, self._pace.schedules_at_once)
+        due += self._timeline.pop_postponed(through_us, self._pace.schedules_at_once)
         late = self._timeline.pop_aside(self._late_at_once)
         if not due and not late:
             return 0
@@ -290,7 +294,8 @@ class Planner:
         if definition is None or definition.schedule.state is not ScheduleState.ENABLED:
             return
         try:
-            self._plan(decided, definition, nominal_us, now_us)
+            if not self._postpone(decided, definition, nominal_us, now_us):
+                self._plan(decided, definition, nominal_us, now_us)
         except Exception as error:  # One schedule's unforeseen fault must not stop the others.
             log.exception("planning_failed", schedule=str(definition.schedule.name))
             self._keeper.quarantine(row, Reason.UNFORESEEN, f"planning failed: {type(error).__name__}: {error}")
@@ -336,6 +341,20 @@ class Planner:
             decided.ended.append(definition)
         else:
             decided.following.append((schedule, next_us))
+
+    def _postpone(self, decided: _Round, definition: Definition, nominal_us: int, now_us: int) -> bool:
+        """Leave an occurrence undecided until it is due, if its spread moves that, and enough wait for their time already."""
+        schedule = definition.schedule
+        if schedule.when.spread.mode is SpreadMode.NONE or self._occasions.knows(schedule.row):
+            return False
+        if self._dispatcher.ahead + len(decided.runs) < self._pace.runs_ahead // 2:
+            return False
+        at_us = due_us(schedule.when, definition.rule, seed=schedule.uid, nominal_us=nominal_us)
+        if at_us <= now_us + self._horizon_us:
+            return False
+        del self._in_hand[schedule.row]
+        self._timeline.postpone(schedule.row, nominal_us, at_us)
+        return True
 
     def _limited(self, definition: Definition, planned: Plan) -> Plan:
         """The plan within what the schedule's limit of runs leaves.

@@ -14,7 +14,7 @@ import structlog
 
 from schedd.core.clockjumps import TOLERANCE_US, Jump, JumpKind
 from schedd.core.model.batch import NEVER_US, UNDECIDED_US
-from schedd.core.model.execution import AttemptResult, Cause, ExecutionState
+from schedd.core.model.execution import Cause, ExecutionState, Survivor
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
@@ -23,6 +23,7 @@ from schedd.core.planning import LeftOut
 from schedd.core.ports import Clock, Store
 from schedd.core.timeline import Timeline
 from schedd.core.triggers import clockless
+from schedd.engine.adoption import Adoption, cut_off
 from schedd.engine.almanac import Almanac
 from schedd.engine.backfiller import Backfiller
 from schedd.engine.clockwatch import is_step_back, jump_entry
@@ -42,7 +43,6 @@ from schedd.engine.zonewatch import ZoneWatch
 
 _LOOKED_AT: Final = 100
 """How many journal entries say what the clock was at last: what was on its way when it was set back may have come in between."""
-_INTERRUPTED = AttemptResult(outcome=Outcome.UNKNOWN, reason=Reason.INTERRUPTED, message="the daemon ended while this attempt ran")
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +70,7 @@ class Recovery:
         revival: Revival,
         housekeeper: Housekeeper,
         backfiller: Backfiller,
+        adoption: Adoption,
         pace: Pace,
     ) -> None:
         self._store = store
@@ -89,12 +90,15 @@ class Recovery:
         self._revival = revival
         self._housekeeper = housekeeper
         self._backfiller = backfiller
+        self._adoption = adoption
         self._ended_now: set[int] = set()
         self._horizon_us = int(pace.horizon.total_seconds() * 1e6)
 
     async def run_once(self) -> None:
         """Fill the timeline and take up every unfinished execution; what that records is durable before anything is dispatched."""
         mark_us, is_set_back = await self._set_back(await self._store.planned_through_us())
+        # Before all that the recovery records: what is before it is the last sign of life of the daemon before.
+        await self._store.append([JournalEntry(time_us=self._clock.now_us(), kind=JournalKind.DAEMON_STARTED)])
         self._planner.planned_through_us = mark_us
         await self._almanac.load()
         self._occasions.start(mark_us)
@@ -130,6 +134,7 @@ class Recovery:
 
     async def _take_up_unfinished(self, *, is_set_back: bool) -> None:
         unfinished = await self._store.unfinished()
+        await self._adoption.look(unfinished)
         definitions = await self._definitions.load({execution.schedule_row for execution in unfinished})
         for execution in unfinished:
             definition = definitions.get(execution.schedule_row)
@@ -142,6 +147,7 @@ class Recovery:
             else:
                 detail = str(definition) if definition is not None else "its schedule is gone"
                 self._recorder.abandoned(execution, Reason.STORED_DATA, self._clock.now_us(), detail)
+        self._adoption.discard_rest()
 
     async def _retime(self, run: Run) -> None:
         """A retry waits at most as long as it was to wait when its last attempt had ended."""
@@ -153,13 +159,14 @@ class Recovery:
             self._recorder.retimed(run)
 
     def _take_up(self, run: Run) -> None:
-        """Dispatch what is armed or waits for a retry, and make again what was cut off."""
+        """Dispatch what is armed or waits for a retry, adopt what still runs, and make again what was cut off."""
         now_us = self._clock.now_us()
         self._runs.add(run)
-        if run.state is ExecutionState.RUNNING:
-            started_us = min(run.started_us, now_us) if run.started_us is not None else now_us
-            self._recorder.attempted(run, _INTERRUPTED, started_us=started_us, now_us=now_us)
-            self._dispatcher.interrupted(run, _INTERRUPTED, now_us)
+        survivor = self._adoption.of(run)
+        if survivor is not None and not survivor.ended:
+            self._adoption.take(run, survivor, now_us)
+        elif survivor is not None or run.state is ExecutionState.RUNNING:
+            self._cut_off(run, survivor, now_us)
         elif run.definition.schedule.state is ScheduleState.DELETED:
             self._dispatcher.cancel(run, DAEMON, Reason.DELETED)
         elif self._is_out_of_date(run):
@@ -170,13 +177,21 @@ class Recovery:
         if not self._runs.holds(run):
             self._ended_now.add(run.row)
 
+    def _cut_off(self, run: Run, survivor: Survivor | None, now_us: int) -> None:
+        started_us = min(run.started_us, now_us) if run.started_us is not None else now_us
+        if survivor is not None:
+            self._recorder.found(run, survivor.attempt, started_us)
+        result = cut_off(run, survivor)
+        self._recorder.attempted(run, result, started_us=started_us, now_us=now_us)
+        self._dispatcher.interrupted(run, result, now_us)
+
     def _is_out_of_date(self, run: Run) -> bool:
         """Whether it was armed ahead of its time by the rule of an earlier definition, and its occurrence is that of the new one.
 
         What was late already depends on none; what was due when the schedule changed is not decided again.
         """
         execution, schedule = run.execution, run.definition.schedule
-        is_ahead = run.state is ExecutionState.ARMED and execution.cause is Cause.SCHEDULE and not run.background
+        is_ahead = run.state is ExecutionState.ARMED and _is_planned(run) and not run.background
         return is_ahead and execution.generation != schedule.generation and execution.nominal_us > schedule.planned_from_us
 
     def _wait_or_miss(self, run: Run, now_us: int) -> None:
@@ -246,3 +261,8 @@ class Recovery:
             after = page.after
             if not after:
                 return
+
+
+def _is_planned(run: Run) -> bool:
+    """Whether it was armed by the rule alone, and not because somebody asked for it."""
+    return run.execution.cause is Cause.SCHEDULE and run.execution.origin is None

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from schedd.core.clockjumps import TOLERANCE_US
 from schedd.core.errors import NotFoundError
 from schedd.core.model.batch import UNDECIDED_US, NewSchedule, RequestMark, ScheduleChange, UnreadableDeletion
-from schedd.core.model.execution import Cause, ExecutionState
+from schedd.core.model.execution import Cause, ExecutionState, Origin
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
-from schedd.core.model.reason import Reason
+from schedd.core.model.policy import CatchUpMode, Overlap
+from schedd.core.model.query import Comparison, Operator, Order, PageRequest
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.model.unreadable import StoredSchedule, UnreadableSchedule
-from schedd.core.ports import Clock, Store
+from schedd.core.planning import Plan
+from schedd.core.ports import Clock, Ids, Store
+from schedd.core.resumption import after_pause
 from schedd.core.timeline import NEVER, Timeline
 from schedd.core.triggers import Calendars, clockless, compile_when
 from schedd.engine.almanac import Almanac
+from schedd.engine.arming import armed_execution, missed_entry
 from schedd.engine.backfiller import Backfiller
 from schedd.engine.definitions import Definitions
 from schedd.engine.dispatcher import Dispatcher
+from schedd.engine.endings import Endings
 from schedd.engine.keeper import Keeper
 from schedd.engine.occasions import Occasions
 from schedd.engine.planner import Planner
@@ -27,6 +33,18 @@ from schedd.engine.ranges import pending_entries
 from schedd.engine.runs import Run, Runs
 from schedd.engine.undertakings import Undertakings
 from schedd.engine.zonewatch import ZoneWatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedFor:
+    """Occurrences that a pause has left out and that are run all the same, since its end says so; `actor` ended it."""
+
+    actor: str = ""
+    nominal_us: tuple[int, ...] = ()
+    backlog: CatchUpMode = CatchUpMode.NONE
+
+
+NOTHING = AskedFor()
 
 
 class Registry:
@@ -46,6 +64,8 @@ class Registry:
         keeper: Keeper,
         occasions: Occasions,
         zone_watch: ZoneWatch,
+        endings: Endings,
+        ids: Ids,
         undertakings: Undertakings,
         backfiller: Backfiller,
     ) -> None:
@@ -60,22 +80,32 @@ class Registry:
         self._keeper = keeper
         self._occasions = occasions
         self._zone_watch = zone_watch
+        self._endings = endings
+        self._ids = ids
         self._undertakings = undertakings
         self._backfiller = backfiller
 
     async def create(
         self, drafts: Sequence[Schedule], entries: Sequence[JournalEntry], *, request: RequestMark | None = None
     ) -> tuple[Schedule, ...]:
-        """Store valid new schedules, all or none, and start them. Raises: as `Store.create_schedules`; ExpressionError."""
+        """Store valid new schedules, all or none, and start them.
+
+        `entries` are those of their creations, in their order, and then at most one other about each.
+        Raises: as `Store.create_schedules`; ExpressionError.
+        """
         return await self._undertakings.see_through(self._create(drafts, entries, request))
 
     async def _create(
         self, drafts: Sequence[Schedule], entries: Sequence[JournalEntry], request: RequestMark | None
     ) -> tuple[Schedule, ...]:
         firsts = [first_nominal_us(draft, self._almanac.calendars) for draft in drafts]
-        new = [NewSchedule(schedule=draft, next_us=_stored_us(draft, first)) for draft, first in zip(drafts, firsts, strict=True)]
+        created, others = entries[: len(drafts)], {entry.schedule_uid: (entry,) for entry in entries[len(drafts) :]}
+        new = [
+            NewSchedule(schedule=draft, next_us=_stored_us(draft, first), entries=others.get(draft.uid, ()))
+            for draft, first in zip(drafts, firsts, strict=True)
+        ]
         await self._zone_watch.in_use(drafts)
-        stored = await self._store.create_schedules(new, entries, request=request)
+        stored = await self._store.create_schedules(new, created, request=request)
         if len(stored) < len(drafts):  # A repetition, and some of what its first call stored is purged.
             raise NotFoundError("schedule", ", ".join(sorted({str(draft.name) for draft in drafts} - {str(each.name) for each in stored})))
         for draft, schedule, next_us in zip(drafts, stored, firsts, strict=True):
@@ -89,33 +119,47 @@ class Registry:
         before: StoredSchedule,
         after: Schedule,
         *entries: JournalEntry,
-        skip_backlog: bool = False,
+        planned_from_us: int | None = None,
+        asked_for: AskedFor = NOTHING,
         request: RequestMark | None = None,
     ) -> Schedule:
         """Commit the next standing of a schedule, given as it was read and as it is to be, and let it take effect.
 
-        What is armed is taken back and decided anew, also what is overdue if the rule stays the same; `skip_backlog`: from now on only.
+        What is armed is taken back and decided anew, also what is overdue if the rule stays the same; with `planned_from_us` only what is
+        later than that. What is `asked_for` is armed with the change.
         A request seen before changes nothing, and gives its schedule as it stands now. Raises: as `Store.change_schedule`.
         """
-        return await self._undertakings.see_through(self._change(before, after, entries, skip_backlog, request))
+        return await self._undertakings.see_through(self._change(before, after, entries, planned_from_us, asked_for, request))
 
     async def _change(
-        self, before: StoredSchedule, after: Schedule, entries: Sequence[JournalEntry], skip_backlog: bool, request: RequestMark | None
+        self,
+        before: StoredSchedule,
+        after: Schedule,
+        entries: Sequence[JournalEntry],
+        planned_from_us: int | None,
+        asked_for: AskedFor,
+        request: RequestMark | None,
     ) -> Schedule:
         await self._zone_watch.in_use([after])
         async with self._backfiller.ending_with(before, after) as ends:
-            change, armed = self._following(before, after, entries, skip_backlog=skip_backlog)
-            change = replace(change, ended=ends, request=request)
+            change, armed = self._following(before, after, entries, planned_from_us)
+            fired = self._fired(change.schedule, asked_for)
+            told = [_asked_entry(run, asked_for) for run in fired]
+            change = replace(
+                change, entries=(*change.entries, *told), armed=tuple(run.execution for run in fired), ended=ends, request=request
+            )
             stored = await self._commit(change, armed)
             if stored is change.schedule:  # Not so when the request was a repetition, and this its first answer.
                 self._backfiller.forget(ends)
                 first_us = first_nominal_us(stored, self._almanac.calendars)
                 self._take_effect(stored, first_us, behind=change.next_us == UNDECIDED_US)
                 self._planner.wake()
+                for run in fired:
+                    self._dispatcher.add(run)
         return stored
 
     def _following(
-        self, before: StoredSchedule, after: Schedule, entries: Sequence[JournalEntry], *, skip_backlog: bool
+        self, before: StoredSchedule, after: Schedule, entries: Sequence[JournalEntry], planned_from_us: int | None
     ) -> tuple[ScheduleChange, list[Run]]:
         """The change that makes `after` the next standing, and the armed runs that it takes back."""
         now_us = self._clock.now_us()
@@ -124,7 +168,7 @@ class Registry:
             after,
             generation=before.generation + 1,
             updated_us=now_us,
-            planned_from_us=now_us if skip_backlog else self._planned_from_us(before, after, armed, now_us),
+            planned_from_us=self._planned_from_us(before, after, armed, now_us) if planned_from_us is None else planned_from_us,
         )
         next_us = first_nominal_us(following, self._almanac.calendars)
         behind = following.planned_from_us < now_us and next_us is not None and self._planner.may_have_passed(next_us, now_us)
@@ -139,6 +183,68 @@ class Registry:
             disarmed=tuple(run.id for run in armed),
         )
         return change, armed
+
+    async def resume(
+        self,
+        before: Schedule,
+        entry: JournalEntry,
+        *entries: JournalEntry,
+        backlog: CatchUpMode = CatchUpMode.NONE,
+        until_us: int | None = None,
+        request: RequestMark | None = None,
+    ) -> Schedule:
+        """End a pause or a quarantine, as `change` does; `until_us` is where a pause has ended by itself, else it ends now.
+
+        What a pause has left out is decided at once, by `backlog`; a quarantine has left nothing out that could be run.
+        """
+        after = replace(before, state=ScheduleState.ENABLED, pause=None, state_reason="")
+        now_us = self._clock.now_us()
+        before_us = now_us + 1 if until_us is None else until_us
+        if before.state is not ScheduleState.PAUSED:
+            return await self.change(before, after, entry, *entries, planned_from_us=now_us, request=request)
+        decided = self._after_pause(before, backlog, before_us)
+        skipped = [
+            missed_entry(before, range_, now_us, kind=JournalKind.OCCURRENCES_SKIPPED, outcome=Outcome.SKIPPED)
+            for range_ in decided.left_out
+        ]
+        asked_for = AskedFor(actor=entry.actor, nominal_us=await self._not_there(before, decided.fires), backlog=backlog)
+        told = (entry, *entries, *skipped)
+        return await self.change(before, after, *told, planned_from_us=before_us - 1, asked_for=asked_for, request=request)
+
+    def _after_pause(self, paused: Schedule, backlog: CatchUpMode, before_us: int) -> Plan:
+        clock_rule = compile_when(paused.when, created_us=paused.created_us, seed=paused.uid, calendars=self._almanac.calendars)
+        return after_pause(
+            self._occasions.rule_of_paused(paused, clock_rule),
+            paused.policies.catch_up,
+            backlog,
+            after_us=paused.planned_from_us,
+            before_us=before_us,
+            runs_left=self._endings.left(paused) if paused.policies.max_runs else None,
+        )
+
+    def _fired(self, schedule: Schedule, asked_for: AskedFor) -> list[Run]:
+        """The runs of what is asked for. They come due together, so each waits for the one before, unless they may overlap."""
+        if not asked_for.nominal_us:
+            return []
+        definition, now_us = self._definitions.made(schedule), schedule.updated_us
+        waits = schedule.policies.overlap is not Overlap.ALLOW_ALL
+        origin = Origin(actor=asked_for.actor, overlap=Overlap.BUFFER_ALL if waits else None)
+        executions = [armed_execution(definition, self._ids.new_id(), nominal_us, now_us) for nominal_us in asked_for.nominal_us]
+        return [Run(execution._replace(origin=origin), definition) for execution in executions]
+
+    async def _not_there(self, schedule: Schedule, nominal_us: Sequence[int]) -> tuple[int, ...]:
+        """Those occurrences that have no execution: one that was spread may have run before the pause."""
+        if not nominal_us:
+            return ()
+        where = (
+            Comparison(field="schedule_uid", operator=Operator.EQUAL, value=schedule.uid),
+            Comparison(field="cause", operator=Operator.EQUAL, value=Cause.SCHEDULE),
+            Comparison(field="nominal_time", operator=Operator.GREATER_EQUAL, value=nominal_us[0]),
+            Comparison(field="nominal_time", operator=Operator.LESS_EQUAL, value=nominal_us[-1]),
+        )
+        found = await self._store.find_executions(where, Order(field="nominal_time"), PageRequest(size=1000))
+        there = {execution.nominal_us for execution in found.items}
+        return tuple(at_us for at_us in nominal_us if at_us not in there)
 
     async def quarantine(self, row: int, entry: JournalEntry, seen: int | None) -> None:
         """Take a schedule that cannot be read out of service; what of it is armed or runs may end."""
@@ -198,9 +304,9 @@ class Registry:
         return self._planner.is_behind(row)
 
     def armed(self, row: int) -> list[Run]:
-        """What is armed by the rule ahead of its time, and so depends on the definition."""
-        runs = self._runs.of_schedule(row)
-        return [run for run in runs if run.state is ExecutionState.ARMED and run.execution.cause is Cause.SCHEDULE and not run.background]
+        """What is armed by the rule ahead of its time, and so depends on the definition; not what somebody asked for."""
+        runs = [run for run in self._runs.of_schedule(row) if run.state is ExecutionState.ARMED and not run.background]
+        return [run for run in runs if run.execution.cause is Cause.SCHEDULE and run.execution.origin is None]
 
     def _planned_from_us(self, before: StoredSchedule, after: Schedule, armed: Sequence[Run], now_us: int) -> int:
         """Up to where the schedule's occurrences stay decided."""
@@ -257,6 +363,12 @@ class Registry:
         for run in self._runs.of_schedule(row):
             if run.task is None:
                 self._dispatcher.cancel(run, DAEMON, Reason.DELETED)
+
+
+def _asked_entry(run: Run, asked_for: AskedFor) -> JournalEntry:
+    return run.entry(
+        JournalKind.EXECUTION_ARMED, run.execution.armed_us, actor=asked_for.actor, evidence={"backlog": asked_for.backlog.value}
+    )
 
 
 def _stored_us(schedule: Schedule, next_us: int | None) -> int | None:

@@ -55,6 +55,8 @@ class Run:
         self.id = execution.id
         self.row = execution.schedule_row
         self.background = in_background(execution)
+        if overlap is None and execution.origin is not None:
+            overlap = execution.origin.overlap
         self.overlap = overlap_of(definition.schedule.policies, background=self.background) if overlap is None else overlap
         self.facts = ExecutionFacts(execution.id, execution.cause, execution.nominal_us, execution.due_us)
         self.state = execution.state
@@ -72,6 +74,19 @@ class Run:
         self.cancel_reason = Reason.CANCELLED
         self.finished: asyncio.Future[None] | None = None
 
+    def standing(self) -> Execution:
+        """The execution as it is now."""
+        _, state, outcome, reason, attempt, started_us, finished_us, next_attempt_us = self.change()
+        return self.execution._replace(
+            state=state,
+            outcome=outcome,
+            reason=reason,
+            attempt=attempt,
+            started_us=started_us,
+            finished_us=finished_us,
+            next_attempt_us=next_attempt_us,
+        )
+
     def change(self) -> ExecutionChange:
         """Its standing as it is now."""
         waits = self.state is ExecutionState.WAITING_RETRY
@@ -85,6 +100,11 @@ class Run:
             self.finished_us,
             self.wake_us if waits else None,
         )
+
+    def as_it_stands(self) -> Execution:
+        """The execution with its standing as it is now."""
+        change = self.change()
+        return self.execution._replace(**{name: getattr(change, name) for name in ExecutionChange._fields[1:]})
 
     @property
     def awaits_its_instant(self) -> bool:

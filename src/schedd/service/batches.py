@@ -9,12 +9,13 @@ from typing import assert_never
 
 from schedd.core.errors import InvalidError, ScheddError
 from schedd.core.model.execution import Execution
+from schedd.core.model.policy import CatchUpMode
 from schedd.core.model.schedule import ScheduleName
 from schedd.core.model.unreadable import StoredSchedule
 from schedd.core.ports import Clock, Store
 from schedd.core.schedule_rules import check_pause
 from schedd.service.asking import Asking
-from schedd.service.schedules import Backlog, Schedules
+from schedd.service.schedules import Schedules
 
 
 class Operation(StrEnum):
@@ -34,7 +35,7 @@ class BatchOperation:
     operation: Operation
     reason: str = ""
     until_us: int | None = None
-    backlog: Backlog = Backlog.SKIP
+    backlog: CatchUpMode = CatchUpMode.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,9 @@ class Batches:
         try:
             match what.operation:
                 case Operation.TRIGGER:
+                    if asking.validate_only:
+                        await schedules.rehearse(name, asking)
+                        return OperationResult(name=name)
                     return OperationResult(name=name, execution=await schedules.trigger(name, asking))
                 case Operation.DELETE:
                     changed: StoredSchedule | None = await schedules.delete(name, asking)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from schedd.core.calendar_rules import check_calendar
-from schedd.core.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
+from schedd.core.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError, PreconditionError, StoredDataError
 from schedd.core.model.calendar import Calendar, calendar_resource
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Filter, Page, PageRequest
@@ -59,13 +59,14 @@ class CalendarUseCases:
         found = await self._store.find_calendars(where, page)
         return Page(items=[self._view(calendar) for calendar in found.items], after=found.after)
 
-    async def update(self, name: str, edit: Callable[[Calendar], Calendar], asking: Asking) -> CalendarView:
+    async def update(self, name: str, edit: Callable[[Calendar], Calendar], asking: Asking, *, is_whole: bool = False) -> CalendarView:
         """Replace a calendar's definition by `edit` of it; its schedules follow at once.
 
-        Raises: NotFoundError; ConflictError; InvalidError; UnavailableError.
+        `is_whole`: the edit leaves nothing as it was, so that it also replaces what cannot be read.
+        Raises: NotFoundError; ConflictError; InvalidError; PreconditionError (UNREADABLE); UnavailableError.
         """
         self._engine.must_be_open()
-        before = await self._store.calendar(name)
+        before = await self._before(name, is_whole=is_whole)
         after = edit(before)
         self._check(after)
         seen = before.generation if asking.generation is None else asking.generation
@@ -85,6 +86,20 @@ class CalendarUseCases:
         """
         self._engine.must_be_open()
         await self._engine.calendars.delete(name, self._entry(name, JournalKind.CALENDAR_DELETED, asking), seen=asking.generation)
+
+    async def _before(self, name: str, *, is_whole: bool) -> Calendar:
+        try:
+            return await self._store.calendar(name)
+        except StoredDataError as error:
+            if is_whole:
+                return await self._store.calendar_standing(name)
+            advice = "replace it by a whole new definition (update_mask *), or delete it once no schedule uses it"
+            raise PreconditionError(
+                "calendar",
+                calendar_resource(name),
+                reason="UNREADABLE",
+                description=f"its stored row cannot be read ({error.description}); {advice}",
+            ) from error
 
     def _check(self, draft: Calendar) -> None:
         violations = check_calendar(draft, self._engine.almanac.dates)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from schedd.core.errors import InvalidError, NotFoundError, PreconditionError
 from schedd.core.model.execution import Attempt, Execution, id_text
 from schedd.core.model.query import Filter, Order, Page, PageRequest
@@ -35,9 +33,20 @@ class Executions:
         """A page of executions; the fields are those of `Store.find_executions`."""
         return await self._store.find_executions(where, order, page)
 
-    async def attempts(self, executions: Sequence[Execution]) -> list[tuple[Attempt, ...]]:
-        """The stored attempts of each of these executions."""
-        return [await self._store.attempts(execution.id) for execution in executions]
+    async def find_with_attempts(
+        self, where: Filter, order: Order, page: PageRequest, *, most_bytes: int
+    ) -> Page[tuple[Execution, tuple[Attempt, ...]]]:
+        """The same page with the stored attempts; it ends before the outputs exceed `most_bytes`, yet has one at least."""
+        found = await self._store.find_executions(where, order, page)
+        items: list[tuple[Execution, tuple[Attempt, ...]]] = []
+        left = most_bytes
+        for execution in found.items:
+            attempts = await self._store.attempts(execution.id)
+            left -= sum(_size(attempt) for attempt in attempts)
+            if items and left < 0:
+                return Page(items=items, after=_position(items[-1][0], order))
+            items.append((execution, attempts))
+        return Page(items=items, after=found.after)
 
     async def cancel(self, schedule: ScheduleName, execution_id: int, *, actor: str, note: str = "") -> Execution:
         """End an execution; returns when its end is durable and, for a process, its whole tree is gone. `note` says why.
@@ -59,3 +68,18 @@ class Executions:
 
 def _name(schedule: ScheduleName, execution_id: int) -> str:
     return f"{schedule}/executions/{id_text(execution_id)}"
+
+
+def _size(attempt: Attempt) -> int:
+    return len(attempt.result.output) + len(attempt.result.error_output)
+
+
+def _position(execution: Execution, order: Order) -> tuple[int, ...]:
+    """Where an execution stands in an order of `Store.find_executions`."""
+    match order.field:
+        case "nominal_time":
+            return execution.nominal_us, execution.id
+        case "due_time":
+            return execution.due_us, execution.id
+        case _:
+            return (execution.id,)

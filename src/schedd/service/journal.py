@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.journal import JournalKind, JournalPage
 from schedd.core.model.query import Filter
 from schedd.core.ports import CommitListener, Store
 from schedd.engine.engine import Engine
@@ -38,9 +38,9 @@ class Journal:
         kinds: Collection[JournalKind] = (),
         through: int | None = None,
         descending: bool = False,
-    ) -> tuple[JournalEntry, ...]:
-        """Stored entries; parameters and fields are those of `Store.journal`."""
-        return await self._store.journal(after=after, limit=limit, where=where, kinds=kinds, through=through, descending=descending)
+    ) -> JournalPage:
+        """Stored entries, and how far was read; parameters and fields are those of `Store.journal`."""
+        return await self._store.journal_page(after=after, limit=limit, where=where, kinds=kinds, through=through, descending=descending)
 
     async def bounds(self) -> tuple[int, int]:
         """The oldest and the newest kept sequence numbers; (0, 0) when there is none."""

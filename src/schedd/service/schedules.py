@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from enum import StrEnum
 
+from schedd.core.changes import changed_fields
 from schedd.core.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -15,23 +15,28 @@ from schedd.core.errors import (
     InvalidError,
     NotFoundError,
     PreconditionError,
-    UnimplementedError,
 )
+from schedd.core.following import triggered
 from schedd.core.model.batch import LastRun
 from schedd.core.model.execution import Execution
 from schedd.core.model.journal import Evidence, JournalEntry, JournalKind
+from schedd.core.model.policy import CatchUpMode, Overlap
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
+from schedd.core.model.target import Payload, payload_of, with_payload
 from schedd.core.model.unreadable import StoredSchedule, UnreadableSchedule
 from schedd.core.model.when import When
 from schedd.core.planning import left_out
 from schedd.core.ports import Clock, Ids, Store
 from schedd.core.schedule_rules import check_change, check_pause, check_schedule, check_schedules
+from schedd.core.target_rules import check_target
 from schedd.core.triggers import Calendars, Instant, check_when, compile_when, preview
 from schedd.engine.arming import missed_entry
 from schedd.engine.engine import Engine
 from schedd.service.asking import Asking
+from schedd.service.following import FollowUpCheck
 
 BATCH_MAX = 1000
 """The most schedules in one batch."""
@@ -41,14 +46,6 @@ PREVIEW_MAX = 1000
 
 _READ_AT_ONCE = 500
 _HELD_BY = {ScheduleState.PAUSED: Reason.PAUSED, ScheduleState.DISABLED: Reason.DISABLED}
-
-
-class Backlog(StrEnum):
-    """What becomes of the occurrences that a pause held back."""
-
-    SKIP = "SKIP"
-    CATCH_UP = "CATCH_UP"
-    """They are misfires, and go by the schedule's catch-up policy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +70,7 @@ class Schedules:
         self._engine = engine
         self._clock = clock
         self._ids = ids
+        self._following = FollowUpCheck(store)
 
     @property
     def calendars(self) -> Calendars:
@@ -125,20 +123,28 @@ class Schedules:
         if (first := await self._answered(name, asking)) is not None:
             return _readable(first)
         before = _live(before, name, asking)
-        entries: list[JournalEntry] = []
         if isinstance(before, Schedule):
             after = edit(before)
             self._refuse(check_change(before, after, now_us=self._clock.now_us(), calendars=self.calendars))
+        else:
+            after = before.replaced(_given(before, whole))
+            self._refuse(check_schedule(after, now_us=self._clock.now_us(), calendars=self.calendars))
+        async with self._following.held([after]):
+            self._refuse(await self._wrong_following(before, after))
+            return await self._update(before, after, asking)
+
+    async def _update(self, before: StoredSchedule, after: Schedule, asking: Asking) -> Schedule:
+        entries: list[JournalEntry] = []
+        if isinstance(before, Schedule):
             if after == before:
                 return await self._unchanged(before, asking)
             if before.state in (ScheduleState.COMPLETED, ScheduleState.DISABLED):
                 after = replace(after, state=ScheduleState.ENABLED, state_reason="")
             if before.state is ScheduleState.DISABLED or after.when != before.when:
                 entries = self._held_back(before)  # Another rule begins now: these are nobody's business any more.
-        else:
-            after = before.replaced(_given(before, whole))
-            self._refuse(check_schedule(after, now_us=self._clock.now_us(), calendars=self.calendars))
-        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UPDATED, asking), *entries)
+        # Of a row that could not be read nothing says what is other than it was.
+        evidence = {"fields": ", ".join(changed_fields(before, after))} if isinstance(before, Schedule) else {}
+        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UPDATED, asking, evidence), *entries)
 
     async def delete(self, name: ScheduleName, asking: Asking, *, allow_missing: bool = False) -> StoredSchedule | None:
         """Delete a schedule; what of it runs may end, what waits is cancelled. None: there was none, and that is allowed.
@@ -165,7 +171,8 @@ class Schedules:
     async def undelete(self, name: ScheduleName, asking: Asking) -> Schedule:
         """Let a deleted schedule stand again, as it was; it goes on from now.
 
-        Raises: NotFoundError; AlreadyExistsError if a schedule has the name that is not deleted; ConflictError; UnavailableError.
+        Raises: NotFoundError; AlreadyExistsError if a schedule has the name that is not deleted; PreconditionError (FOLLOW_UP_CIRCLE);
+        ConflictError; UnavailableError.
         """
         self._engine.must_be_open()
         before = await self._stored(name)
@@ -178,7 +185,11 @@ class Schedules:
         _must_be_seen(before, asking)
         before = _readable(before)
         after = replace(before, state=self._state_restored(before), deleted_us=None)
-        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UNDELETED, asking))
+        async with self._following.held([after]):
+            (wrong,) = await self._following.wrong([after], known=triggered(after.policies).values())
+            if wrong:
+                raise PreconditionError("schedule", str(name), reason=wrong[0].reason, description=wrong[0].description)
+            return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_UNDELETED, asking))
 
     async def pause(self, name: ScheduleName, asking: Asking, *, reason: str = "", until_us: int | None = None) -> Schedule:
         """Hold a schedule's occurrences back, until somebody resumes it or the wall clock reaches `until_us`.
@@ -197,13 +208,12 @@ class Schedules:
             raise _not_in_state(before, "NOT_ENABLED", "only an enabled schedule can be paused")
         pause = Pause(actor=asking.actor, since_us=now_us, reason=reason, until_us=until_us)
         after = replace(before, state=ScheduleState.PAUSED, pause=pause)
-        evidence = {"detail": reason} if reason else {}
-        return await self._change(before, after, asking, self._entry(after, JournalKind.SCHEDULE_PAUSED, asking, evidence))
+        return await self._change(before, after, asking, self._paused_entry(after, pause, asking))
 
-    async def resume(self, name: ScheduleName, asking: Asking, *, backlog: Backlog = Backlog.SKIP) -> Schedule:
+    async def resume(self, name: ScheduleName, asking: Asking, *, backlog: CatchUpMode = CatchUpMode.NONE) -> Schedule:
         """End a pause, or a quarantine; an enabled schedule stays as it is.
 
-        What was held back is skipped, with its reason in the journal, or caught up.
+        What the pause held back is skipped, with its reason in the journal, or run by the mode `backlog`, at once decided and durable.
 
         Raises: NotFoundError; ConflictError; PreconditionError (NOT_PAUSED); UnavailableError.
         """
@@ -216,26 +226,32 @@ class Schedules:
             return await self._unchanged(before, asking)
         if before.state not in (ScheduleState.PAUSED, ScheduleState.DISABLED):
             raise _not_in_state(before, "NOT_PAUSED", "only a paused or disabled schedule can be resumed")
-        after = replace(before, state=ScheduleState.ENABLED, pause=None, state_reason="")
-        entries = [self._entry(after, JournalKind.SCHEDULE_RESUMED, asking)]
-        skip = backlog is Backlog.SKIP
-        if skip or before.state is ScheduleState.DISABLED:  # A quarantine leaves no backlog.
-            entries += self._held_back(before)
-        return await self._change(before, after, asking, *entries, skip_backlog=skip)
+        if asking.validate_only:
+            return replace(before, state=ScheduleState.ENABLED, pause=None, state_reason="")
+        entry = self._entry(before, JournalKind.SCHEDULE_RESUMED, asking)
+        left_out = self._held_back(before) if before.state is ScheduleState.DISABLED else []  # A quarantine leaves no backlog.
+        return await self._engine.registry.resume(before, entry, *left_out, backlog=backlog, request=asking.request)
 
-    async def trigger(self, name: ScheduleName, asking: Asking) -> Execution:
+    async def trigger(
+        self, name: ScheduleName, asking: Asking, *, overlap: Overlap | None = None, payload: Payload | None = None
+    ) -> Execution:
         """Run a schedule now, in whatever state it is but deleted; the execution is durable when this returns.
 
-        Raises: NotFoundError; ConflictError (REQUEST_ID_REUSED); UnavailableError.
+        `overlap` and `payload` take the place of the schedule's own for this run; without a content type the payload has that of the other.
+        Violations name `payload.…`. Raises: NotFoundError; InvalidError; ConflictError (REQUEST_ID_REUSED); UnavailableError.
         """
-        if asking.validate_only:
-            raise UnimplementedError("a dry run of a trigger will render what would be sent, and send nothing")
         before = await self._stored(name)
         answer = None if asking.request is None else await self._store.answered(asking.request)
         if answer is not None:
             return await self._store.execution(int(answer[0]))
         schedule = _readable(_live(before, name, asking))
-        return await self._engine.trigger(schedule, actor=asking.actor, request=asking.request)
+        payload = None if payload is None else _checked(payload, schedule)
+        return await self._engine.trigger(schedule, actor=asking.actor, overlap=overlap, payload=payload, request=asking.request)
+
+    async def rehearse(self, name: ScheduleName, asking: Asking, *, payload: Payload | None = None) -> Rendering:
+        """What `trigger` would send, rendered; nothing is sent. Raises: NotFoundError; InvalidError; PreconditionError (NOT_RENDERED)."""
+        schedule = _readable(_live(await self._stored(name), name, asking))
+        return await self._engine.rendered(schedule, payload=None if payload is None else _checked(payload, schedule))
 
     async def preview(
         self, when: When, *, stored: ScheduleName | None = None, after_us: int | None, count: int, show_excluded: bool = False
@@ -267,19 +283,30 @@ class Schedules:
     async def _create(self, drafts: Sequence[Schedule], parents: Sequence[str], asking: Asking) -> tuple[Schedule, ...]:
         self._engine.must_be_open()
         now_us = self._clock.now_us()
-        wrong = check_schedules(drafts, now_us=now_us, calendars=self.calendars)
-        violations = tuple(violation.within(parent) for parent, found in zip(parents, wrong, strict=True) for violation in found)
-        if violations:
-            # What was right at the first call may be wrong at its repetition: a time that has passed meanwhile, say.
-            if first := await self._standing(asking):
-                return tuple(map(_readable, first))
-            raise InvalidError(violations)
-        new = [self._begun(draft, asking.actor, now_us) for draft in drafts]
-        if asking.validate_only:
-            await self._must_be_free(draft.name for draft in drafts)
-            return tuple(new)
-        entries = [self._entry(schedule, JournalKind.SCHEDULE_CREATED, asking) for schedule in new]
-        return await self._engine.registry.create(new, entries, request=asking.request)
+        async with self._following.held(drafts):
+            wrong = check_schedules(drafts, now_us=now_us, calendars=self.calendars)
+            if not any(wrong):
+                wrong = await self._following.wrong(drafts)
+            violations = tuple(violation.within(parent) for parent, found in zip(parents, wrong, strict=True) for violation in found)
+            if violations := violations + tuple(_wrong_pauses(drafts, parents, now_us)):
+                # What was right at the first call may be wrong at its repetition: a time that has passed meanwhile, say.
+                if first := await self._standing(asking):
+                    return tuple(map(_readable, first))
+                raise InvalidError(violations)
+            new = [self._begun(draft, asking.actor, now_us) for draft in drafts]
+            if asking.validate_only:
+                await self._must_be_free(draft.name for draft in drafts)
+                return tuple(new)
+            entries = [self._entry(schedule, JournalKind.SCHEDULE_CREATED, asking) for schedule in new]
+            pauses = [self._paused_entry(schedule, schedule.pause, asking) for schedule in new if schedule.pause is not None]
+            return await self._engine.registry.create(new, [*entries, *pauses], request=asking.request)
+
+    async def _wrong_following(self, before: StoredSchedule, after: Schedule) -> tuple[FieldViolation, ...]:
+        """What is wrong with what is to follow a schedule, if that changes; what is gone meanwhile may stay named."""
+        named = triggered(before.policies) if isinstance(before, Schedule) else {}
+        if triggered(after.policies) == named:
+            return ()
+        return (await self._following.wrong([after], known=named.values()))[0]
 
     async def _must_be_free(self, names: Iterable[ScheduleName]) -> None:
         """Raises: AlreadyExistsError naming the first name that has a holder, or stands twice among them."""
@@ -291,9 +318,12 @@ class Schedules:
             seen.add(name)
 
     def _begun(self, draft: Schedule, creator: str, now_us: int) -> Schedule:
-        """A draft with what the server sets."""
+        """A draft with what the server sets; one that has a pause begins paused."""
+        pause = None if draft.pause is None else replace(draft.pause, actor=creator, since_us=now_us)
         return replace(
             draft,
+            pause=pause,
+            state=ScheduleState.ENABLED if pause is None else ScheduleState.PAUSED,
             uid=self._ids.new_id(),
             creator=creator,
             generation=1,
@@ -302,12 +332,10 @@ class Schedules:
             planned_from_us=now_us,
         )
 
-    async def _change(
-        self, before: StoredSchedule, after: Schedule, asking: Asking, *entries: JournalEntry, skip_backlog: bool = False
-    ) -> Schedule:
+    async def _change(self, before: StoredSchedule, after: Schedule, asking: Asking, *entries: JournalEntry) -> Schedule:
         if asking.validate_only:
             return after
-        return await self._engine.registry.change(before, after, *entries, skip_backlog=skip_backlog, request=asking.request)
+        return await self._engine.registry.change(before, after, *entries, request=asking.request)
 
     async def _delete_unreadable(self, before: UnreadableSchedule, entry: JournalEntry, asking: Asking) -> UnreadableSchedule:
         if not asking.validate_only:
@@ -399,6 +427,12 @@ class Schedules:
             show_excluded=show_excluded,
         )
 
+    def _paused_entry(self, schedule: Schedule, pause: Pause, asking: Asking) -> JournalEntry:
+        evidence: dict[str, str | int] = {"detail": pause.reason} if pause.reason else {}
+        if pause.until_us is not None:
+            evidence["until_us"] = pause.until_us
+        return self._entry(schedule, JournalKind.SCHEDULE_PAUSED, asking, evidence)
+
     def _held_back(self, held: Schedule) -> list[JournalEntry]:
         """The journal's row for the occurrences that a pause or a quarantine held back until now; none where the rule is at fault."""
         if held.state not in _HELD_BY:
@@ -429,6 +463,25 @@ class Schedules:
             reason=Reason.REQUESTED,
             evidence=evidence or {},
         )
+
+
+def _checked(payload: Payload, schedule: Schedule) -> Payload:
+    """A payload for one run of a schedule, whole. Raises: InvalidError."""
+    whole = replace(payload, content_type=payload.content_type or payload_of(schedule.target).content_type)
+    wrong = check_target(with_payload(schedule.target, whole), schedule.labels)
+    parts = {"content": "payload.text" if payload.template else "payload.data", "content_type": "payload.content_type"}
+    named = ((parts.get(violation.field.rpartition(".")[2]), violation) for violation in wrong)
+    if violations := tuple(replace(violation, field=field) for field, violation in named if field is not None):
+        raise InvalidError(violations)
+    return whole
+
+
+def _wrong_pauses(drafts: Sequence[Schedule], parents: Sequence[str], now_us: int) -> Iterator[FieldViolation]:
+    """What is wrong with the pauses that new schedules begin with, by fields of their requests."""
+    for draft, parent in zip(drafts, parents, strict=True):
+        if draft.pause is not None:
+            for violation in check_pause(draft.pause.reason, draft.pause.until_us, now_us=now_us):
+                yield violation.within(f"{parent.removesuffix('schedule')}pause")
 
 
 def _violation(field: str, description: str) -> FieldViolation:

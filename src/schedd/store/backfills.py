@@ -15,11 +15,11 @@ from schedd.core.model.journal import JournalEntry
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.reason import Outcome
 from schedd.store import codec, rows, search
+from schedd.store.committer import Operation
 from schedd.store.reader import Reader
 from schedd.store.requests import Requests
 from schedd.store.statements import insertion, update
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 _INSERT = insertion("backfills", rows.BACKFILL_COLUMNS)
 _STEP = update("backfills", "id", ("next_us", "left_count", "paced_us"))

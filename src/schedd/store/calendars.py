@@ -14,12 +14,12 @@ from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.triggers.calendars import used_calendars
 from schedd.store import codec, rows, search
+from schedd.store.committer import Operation
 from schedd.store.executions import delete_executions
 from schedd.store.reader import Reader
 from schedd.store.requests import Requests
 from schedd.store.statements import Row, insertion, update
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 _INSERT = insertion("calendars", rows.CALENDAR_COLUMNS)
 _UPDATE = update("calendars", "name", rows.CALENDAR_CONTENT)
@@ -27,6 +27,7 @@ _REPLAN_TIMERS = update("timers", "row", ("planned_from_us", "next_us"))
 _REPLAN_SCHEDULES = update("schedules", "row", ("planned_from_us",))
 _INSERT_USES = insertion("calendar_uses", ("calendar", "row"), "ON CONFLICT DO NOTHING")
 _STANDING = "SELECT uid, generation FROM calendars WHERE name = ?"
+_STANDING_WHOLE = "SELECT uid, generation, creator, created_us, updated_us FROM calendars WHERE name = ?"
 _DELETE = "DELETE FROM calendars WHERE name = ?"
 _DELETE_USES = "DELETE FROM calendar_uses WHERE row IN (SELECT value FROM json_each(?))"
 _USED = "SELECT EXISTS (SELECT 1 FROM calendar_uses WHERE row IN (SELECT value FROM json_each(?)))"
@@ -185,6 +186,15 @@ def replace_uses(transaction: Transaction, changed: Mapping[int, Schedule]) -> N
 async def by_name(reader: Reader, name: str) -> Calendar:
     """Raises: NotFoundError; StoredDataError."""
     return _only(await reader.all(_BY_NAME, (name,)), calendar_resource(name))
+
+
+async def standing(reader: Reader, name: str) -> Calendar:
+    """The calendar without what it says. Raises: NotFoundError."""
+    for uid, generation, creator, created_us, updated_us in await reader.all(_STANDING_WHOLE, (name,)):
+        return Calendar(
+            name=name, entries=(), uid=uid, generation=generation, creator=creator, created_us=created_us, updated_us=updated_us
+        )
+    raise NotFoundError("calendar", calendar_resource(name))
 
 
 async def by_uid(reader: Reader, uid: int, name: str) -> Calendar:

@@ -8,15 +8,16 @@ from typing import Any
 
 from schedd.core.errors import AlreadyExistsError, ConflictError, NotFoundError, ScheddError, StoredDataError
 from schedd.core.model.batch import Answer, ScheduleChange
+from schedd.core.model.execution import Execution
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.store import backfills, calendars, codec, rows, timers
+from schedd.store.committer import Operation
 from schedd.store.creation import INSERT_LABELS, taken_names
-from schedd.store.executions import delete_executions
+from schedd.store.executions import delete_executions, insert_executions
 from schedd.store.requests import Requests
 from schedd.store.statements import Row, update
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 _UPDATE_SCHEDULES = update("schedules", "row", rows.SCHEDULE_CONTENT)
 _STANDING = """
@@ -66,6 +67,7 @@ class _Pending:
     new_labels: dict[int, Mapping[str, str]] = field(default_factory=dict)
     lost_labels: set[int] = field(default_factory=set)
     disarmed: list[int] = field(default_factory=list)
+    armed: list[Execution] = field(default_factory=list)
     changed: dict[int, Schedule] = field(default_factory=dict)
 
 
@@ -141,6 +143,7 @@ def _apply(transaction: Transaction, pending: _Pending, change: ScheduleChange) 
     _add_labels(pending, schedule, standing)
     standing.generation, standing.deleted = schedule.generation, deleted
     pending.disarmed += change.disarmed
+    pending.armed += change.armed
     for entry in change.entries:
         transaction.journal(entry, schedule.row)
     backfills.end_all(transaction, change.ended)
@@ -176,6 +179,7 @@ def _write(transaction: Transaction, pending: _Pending) -> None:
     if pending.no_timers:
         connection.execute(timers.DELETE, (codec.encode(list(pending.no_timers)),))
     delete_executions(transaction, pending.disarmed)
+    insert_executions(transaction, pending.armed)
     calendars.replace_uses(transaction, pending.changed)
     if pending.lost_labels:
         connection.execute(_DELETE_LOST_LABELS, (codec.encode(list(pending.lost_labels)),))

@@ -8,9 +8,9 @@ from typing import Any
 from schedd.core.errors import ScheddError
 from schedd.core.model.batch import SetBack
 from schedd.store import codec
+from schedd.store.committer import Operation
 from schedd.store.executions import delete_executions
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 _MARK = "UPDATE marks SET value = min(value, ?) WHERE name = 'planned_through_us'"
 # A next nominal time of 1 is out of date at every start, so that none is trusted that was right for the old time; 0 is UNDECIDED_US.

@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 
 from schedd.core.model.calendar import CalendarEntry, DateEntry, HolidaysEntry, ICalendarEntry, RangeEntry, WeeklyEntry
+from schedd.core.model.execution import Origin
 from schedd.core.model.journal import Evidence
+from schedd.core.model.notice import Notice
 from schedd.core.model.policy import (
     AfterLastRun,
     CatchUp,
@@ -135,6 +137,8 @@ _command_decoder = msgspec.json.Decoder(CommandHolds)
 _days_decoder = msgspec.json.Decoder(_StoredDays)
 _follow_up_decoders = {name: msgspec.json.Decoder(kind) for name, kind in FOLLOW_UP_KINDS.items()}
 _concurrency_decoder = msgspec.json.Decoder(Concurrency)
+_origin_decoder = msgspec.json.Decoder(Origin)
+_notice_decoder = msgspec.json.Decoder(Notice)
 _pause_decoder = msgspec.json.Decoder(Pause)
 _labels_decoder = msgspec.json.Decoder(dict[str, str])
 _evidence_decoder = msgspec.json.Decoder(dict[str, str | int | float | bool])
@@ -274,6 +278,16 @@ def _condition(kind: str, raw: msgspec.Raw) -> Condition:
 def decode_concurrency(text: str) -> Concurrency:
     """The concurrency policy that `encode_policies` wrote among the others."""
     return _concurrency_decoder.decode(text)
+
+
+def decode_origin(text: str) -> Origin:
+    """The origin that `encode` wrote."""
+    return _origin_decoder.decode(text)
+
+
+def decode_notice(text: str) -> Notice:
+    """The notice that `encode` wrote."""
+    return _notice_decoder.decode(text)
 
 
 def decode_pause(text: str) -> Pause:

@@ -10,10 +10,10 @@ from schedd.core.model.batch import Answer, NewSchedule, RequestMark
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.schedule import ScheduleName
 from schedd.store import calendars, codec, rows, timers
+from schedd.store.committer import Operation
 from schedd.store.requests import Requests
 from schedd.store.statements import Row, insertion
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 INSERT_LABELS = insertion("labels", ("key", "value", "row"))
 
@@ -93,7 +93,8 @@ def _settle(transaction: Transaction, pending: _Pending, creation: Creation) -> 
     places = transaction.take_rows(len(creation.drafts))
     for row, draft, entry in zip(places, creation.drafts, creation.entries, strict=True):
         _add(pending, row, draft)
-        transaction.journal(entry, row)
+        for each in (entry, *draft.entries):
+            transaction.journal(each, row)
     uids = [draft.schedule.uid for draft in creation.drafts]
     pending.requests.add(creation.request, uids, time_us=max((entry.time_us for entry in creation.entries), default=0))
     return Created(rows=places)

@@ -78,14 +78,18 @@ def _cannot_open(path: Path, cause: str) -> UnavailableError:
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Bring a connection, and the schema of its database, to where this version wants them. Raises: UnavailableError; sqlite3.Error."""
-    known = migrations()
-    _check_owner(connection, path, newest=known[-1].version)
+    _check_owner(connection, path, newest=migrations()[-1].version)
     (journal_mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if journal_mode != "wal":
         raise _cannot_open(path, "SQLite can keep no write-ahead log there, as on a network file system; give it a local disk")
+    bring_up(connection)
+
+
+def bring_up(connection: sqlite3.Connection) -> None:
+    """Set a connection up, and bring the schema of its database to this version's. Raises: sqlite3.Error."""
     for pragma in _PRAGMAS:
         connection.execute(pragma)
-    for migration in known:
+    for migration in migrations():
         if migration.version > _version(connection):
             _migrate(connection, migration)
 

@@ -13,10 +13,10 @@ from schedd.core.model.execution import id_text
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.rendering import Rendering
 from schedd.store import codec, executions, rows, search
+from schedd.store.committer import Operation
 from schedd.store.reader import Reader
 from schedd.store.requests import Requests
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 _log = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from schedd.core.model.batch import ArmBatch, RecordBatch
 from schedd.core.model.execution import Attempt, Execution, id_text
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.query import Filter, Order, Page, PageRequest
-from schedd.store import backfills, codec, rows, search, timers
+from schedd.store import backfills, codec, notices, rows, search, timers
+from schedd.store.committer import Operation
 from schedd.store.reader import Reader
 from schedd.store.requests import Requests
 from schedd.store.statements import insertion, update
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 _INSERT_EXECUTIONS = insertion("executions", rows.EXECUTION_COLUMNS, "ON CONFLICT DO NOTHING RETURNING id")
 _UPDATE_EXECUTIONS = update("executions", "id", rows.EXECUTION_STANDING)
@@ -69,8 +69,7 @@ def _arm_requested(transaction: Transaction, requests: Requests, batch: ArmBatch
 
 def _insert(transaction: Transaction, batches: Sequence[ArmBatch]) -> Iterator[frozenset[int]]:
     """Store the executions of all batches; for each batch the ids of those that were not there already."""
-    values = [rows.execution_values(execution) for batch in batches for execution in batch.executions]
-    stored: set[Any] = {row[0] for row in _INSERT_EXECUTIONS.returning(transaction.connection, values)}
+    stored = insert_executions(transaction, [execution for batch in batches for execution in batch.executions])
     for batch in batches:
         armed = frozenset(execution.id for execution in batch.executions if execution.id in stored)
         stored -= armed
@@ -82,7 +81,7 @@ def _left_out(entry: JournalEntry, armed: frozenset[int]) -> bool:
     return entry.kind is JournalKind.EXECUTION_ARMED and entry.execution is not None and entry.execution.id not in armed
 
 
-def _record(transaction: Transaction, batches: Sequence[RecordBatch]) -> Sequence[ScheddError | None]:
+def _record(transaction: Transaction, batches: Sequence[RecordBatch]) -> Sequence[frozenset[int] | ScheddError]:
     last = {change.execution_id: change for batch in batches for change in batch.changes}
     _UPDATE_EXECUTIONS.run(transaction.connection, [rows.change_values(change) for change in last.values()])
     attempts = [rows.attempt_values(attempt) for batch in batches for attempt in batch.attempts]
@@ -92,11 +91,22 @@ def _record(transaction: Transaction, batches: Sequence[RecordBatch]) -> Sequenc
         transaction.connection.execute(_DELETE_LETTERS, (codec.encode(settled),))
     delete_executions(transaction, [execution_id for batch in batches for execution_id in batch.disarmed])
     backfills.recorded(transaction, batches)
+    notices.recorded(transaction, batches)
+    stored = insert_executions(transaction, [execution for batch in batches for execution in batch.followed])
+    answers = []
     for batch in batches:
         if batch.ran:
             transaction.connection.executemany(_COUNT_RUN, [(uid,) for uid in batch.ran])
-        transaction.journal_all(batch.entries)
-    return [None] * len(batches)
+        armed = frozenset(execution.id for execution in batch.followed if execution.id in stored)
+        transaction.journal_all([entry for entry in batch.entries if not _left_out(entry, armed)] if batch.followed else batch.entries)
+        answers.append(armed)
+    return answers
+
+
+def insert_executions(transaction: Transaction, executions: Sequence[Execution]) -> set[Any]:
+    """Store executions; the ids of those that were not there already."""
+    values = [rows.execution_values(execution) for execution in executions]
+    return {row[0] for row in _INSERT_EXECUTIONS.returning(transaction.connection, values)}
 
 
 def delete_executions(transaction: Transaction, ids: Sequence[int]) -> None:
@@ -108,7 +118,7 @@ def delete_executions(transaction: Transaction, ids: Sequence[int]) -> None:
 
 
 ARM: Operation[ArmBatch, frozenset[int]] = Operation(run=_arm)
-RECORD: Operation[RecordBatch, None] = Operation(run=_record)
+RECORD: Operation[RecordBatch, frozenset[int]] = Operation(run=_record)
 
 
 async def execution(reader: Reader, execution_id: int) -> Execution:

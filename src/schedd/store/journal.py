@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from schedd.core.errors import ScheddError
-from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.journal import JournalEntry, JournalKind, JournalPage
 from schedd.core.model.query import Filter
 from schedd.store import codec, rows, search
-from schedd.store.reader import Reader
+from schedd.store.committer import Operation
+from schedd.store.reader import Reader, readable
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 _FOUND = f"""
     SELECT {", ".join("j." + column for column in rows.JOURNAL_COLUMNS)}, coalesce(s.group_name, p.group_name), coalesce(s.name, p.name)
@@ -30,10 +30,10 @@ def _append(transaction: Transaction, portions: Sequence[Sequence[JournalEntry]]
 APPEND: Operation[Sequence[JournalEntry], None] = Operation(run=_append)
 
 
-async def entries(
+async def page(
     reader: Reader, *, after: int, through: int | None, limit: int, where: Filter, kinds: Collection[JournalKind], descending: bool
-) -> tuple[JournalEntry, ...]:
-    """See `Store.journal`. Raises: InvalidError."""
+) -> JournalPage:
+    """See `Store.journal_page`. Raises: InvalidError."""
     conditions = [
         search.conditions(where, search.JOURNAL_FIELDS, labels=True),
         search.Condition(text="j.sequence > ?", values=(after,)),
@@ -45,7 +45,9 @@ async def entries(
     matching = search.joined(conditions)
     direction = "DESC" if descending else "ASC"
     statement = f"{_FOUND} WHERE {matching.text} ORDER BY j.sequence {direction} LIMIT ?"
-    return tuple(await reader.readable(statement, (*matching.values, limit), rows.journal_entry_of))
+    found = await reader.all(statement, (*matching.values, limit))
+    entries = tuple(await readable(found, rows.journal_entry_of))
+    return JournalPage(entries=entries, last_read=found[-1][0] if found else 0, is_last=len(found) < limit)
 
 
 async def bounds(reader: Reader) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 import aiosqlite
@@ -31,10 +31,20 @@ def read_only_uri(path: str | Path) -> str:
     return f"file:{quote(os.fspath(path))}?mode=ro"
 
 
-class Reader:
-    """Reads on a thread of its own; every statement sees all that was committed before it was called."""
+class Connection(Protocol):
+    """What a reader asks of a connection: that of aiosqlite is one."""
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    async def execute_fetchall(self, sql: str, parameters: Sequence[object] = ...) -> Iterable[Any]:
+        """The rows that a statement gives."""
+
+    async def close(self) -> None:
+        """Close it."""
+
+
+class Reader:
+    """Reads, on a thread of its own if it was opened; every statement sees all that was committed before it was called."""
+
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     @classmethod
@@ -62,18 +72,23 @@ class Reader:
 
     async def readable(self, statement: str, values: Sequence[object], decode: Callable[[Row], T]) -> list[T]:
         """The same for the rows that can be read; the others are left out. Raises: UnavailableError."""
-        return await _decoded(await self.all(statement, values), lambda found: _readable(found, decode))
+        return await readable(await self.all(statement, values), decode)
 
     async def page(self, search: Search, decode: Callable[[Row], T]) -> Page[T]:
         """A page of what is searched for; rows that cannot be read are left out of it. Raises: UnavailableError."""
         found = await self.all(search.statement, search.values)
         shown = found[: search.size]
-        items = await _decoded(shown, lambda shown: _readable(shown, decode))
+        items = await readable(shown, decode)
         return Page(items=items, after=search.position(shown[-1]) if len(found) > search.size else ())
 
     async def aclose(self) -> None:
         """Close the connection."""
         await self._connection.close()
+
+
+async def readable(found: list[Row], decode: Callable[[Row], T]) -> list[T]:
+    """What `decode` makes of each row that can be read; the others are left out."""
+    return await _decoded(found, lambda found: _readable(found, decode))
 
 
 async def _decoded(found: list[Row], decode: Callable[[list[Row]], list[T]]) -> list[T]:

@@ -8,9 +8,9 @@ from typing import Any
 from schedd.core.errors import ConflictError, NotFoundError, ScheddError, StoredDataError
 from schedd.core.model.batch import Answer, UnreadableDeletion
 from schedd.store import backfills, codec, rows, timers
+from schedd.store.committer import Operation
 from schedd.store.requests import Requests
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 _DELETE = """
     UPDATE schedules SET state = 'DELETED', tombstone = uid, deleted_us = ?4, updated_us = ?4, generation = generation + 1

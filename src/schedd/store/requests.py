@@ -9,10 +9,10 @@ from typing import Any
 from schedd.core.errors import ConflictError, ScheddError
 from schedd.core.model.batch import Answer, RequestMark
 from schedd.store import codec
+from schedd.store.committer import Operation
 from schedd.store.reader import Reader
 from schedd.store.statements import Row, insertion
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 _INSERT = insertion("requests", ("scope", "request_id", "fingerprint", "answer", "time_us"))
 _KNOWN = """

@@ -12,6 +12,7 @@ from schedd.core.model.batch import ExecutionChange, NewDeadLetter, StoredWhen
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, AttemptResult, Cause, Execution, ExecutionState
 from schedd.core.model.journal import NO_EVIDENCE, ExecutionFacts, JournalEntry, JournalKind
+from schedd.core.model.notice import Notice
 from schedd.core.model.policy import Overlap
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
@@ -64,6 +65,7 @@ EXECUTION_COLUMNS = (
     "finished_us",
     "next_attempt_us",
     "backfill",
+    "origin",
 )
 EXECUTION_STANDING = ExecutionChange._fields[1:]
 
@@ -278,6 +280,7 @@ def execution_values(execution: Execution) -> Row:
         execution.finished_us,
         execution.next_attempt_us,
         execution.backfill,
+        None if execution.origin is None else codec.encode(execution.origin),
     )
 
 
@@ -290,11 +293,11 @@ def execution_of(row: Row) -> Execution:
 
 
 def _execution(row: Any) -> Execution:
-    if row[16] is None:
+    if row[17] is None:
         raise ValueError("its schedule is not there")
     return Execution(
         id=row[0],
-        schedule=ScheduleName(group=row[16], schedule=row[17]),
+        schedule=ScheduleName(group=row[17], schedule=row[18]),
         schedule_row=row[1],
         schedule_uid=row[2],
         generation=row[3],
@@ -310,8 +313,9 @@ def _execution(row: Any) -> Execution:
         finished_us=row[13],
         next_attempt_us=row[14],
         backfill=row[15],
-        attempts_before=row[18],
-        redelivered_us=row[19],
+        attempts_before=row[19],
+        redelivered_us=row[20],
+        origin=None if row[16] is None else codec.decode_origin(row[16]),
     )
 
 
@@ -326,6 +330,16 @@ def letter_values(letter: NewDeadLetter) -> Row:
     sent = letter.request
     kind, text = (None, None) if sent is None else (codec.rendering_kind(sent), codec.encode(sent))
     return (letter.execution_id, letter.created_us, kind, text)
+
+
+def notice_values(notice: Notice) -> Row:
+    """The id and the text of a notice."""
+    return (notice.id, codec.encode(notice))
+
+
+def notice_of(row: Row) -> Notice:
+    """The notice of which these are the id and the text. Raises: StoredDataError."""
+    return _read("notices", row, lambda values: codec.decode_notice(values[1]))
 
 
 def attempt_values(attempt: Attempt) -> Row:

@@ -64,6 +64,22 @@ class Text(Field):
 
 
 @dataclass(frozen=True, slots=True)
+class Owner(Field):
+    """The uid of the schedule that a journal row is about, 0 for one that is about none: each has its own partial index."""
+
+    column: str
+
+    def condition(self, comparison: Comparison) -> Condition:
+        """A comparison of numbers that names its index where it helps. Raises: InvalidError."""
+        condition = Number(self.column).condition(comparison)
+        if comparison.operator is not Operator.EQUAL:
+            return condition
+        if comparison.value == 0:
+            return Condition(text=f"{self.column} = 0")
+        return Condition(text=f"{self.column} <> 0 AND {condition.text}", values=condition.values)
+
+
+@dataclass(frozen=True, slots=True)
 class State(Field):
     """A state column with an index on all rows that are not in the `usual` state."""
 
@@ -193,9 +209,11 @@ JOURNAL_FIELDS: Mapping[str, Field] = {
         " SELECT uid FROM schedules NATURAL JOIN named UNION ALL SELECT uid FROM purged_schedules NATURAL JOIN named))",
         parts=("coalesce(s.group_name, p.group_name)", "coalesce(s.name, p.name)"),
     ),
+    "schedule_uid": Owner("j.schedule_uid"),
     "group": Text("coalesce(s.group_name, p.group_name)"),
     "execution": Number("j.execution_id"),
     "cause": Text("j.cause"),
+    "nominal_time": Number("j.nominal_us"),
     "outcome": Text("j.outcome"),
     "reason": Text("j.reason"),
     "time": Number("j.time_us"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from schedd.core.errors import NotFoundError, StoredDataError
@@ -29,7 +30,8 @@ from schedd.core.model.batch import (
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.deadletter import DeadLetter, Purge, Redelivery
 from schedd.core.model.execution import Attempt, Execution
-from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.journal import JournalEntry, JournalKind, JournalPage
+from schedd.core.model.notice import Notice
 from schedd.core.model.policy import Concurrency
 from schedd.core.model.query import Filter, Order, Page, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
@@ -46,6 +48,7 @@ from schedd.store import (
     deadletters,
     executions,
     journal,
+    notices,
     requests,
     schedules,
     timers,
@@ -54,6 +57,7 @@ from schedd.store import (
 )
 from schedd.store.change import CHANGE, QUARANTINE, Quarantine
 from schedd.store.creation import CREATE, Creation
+from schedd.store.inline import InlineWriter
 from schedd.store.reader import Reader
 from schedd.store.removal import DELETE_UNREADABLE
 from schedd.store.rows import readable
@@ -87,8 +91,11 @@ TIMERS_SAVED = 2_000
 class SqliteStore:
     """See `schedd.core.ports.Store`. One process at a time may have a database open; the daemon's lock sees to that."""
 
-    def __init__(self, path: Path, writer: Writer, lookups: Reader, scans: Reader) -> None:
+    def __init__(
+        self, path: Path, writer: Writer | InlineWriter, lookups: Reader, scans: Reader, *, size_bytes: Callable[[], int] | None = None
+    ) -> None:
         self._path = path
+        self._size_bytes = size_bytes or partial(database.size_bytes, path)
         self._writer = writer
         self._lookups = lookups
         self._scans = scans
@@ -225,6 +232,10 @@ class SqliteStore:
         """The calendar of that name. Raises: NotFoundError."""
         return await calendars.by_name(self._lookups, name)
 
+    async def calendar_standing(self, name: str) -> Calendar:
+        """The calendar of that name without what it says. Raises: NotFoundError."""
+        return await calendars.standing(self._lookups, name)
+
     async def calendars(self) -> Mapping[str, Calendar | StoredDataError]:
         """All calendars by name."""
         return await calendars.everything(self._scans)
@@ -265,10 +276,15 @@ class SqliteStore:
         """Store executions ahead of their due time. Raises: ConflictError."""
         return await self._writer.submit(executions.ARM, batch, rows=2 * len(batch.executions) + len(batch.entries) + len(batch.decided))
 
-    async def record(self, batch: RecordBatch) -> None:
-        """Store what became of executions."""
-        rows = len(batch.changes) + len(batch.attempts) + len(batch.entries) + len(batch.disarmed)
-        await self._writer.submit(executions.RECORD, batch, rows=rows)
+    async def record(self, batch: RecordBatch) -> frozenset[int]:
+        """Store what became of executions; the ids of those that follow and were not there already."""
+        parts = (batch.changes, batch.attempts, batch.entries, batch.disarmed, batch.followed, batch.notices)
+        rows = sum(len(part) for part in parts)
+        return await self._writer.submit(executions.RECORD, batch, rows=rows)
+
+    async def notices(self) -> tuple[Notice, ...]:
+        """All notices that have not been delivered, oldest first."""
+        return await notices.undelivered(self._scans)
 
     async def append(self, entries: Sequence[JournalEntry]) -> None:
         """Append to the journal alone."""
@@ -400,9 +416,21 @@ class SqliteStore:
         descending: bool = False,
     ) -> tuple[JournalEntry, ...]:
         """Entries with `after` < sequence <= `through`. Raises: InvalidError."""
-        return await journal.entries(
-            self._scans, after=after, limit=limit, where=where, kinds=kinds, through=through, descending=descending
-        )
+        page = await self.journal_page(after=after, limit=limit, where=where, kinds=kinds, through=through, descending=descending)
+        return page.entries
+
+    async def journal_page(
+        self,
+        *,
+        after: int,
+        limit: int,
+        where: Filter = (),
+        kinds: Collection[JournalKind] = (),
+        through: int | None = None,
+        descending: bool = False,
+    ) -> JournalPage:
+        """The same, and how far was read. Raises: InvalidError."""
+        return await journal.page(self._scans, after=after, limit=limit, where=where, kinds=kinds, through=through, descending=descending)
 
     async def journal_bounds(self) -> tuple[int, int]:
         """The oldest and the newest kept sequence numbers."""
@@ -415,7 +443,7 @@ class SqliteStore:
         return StoreStatus(
             path=str(self._path),
             schema_version=version,
-            size_bytes=await asyncio.to_thread(database.size_bytes, self._path),
+            size_bytes=await asyncio.to_thread(self._size_bytes),
             last_sequence=sequence,
             newest_id=newest,
             schedules={

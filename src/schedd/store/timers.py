@@ -9,9 +9,9 @@ from schedd.core.errors import ScheddError
 from schedd.core.model.batch import NEVER_US, NewSchedule, ScheduleChange, Timer, Timers
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.schedule import ScheduleName, ScheduleState
+from schedd.store.committer import Operation
 from schedd.store.statements import Row, insertion, update
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 RESTORED_AT_ONCE = 500
 """Timers a transaction."""

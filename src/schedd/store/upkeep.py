@@ -12,11 +12,11 @@ from schedd.core.model.batch import Retention
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.schedule import ScheduleName
 from schedd.store import codec
+from schedd.store.committer import Operation
 from schedd.store.executions import delete_executions
 from schedd.store.reader import Reader
 from schedd.store.statements import insertion
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 PORTION = 500
 """Rows a transaction."""

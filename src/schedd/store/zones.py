@@ -10,10 +10,10 @@ import msgspec
 from schedd.core.errors import ScheddError
 from schedd.core.model.zonemark import ZoneMark
 from schedd.store import codec
+from schedd.store.committer import Operation
 from schedd.store.reader import Reader
 from schedd.store.statements import insertion
 from schedd.store.transaction import Transaction
-from schedd.store.writer import Operation
 
 _COLUMNS = ("name", "version", "from_us", "until_us", "offsets")
 _READ = f"SELECT {', '.join(_COLUMNS)} FROM zones ORDER BY name"

@@ -106,6 +106,8 @@ class _JournalKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """A backup was written."""
     JOURNAL_KIND_MAINTENANCE_RUN: _JournalKind.ValueType  # 38
     """Maintenance was run."""
+    JOURNAL_KIND_EXECUTION_FOLLOWED_UP: _JournalKind.ValueType  # 39
+    """What follows an execution's end was done, a target notified, or it was left out: the evidence names the policy's field as `follow_up`."""
 
 class JournalKind(_JournalKind, metaclass=_JournalKindEnumTypeWrapper):
     """What happened. New kinds may come."""
@@ -188,6 +190,8 @@ JOURNAL_KIND_BACKUP_WRITTEN: JournalKind.ValueType  # 37
 """A backup was written."""
 JOURNAL_KIND_MAINTENANCE_RUN: JournalKind.ValueType  # 38
 """Maintenance was run."""
+JOURNAL_KIND_EXECUTION_FOLLOWED_UP: JournalKind.ValueType  # 39
+"""What follows an execution's end was done, a target notified, or it was left out: the evidence names the policy's field as `follow_up`."""
 Global___JournalKind: typing_extensions.TypeAlias = JournalKind
 
 @typing.final

@@ -226,6 +226,13 @@ def test_lone_occurrence_near_a_fold_is_found_from_right_before_it(local: str) -
     assert yearly.prev_before(first + 1) == first
 
 
+@pytest.mark.parametrize("before", ["2026-10-25T01:00:00Z", "2026-10-25T01:09:16Z", "2026-10-25T01:59:00Z", "2026-10-25T02:01:00Z"])
+def test_occurrence_of_a_rule_that_begins_right_before_a_fold_is_found_from_within_it(before: str) -> None:
+    # Berlin's clocks go back from 03:00 to 02:00 at 01:00Z: within the fold the local time is earlier than at the only occurrence.
+    begun = rule("DTSTART:20261025T025949\nRRULE:FREQ=MINUTELY;INTERVAL=2", "Europe/Berlin")
+    assert back(begun, before, 2) == ["2026-10-25T00:59:49Z", "never"]
+
+
 def gap_end(info: ZoneInfo, low: datetime, high: datetime) -> datetime:
     """The first instant with the offset that `high` has: by bisection."""
     after = high.astimezone(info).utcoffset()

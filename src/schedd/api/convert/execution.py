@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from schedd.api.convert.basics import Words, duration, timestamp
 from schedd.api.names import backfill_name, execution_name
 from schedd.core.model.execution import Attempt, Cause, Execution, ExecutionState, id_text
-from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.journal import Evidence, JournalEntry, JournalKind
 from schedd.core.model.reason import Outcome, Reason
 from schedd.v1 import execution_pb2, journal_pb2, reason_pb2
 
@@ -21,6 +21,7 @@ _STATE_AFTER = {
     JournalKind.EXECUTION_ARMED: ExecutionState.ARMED,
     JournalKind.EXECUTION_QUEUED: ExecutionState.QUEUED,
     JournalKind.EXECUTION_STARTED: ExecutionState.RUNNING,
+    JournalKind.EXECUTION_ADOPTED: ExecutionState.RUNNING,
     JournalKind.EXECUTION_RETRYING: ExecutionState.WAITING_RETRY,
     JournalKind.EXECUTION_FINISHED: ExecutionState.FINISHED,
 }
@@ -46,6 +47,12 @@ def execution(execution: Execution, attempts: Iterable[Attempt] = ()) -> executi
     )
     if execution.backfill:
         message.backfill = backfill_name(execution.schedule, execution.backfill)
+    origin = execution.origin
+    if origin is not None:
+        if execution.cause is Cause.MANUAL:
+            message.actor = origin.actor
+        if origin.parent is not None:
+            message.parent_execution = execution_name(*origin.parent)
     if execution.started_us is not None:
         message.start_time.CopyFrom(timestamp(execution.started_us))
     if execution.finished_us is not None:
@@ -85,7 +92,7 @@ def entry(entry: JournalEntry) -> journal_pb2.JournalEntry:
         actor=entry.actor,
         outcome=OUTCOME.number(entry.outcome),
         reason=REASON.number(entry.reason),
-        evidence={key: _evidence_text(key, value) for key, value in entry.evidence.items()},
+        evidence=evidence_texts(entry.evidence),
     )
     if entry.schedule is not None:
         message.schedule = str(entry.schedule)
@@ -104,6 +111,11 @@ def entry(entry: JournalEntry) -> journal_pb2.JournalEntry:
 def kinds_of(numbers: Iterable[int]) -> frozenset[JournalKind]:
     """The journal kinds that a request asks for. Raises: InvalidError (kinds)."""
     return frozenset(KIND.known(number, "kinds") for number in numbers)
+
+
+def evidence_texts(evidence: Evidence) -> dict[str, str]:
+    """Evidence as the API has it."""
+    return {key: _evidence_text(key, value) for key, value in evidence.items()}
 
 
 def _evidence_text(key: str, value: str | float | bool) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from schedd.api.convert.policy import CATCH_UP
 from schedd.api.reading import Reading
-from schedd.service.schedules import Backlog
-from schedd.v1 import policy_pb2
+from schedd.core.model.policy import CatchUpMode
+from schedd.core.model.schedule import Pause
 from schedd.v1 import schedule_service_pb2 as pb
 
-_BACKLOGS = {
-    policy_pb2.CATCH_UP_MODE_UNSPECIFIED: Backlog.SKIP,
-    policy_pb2.CATCH_UP_MODE_NONE: Backlog.SKIP,
-    policy_pb2.CATCH_UP_MODE_LATEST: Backlog.CATCH_UP,
-}
+
+def pause_of(request: pb.CreateScheduleRequest, reading: Reading) -> Pause | None:
+    """The pause that a new schedule begins with; who began it and when is the server's to say."""
+    if not request.HasField("pause"):
+        return None
+    pause = request.pause
+    until_us = reading.instant(pause.until_time, "pause.until_time", 0) if pause.HasField("until_time") else None
+    return Pause(actor="", since_us=0, reason=pause.reason, until_us=until_us)
 
 
 def until_us_of(request: pb.PauseScheduleRequest | pb.BatchOperateSchedulesRequest, reading: Reading) -> int | None:
@@ -21,8 +25,6 @@ def until_us_of(request: pb.PauseScheduleRequest | pb.BatchOperateSchedulesReque
     return reading.instant(request.until_time, "until_time", 0)
 
 
-def backlog_of(request: pb.ResumeScheduleRequest | pb.BatchOperateSchedulesRequest, reading: Reading) -> Backlog:
+def backlog_of(request: pb.ResumeScheduleRequest | pb.BatchOperateSchedulesRequest, reading: Reading) -> CatchUpMode:
     """What becomes of the occurrences that the pause held back."""
-    if request.backlog not in _BACKLOGS:
-        reading.note("backlog", "NOT_BUILT_YET", "NONE (skip it) and LATEST (by the schedule's own catch-up policy) are there")
-    return _BACKLOGS.get(request.backlog, Backlog.SKIP)
+    return reading.word(CATCH_UP, request.backlog, CatchUpMode.NONE, "backlog")

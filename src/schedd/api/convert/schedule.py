@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from schedd.api.convert.basics import Words, fill_timestamp, timestamp, unbuilt
 from schedd.api.convert.execution import OUTCOME, REASON
 from schedd.api.convert.policy import policies, policies_of
-from schedd.api.convert.target import target, target_of
+from schedd.api.convert.target import UNBUILT_OF_HTTP, UNBUILT_OF_PROCESS, target, target_of
 from schedd.api.convert.when import fill_when, when_of
 from schedd.api.names import execution_name
 from schedd.api.reading import Reading
@@ -22,7 +22,7 @@ from schedd.core.model.policy import Policies
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.model.unreadable import StoredSchedule
 from schedd.service.schedules import ScheduleView
-from schedd.v1 import policy_pb2, schedule_pb2
+from schedd.v1 import schedule_pb2
 
 STATE = Words(ScheduleState, schedule_pb2.ScheduleState, "SCHEDULE_STATE")
 
@@ -48,18 +48,9 @@ DEFINITION_FIELDS = (
 _MICROSECOND = timedelta(microseconds=1)
 
 _UNBUILT = {
-    ("policies",): (
-        "on_success",
-        "on_failure",
-        "condition",
-        "recovery",
-    ),
-    ("target", "http"): ("auth", "signature", "tls"),
-    ("target", "process"): ("resource_limits",),
+    ("target", "http"): UNBUILT_OF_HTTP,
+    ("target", "process"): UNBUILT_OF_PROCESS,
 }
-
-_SPELLED_OUT = {"recovery": (policy_pb2.RECOVERY_ADOPT,)}
-"""What answers say of fields that are not built yet, and so may be said again."""
 
 
 def schedule_of(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int, reading: Reading) -> Schedule:
@@ -177,5 +168,5 @@ def _not_built(message: schedule_pb2.Schedule) -> Iterator[FieldViolation]:
                 break
             part = getattr(part, step)
         else:
-            present = {field.name for field, value in part.ListFields() if value not in _SPELLED_OUT.get(field.name, ())}
+            present = {field.name for field, _ in part.ListFields()}
             yield from (unbuilt(".".join((*path, name))) for name in names if name in present)

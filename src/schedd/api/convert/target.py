@@ -18,6 +18,10 @@ from schedd.core.model.target import (
 )
 from schedd.v1 import target_pb2
 
+UNBUILT_OF_HTTP = ("auth", "signature", "tls")
+UNBUILT_OF_PROCESS = ("resource_limits",)
+"""What of the messages of targets is not built yet."""
+
 _STDIN_TYPE = "application/octet-stream"
 _KILL_GRACE = timedelta(seconds=10)
 _NOBODY = HttpTarget(url="http://localhost/")
@@ -61,7 +65,7 @@ def http_of(message: target_pb2.HttpTarget) -> HttpTarget:
         url=message.url,
         method=message.method or "POST",
         headers=tuple((header.name, header.value) for header in message.headers),
-        payload=_payload_of(message.payload, "application/json"),
+        payload=payload_of(message.payload, "application/json"),
         expected_status=status_ranges_of(message.expected_status) or SUCCESS_STATUS,
         body_match=message.body_match,
         follow_redirects=message.follow_redirects,
@@ -92,7 +96,7 @@ def process_of(message: target_pb2.ProcessTarget, reading: Reading, field: str =
         argv=tuple(message.argv),
         env=dict(message.env),
         working_directory=message.working_directory,
-        stdin=_payload_of(message.stdin, _STDIN_TYPE),
+        stdin=payload_of(message.stdin, _STDIN_TYPE),
         success_exit_codes=tuple(message.success_exit_codes) or (0,),
         kill_grace=grace,
         user=message.user,
@@ -120,7 +124,8 @@ def process(target: ProcessTarget) -> target_pb2.ProcessTarget:
     )
 
 
-def _payload_of(message: target_pb2.Payload, content_type: str) -> Payload:
+def payload_of(message: target_pb2.Payload, content_type: str) -> Payload:
+    """The payload that a message describes; without a type of its own it has that one."""
     is_text = message.WhichOneof("content") != "data"
     content = message.text.encode() if is_text else message.data
     return Payload(content=content, content_type=message.content_type or content_type, template=is_text)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,8 @@ from schedd.cli.names import schedule_name, short_name
 from schedd.cli.output import Format
 from schedd.cli.session import Session
 
+if TYPE_CHECKING:
+    from schedd.v1.schedule_pb2 import Pause
 _OPTIONS = {
     "triggers[0].interval.every": "--every",
     "triggers[0].after_completion.delay": "--after-completion",
@@ -28,6 +30,8 @@ _OPTIONS = {
     "policies.attempt_timeout": "--attempt-timeout",
     "description": "--description",
     "labels": "--label",
+    "policies.on_success": "--on-success",
+    "policies.on_failure": "--on-failure",
 }
 """The options that say what these fields of a schedule are."""
 
@@ -37,6 +41,7 @@ _OPTIONS = {
     examples="""
 schedctl schedule create tee-time --cron '0 6 * * *' --tz America/New_York --http https://example.com/check
 schedctl schedule create report --schedule 'Mon..Fri *-*-* 09:00' -- /usr/bin/true
+schedctl schedule create backup --cron '0 2 * * *' --on-success verify --on-failure https://example.com/alarm -- /usr/bin/backup
 schedctl schedule create heartbeat --every 30s -- /usr/bin/true
 schedctl schedule create warm-up --schedule @reboot -- /usr/local/bin/warm-up
 schedctl schedule create reminder --at 2026-12-24T09:00:00 --tz Europe/Berlin --http https://example.com/hook --body 'Lunch!'
@@ -55,8 +60,13 @@ schedctl schedule create reminder --at 2026-12-24T09:00:00 --tz Europe/Berlin --
 @click.option("--body", metavar="TEXT", help="Its body.")
 @click.option("--attempts", type=click.IntRange(1, 100), help="Attempts in all, the first included.")
 @click.option("--attempt-timeout", type=DURATION, metavar="TIME", help="How long one attempt may take.")
+@click.option("--on-success", multiple=True, metavar="NAME|URL", help="A schedule to run, or a URL to notify, after a success.")
+@click.option("--on-failure", multiple=True, metavar="NAME|URL", help="The same after a failure for good; both may be given again.")
 @click.option("--description", metavar="TEXT", help="For people.")
 @click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label; may be given again.")
+@click.option("--paused", is_flag=True, help="Create it paused: it waits for `schedctl resume`.")
+@click.option("--pause-reason", metavar="TEXT", help="Create it paused, for this reason.")
+@click.option("--pause-for", type=DURATION, metavar="TIME", help="Create it paused; it begins by itself after this long.")
 @click.option("--dry-run", is_flag=True, help="Check only, and show when it would fire; create nothing.")
 @click.pass_obj
 def create(session: Session, /, name: str, argv: tuple[str, ...], dry_run: bool, attempt_timeout: timedelta | None, **given: Any) -> None:
@@ -72,7 +82,7 @@ def create(session: Session, /, name: str, argv: tuple[str, ...], dry_run: bool,
     if attempt_timeout is not None:
         schedule.policies.attempt_timeout.FromTimedelta(attempt_timeout)
     with session.client() as client, _told_by_option():
-        made = client.create_schedule(schedule, validate_only=dry_run)
+        made = client.create_schedule(schedule, pause=_pause(given), validate_only=dry_run)
         # The answer has no next time yet: it is planned right after the creation.
         made = made if dry_run else client.get_schedule(made.name)
         preview = client.preview_schedule(schedule, count=3).occurrences if dry_run else []
@@ -81,12 +91,26 @@ def create(session: Session, /, name: str, argv: tuple[str, ...], dry_run: bool,
         session.out.one(schedules_view(now), made, list)
     elif dry_run:
         session.out.lines([f"{short_name(made.name)} would be created; it would fire at", *occurrence_lines(preview, now)])
+    elif made.HasField("pause"):
+        session.out.note(f"{short_name(made.name)} created, paused")
     else:
         from schedd.cli.spans import instant_text, relative_text
 
         due = instant(made.next_time) if made.HasField("next_time") else None
         told = f"; fires next {instant_text(due)} ({relative_text(due, now)})" if due else ""
         session.out.note(f"{short_name(made.name)} created{told}")
+
+
+def _pause(given: dict[str, Any]) -> Pause | None:
+    """The pause that the schedule begins with."""
+    from schedd.v1.schedule_pb2 import Pause
+
+    if not (given["paused"] or given["pause_reason"] or given["pause_for"]):
+        return None
+    pause = Pause(reason=given["pause_reason"] or "")
+    if given["pause_for"]:
+        pause.until_time.FromDatetime(datetime.now(UTC) + given["pause_for"])
+    return pause
 
 
 @contextmanager
@@ -119,6 +143,7 @@ def _document(name: str, argv: tuple[str, ...], given: dict[str, Any]) -> dict[s
         document["labels"] = dict(_pair(label, "=", "a label is KEY=VALUE") for label in given["labels"])
     if given["attempts"]:
         document["retry"] = {"max_attempts": given["attempts"]}
+    document |= {key: list(given[key]) for key in ("on_success", "on_failure") if given[key]}
     return document | _target(argv, given)
 
 

@@ -139,7 +139,7 @@ schedctl server journal --filter 'kind = SCHEDULE_PAUSED' -o json
 @click.pass_obj
 def journal(session: Session, name: str | None, count: int, extra: str | None, oldest: bool) -> None:
     """Show what was decided and changed, by whom and why."""
-    from schedd.cli.views import journal_view
+    from schedd.cli.journal_views import journal_view
 
     own = [f'schedule = "{schedule_name(name)}"'] if name else []
     chosen = " AND ".join([*own, *([extra] if extra else [])])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from schedd.cli.commanding import command
-from schedd.cli.failures import ExitCode
+from schedd.cli.failures import ExitCode, UsageFault
 from schedd.cli.names import schedule_name
 from schedd.cli.output import Format
 from schedd.cli.selecting import complete_schedule
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from schedd.client import SyncClient
     from schedd.v1.execution_pb2 import Execution
     from schedd.v1.journal_pb2 import JournalEntry
+    from schedd.v1.target_pb2 import RenderedDelivery
+
+OVERLAPS = ["SKIP", "BUFFER_ONE", "BUFFER_ALL", "CANCEL_OTHER", "TERMINATE_OTHER", "ALLOW_ALL"]
 
 
 @command(
@@ -27,20 +30,46 @@ if TYPE_CHECKING:
     examples="""
 schedctl trigger nightly-backup
 schedctl trigger nightly-backup --wait
+schedctl trigger nightly-backup --overlap ALLOW_ALL
+schedctl trigger report --body '{"day": "{{ nominal_date }}"}' --dry-run
 schedctl trigger nightly-backup -o json
 """,
 )
 @click.argument("name", shell_complete=complete_schedule)
 @click.option("-w", "--wait", is_flag=True, help="Wait for the end, and print the output; exit code 7 if it did not succeed.")
+@click.option("--overlap", type=click.Choice(OVERLAPS, case_sensitive=False), help="The overlap policy of this run.")
+@click.option("--body", metavar="TEXT", help="A template; what this run sends, or feeds to its command, in place of the schedule's own.")
+@click.option("--dry-run", is_flag=True, help="Show what would be sent, rendered; send nothing.")
 @click.pass_obj
-def trigger(session: Session, name: str, wait: bool) -> int:
+def trigger(session: Session, name: str, wait: bool, overlap: str | None, body: str | None, dry_run: bool) -> int:
     """Run a schedule now.
 
     Its regular times are not touched. A paused schedule runs too.
     """
+    from schedd.v1.policy_pb2 import Overlap
+    from schedd.v1.target_pb2 import Payload
+
+    if wait and dry_run:
+        raise UsageFault("--wait does not go with --dry-run: nothing runs")
+    payload = None if body is None else Payload(text=body)
+    policy = Overlap.Value(f"OVERLAP_{overlap or 'UNSPECIFIED'}")
     with session.client() as client:
-        execution = client.trigger_schedule(schedule_name(name)).execution
-        return _follow(session, client, execution) if wait else _report(session, execution)
+        answer = client.trigger_schedule(schedule_name(name), payload=payload, overlap=policy, validate_only=dry_run)
+        if dry_run:
+            return _show(session, answer.rendered)
+        return _follow(session, client, answer.execution) if wait else _report(session, answer.execution)
+
+
+def _show(session: Session, rendered: RenderedDelivery) -> int:
+    from schedd.cli.output import as_data
+    from schedd.cli.rendering import rendered_lines
+
+    if session.format in (Format.JSON, Format.YAML):
+        session.out.data(as_data(rendered))
+    else:
+        session.out.lines(rendered_lines(rendered))
+    session.out.note("a dry run, nothing was sent")
+    return ExitCode.OK
 
 
 def _report(session: Session, execution: Execution) -> int:
@@ -95,8 +124,9 @@ def _tell_retry(session: Session, attempt: int, reason: int, due: datetime) -> N
 
 
 def _follow(session: Session, client: SyncClient, execution: Execution) -> int:
-    from schedd.cli.views import attempt_heading, execution_id, execution_state, executions_view
-    from schedd.v1.reason_pb2 import Outcome
+    from schedd.cli.journal_views import sentence_of
+    from schedd.cli.views import attempt_heading, execution_id, execution_state, executions_view, word
+    from schedd.v1.reason_pb2 import Outcome, Reason
 
     session.out.note(f"waiting for {execution_id(execution.name)}")
     ended = _wait(session, client, execution.name)
@@ -109,5 +139,5 @@ def _follow(session: Session, client: SyncClient, execution: Execution) -> int:
         sys.stderr.buffer.write(ended.attempts[-1].error_output)
     if ended.outcome == Outcome.OUTCOME_SUCCEEDED:
         return ExitCode.OK
-    session.out.note(f"the execution ended {execution_state(ended).lower()}")
+    session.out.note(f"the execution ended {execution_state(ended).lower()}: {sentence_of(word(Reason, ended.reason))}")
     return ExitCode.EXECUTION_FAILED

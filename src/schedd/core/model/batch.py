@@ -12,6 +12,7 @@ from schedd.core.model.backfill import Backfill, BackfillEnd, BackfillStep
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, Execution, ExecutionState
 from schedd.core.model.journal import JournalEntry
+from schedd.core.model.notice import Notice
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleState
@@ -37,10 +38,14 @@ Answer = Sequence[int | str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSchedule:
-    """A schedule to be stored (its `row` is given by the store) and the first nominal time of its rule, None if there is none."""
+    """A schedule to be stored (its `row` is given by the store) and the first nominal time of its rule, None if there is none.
+
+    `entries` are journaled after that of its creation.
+    """
 
     schedule: Schedule
     next_us: int | None
+    entries: tuple[JournalEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +54,15 @@ class ScheduleChange:
 
     `entries` are journaled with it. `next_us` is the first nominal time after `schedule.planned_from_us`, None if there is none;
     UNDECIDED_US says that this one may lie before the daemon's mark.
-    `disarmed` are executions that are taken back: their rows go, the journal keeps them. `ended` are ranges that end with it. `request`
-    marks a change that somebody asked for.
+    `disarmed` are executions that are taken back: their rows go, the journal keeps them. `armed` are executions of what the change decides;
+    one that is there already is left out. `ended` are ranges that end with it. `request` marks a change that somebody asked for.
     """
 
     schedule: Schedule
     next_us: int | None
     entries: tuple[JournalEntry, ...]
     disarmed: tuple[int, ...] = ()
+    armed: tuple[Execution, ...] = ()
     ended: tuple[BackfillEnd, ...] = ()
     request: RequestMark | None = None
 
@@ -182,6 +188,8 @@ class RecordBatch:
     succeeded: they are no dead letters any more. `backfilled` says of each finished execution of a backfill, by the backfill's id, how it
     ended.
     `ran` are the uids of schedules whose runs are counted and that have run once more, once for each run.
+    `followed` are executions that follow those ends and are armed with them; one whose (schedule, cause, nominal time) is there already is
+    left out, with the entry of its arming. `notices` are to be delivered, and `notified` are the ids of those that have been.
     """
 
     changes: tuple[ExecutionChange, ...] = ()
@@ -192,6 +200,9 @@ class RecordBatch:
     dead_letters: tuple[NewDeadLetter, ...] = ()
     settled: tuple[int, ...] = ()
     ran: tuple[int, ...] = ()
+    followed: tuple[Execution, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    notified: tuple[int, ...] = ()
 
 
 NEVER_US = 2**63 - 1

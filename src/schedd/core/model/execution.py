@@ -8,15 +8,17 @@ The values that are made at every fire are named tuples: as immutable as frozen 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from schedd.core.model.policy import Overlap
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import ScheduleName
-from schedd.core.model.target import Target
+from schedd.core.model.target import Payload, Target
 
 
 class Cause(StrEnum):
@@ -40,6 +42,26 @@ class ExecutionState(StrEnum):
     FINISHED = "FINISHED"
 
 
+class Parent(NamedTuple):
+    """An execution whose end caused another one."""
+
+    schedule: ScheduleName
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where an execution comes from that the planner did not arm: its `actor` asked for it, or its `parent` ended.
+
+    `overlap` and `payload` are its own; without them its schedule's hold.
+    """
+
+    actor: str = ""
+    parent: Parent | None = None
+    overlap: Overlap | None = None
+    payload: Payload | None = None
+
+
 class Execution(NamedTuple):
     """One execution as it stands. Instants are UTC microseconds; None: has not come to be.
 
@@ -47,7 +69,7 @@ class Execution(NamedTuple):
     when it was armed. `reason` is NONE until it finished, or, while it waits for a retry, why the last attempt failed. `backfill` is the id
     of the backfill that it belongs to, 0: to none.
     when it was armed. `attempts_before` is the number of the last attempt before its newest redelivery, at `redelivered_us`.
-    `reason` is NONE until it finished, or, while it waits for a retry, why the last attempt failed.
+    `reason` is NONE until it finished, or, while it waits for a retry, why the last attempt failed. `origin` is None: the planner armed it.
     """
 
     id: int
@@ -69,6 +91,7 @@ class Execution(NamedTuple):
     backfill: int = 0
     attempts_before: int = 0
     redelivered_us: int | None = None
+    origin: Origin | None = None
 
     @property
     def delivery_key(self) -> str:
@@ -102,6 +125,20 @@ class Attempt(NamedTuple):
     started_us: int
     finished_us: int
     result: AttemptResult
+
+
+class Survivor(NamedTuple):
+    """An attempt that an earlier daemon had started and not seen the end of.
+
+    It runs, or has ended and its result waits; it began `age_us` ago, as process `pid`. `ended`: nobody was left who could have told its
+    exit code, so that its tree was ended.
+    """
+
+    execution_id: int
+    attempt: int
+    pid: int
+    age_us: int
+    ended: bool = False
 
 
 _NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})

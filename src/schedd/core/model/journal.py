@@ -38,6 +38,8 @@ class JournalKind(StrEnum):
     EXECUTION_QUEUED = "EXECUTION_QUEUED"
     EXECUTION_STARTED = "EXECUTION_STARTED"
     """An attempt has started."""
+    EXECUTION_ADOPTED = "EXECUTION_ADOPTED"
+    """An attempt outlived the daemon that had started it, and its end is waited for."""
     EXECUTION_RETRYING = "EXECUTION_RETRYING"
     """An attempt has failed and another one will be made."""
     EXECUTION_FINISHED = "EXECUTION_FINISHED"
@@ -45,6 +47,8 @@ class JournalKind(StrEnum):
     """Its last attempt failed, and what that sent is kept."""
     EXECUTION_REDELIVERED = "EXECUTION_REDELIVERED"
     """It had ended, and is taken up again on request."""
+    EXECUTION_FOLLOWED_UP = "EXECUTION_FOLLOWED_UP"
+    """What follows its end was done, a target notified, or was left out: evidence has the policy's field as `follow_up`."""
     DEAD_LETTERS_PURGED = "DEAD_LETTERS_PURGED"
     """The execution's dead letter was removed on request."""
     OCCURRENCES_MISSED = "OCCURRENCES_MISSED"
@@ -98,3 +102,11 @@ class JournalEntry(NamedTuple):
     reason: Reason = Reason.NONE
     evidence: Evidence = NO_EVIDENCE
     sequence: int = 0
+
+
+class JournalPage(NamedTuple):
+    """Entries in order, the sequence number of the last row that was read for them (0: of none), and whether no other row followed."""
+
+    entries: tuple[JournalEntry, ...]
+    last_read: int
+    is_last: bool

@@ -6,7 +6,7 @@ Text fields marked *template* may hold `{{ variable }}` placeholders; `schedd.co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 PAYLOAD_LIMIT_BYTES = 256 * 1024
@@ -79,3 +79,13 @@ class ProcessTarget:
 
 
 Target = HttpTarget | ProcessTarget
+
+
+def payload_of(target: Target) -> Payload:
+    """What a target is sent."""
+    return target.payload if isinstance(target, HttpTarget) else target.stdin
+
+
+def with_payload(target: Target, payload: Payload) -> Target:
+    """The target with something else to be sent."""
+    return replace(target, payload=payload) if isinstance(target, HttpTarget) else replace(target, stdin=payload)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from schedd.core.triggers.calendars import NO_CALENDARS, CalendarDays, Calendars, calendar_days, leaving_out, used_calendars
+from schedd.core.triggers.candidates import Candidates
 from schedd.core.triggers.checking import check_when
 from schedd.core.triggers.civil import LAST_US
 from schedd.core.triggers.clockless import Clockless, clockless
 from schedd.core.triggers.compilation import LeftOutRules, compile_left_out, compile_when, leaves_out, within_limits
 from schedd.core.triggers.dialect import Dialect, dialect_of
+from schedd.core.triggers.effects import Effect, Instant
 from schedd.core.triggers.notes import notes
 from schedd.core.triggers.oncalendar import normal_form
 from schedd.core.triggers.pointing import described, pointed
-from schedd.core.triggers.preview import Effect, Instant, preview
+from schedd.core.triggers.preview import preview
 from schedd.core.triggers.recognition import recognise
 from schedd.core.triggers.rule import Rule
 from schedd.core.triggers.sentence import sentence
@@ -24,6 +26,7 @@ __all__ = [
     "NO_CALENDARS",
     "CalendarDays",
     "Calendars",
+    "Candidates",
     "Clockless",
     "Dialect",
     "EarlierData",

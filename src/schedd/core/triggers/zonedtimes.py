@@ -83,10 +83,10 @@ class ZonedTimes:
             regular = None if local is None or local < self._own_from(segment) else local - segment.offset_us
             best = max((t for t in (best, regular, self._moved_until(segment, last)) if t is not None), default=None)
             following = segment.start_us - 1
-            if best is None:
-                if local is None:
-                    return None
+            if best is None and local is not None:
                 following = min(following, local - segment.offset_us + _FAR_US)
+            elif best is None and self._times.last_until(following + segment.before_us) is None:
+                return None  # Right after a fold, local times that are later than now's may lie before it.
             segment = self.zone.segment_at(following)
         return best
 

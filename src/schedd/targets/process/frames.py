@@ -1,19 +1,26 @@
-"""The messages between the daemon and its spawner: a length, then a marshalled tuple. Both ends are the same interpreter."""
+"""The messages between the daemon and its spawner: a length, then a marshalled tuple. Both ends speak alike: see `SPEECH`."""
 
 from __future__ import annotations
 
 import marshal
 import struct
+import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 _LENGTH = struct.Struct("=I")
 
+SPEECH = f"1.{marshal.version}.{sys.hexversion:x}"
+"""Names these messages as this interpreter writes them. The number in front goes up with every change of a message."""
+
 
 class Start(NamedTuple):
-    """Start this process. `timeout_s` below 0: no bound."""
+    """Start this process, for this attempt of this execution, and tag it with `mark`. `timeout_s` below 0: no bound."""
 
     job: int
+    execution: int
+    attempt: int
+    mark: int
     argv: tuple[str, ...]
     env: dict[str, str]
     working_directory: str
@@ -35,9 +42,14 @@ class End(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """End whatever is left of a job that an earlier spawner, which is dead, had started."""
+    """End whatever is left of a job that an earlier spawner, which is dead, had started: all that carries its mark."""
 
     job: int
+    mark: int
+
+
+class Stopping(NamedTuple):
+    """The daemon stops, and is not to be waited for: end what is left when its end of the line is closed."""
 
 
 class Result(NamedTuple):
@@ -52,8 +64,29 @@ class Result(NamedTuple):
     truncated: bool
 
 
-_KINDS: tuple[type[Any], ...] = (Start, End, Sweep, Result)
-Message = Start | End | Sweep | Result
+class Held(NamedTuple):
+    """A job that the spawner holds for the next daemon, as of now: it runs, or its result follows.
+
+    `pid` is 0 if it could not be started. `remaining_s` is what is left of its timeout, below 0: it has none.
+    """
+
+    job: int
+    execution: int
+    attempt: int
+    pid: int
+    age_s: float
+    remaining_s: float
+    grace_s: float
+
+
+class Stock(NamedTuple):
+    """The spawner has told of all that it holds. Jobs from now on have higher numbers than `last_job`."""
+
+    last_job: int
+
+
+_KINDS: tuple[type[Any], ...] = (Start, End, Sweep, Result, Stopping, Held, Stock)
+Message = Start | End | Sweep | Result | Stopping | Held | Stock
 
 
 def pack(message: Message) -> bytes:

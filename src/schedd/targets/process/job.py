@@ -8,7 +8,7 @@ from enum import Enum
 
 from schedd.targets.process.capture import Capture
 from schedd.targets.process.child import Child
-from schedd.targets.process.frames import Result, Start
+from schedd.targets.process.frames import Held, Result, Start
 from schedd.targets.process.tree import Process, Snapshot, descendants, send, still
 
 DRAIN_S = 0.25
@@ -31,9 +31,10 @@ class Phase(Enum):
 class Job:
     """A process and its tree. Times are monotonic seconds; `tick` says when it wants to be called again."""
 
-    def __init__(self, request: Start, child: Child | None, mark: int, now: float) -> None:
+    def __init__(self, request: Start, child: Child | None, now: float) -> None:
         self.number = request.job
-        self.mark = mark
+        self.mark = request.mark
+        self.execution = request.execution
         self.child = child
         self.phase = Phase.RUNNING
         self.output = Capture(request.output_limit)
@@ -42,6 +43,9 @@ class Job:
         self.open_pipes = 2 if child is not None else 0
         self.status: int | None = None if child is not None else 0
         self.wake_at = now + request.timeout_s if request.timeout_s >= 0 else None
+        self._attempt = request.attempt
+        self._started_at = now
+        self._expires_at = self.wake_at
         self._kind = "EXIT" if child is not None else "LOST"
         self._message = ""
         self._grace_s = request.grace_s
@@ -128,6 +132,18 @@ class Job:
         for process in processes:
             for number in numbers:
                 send(process, number)
+
+    def held(self, now: float) -> Held:
+        """Where it stands, for a daemon that has not started it."""
+        return Held(
+            self.number,
+            self.execution,
+            self._attempt,
+            self.child.pid if self.child is not None else 0,
+            now - self._started_at,
+            max(self._expires_at - now, 0.0) if self._expires_at is not None else -1.0,
+            self._grace_s,
+        )
 
     def result(self) -> Result:
         """The result, once it is FINISHED."""

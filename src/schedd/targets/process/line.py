@@ -1,4 +1,4 @@
-"""The daemon's end of the line to its spawner: starts it, sends, receives, notices its death."""
+"""The daemon's end of the line to its spawner: starts it, or takes over that of an earlier daemon, sends, receives, notices its death."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from schedd.targets.process.frames import Message, Result, Unpacker, pack
+from schedd.targets.process.reunion import Elder, Reunion
 
 _SOURCE = str(Path(__file__).parents[3])
 _PROGRAM = "import sys; sys.path.append(sys.argv.pop()); from schedd.targets.process.spawner import main; main()"
@@ -18,28 +20,41 @@ _EXIT_TIMEOUT_S = 10
 _READ_BYTES = 1 << 18
 
 
+class Terms(NamedTuple):
+    """On which terms a spawner works: where its door is ("": it has none), its salt, and how long it waits alone for the next daemon."""
+
+    home: str
+    salt: int
+    patience_s: float
+
+
 class Line:
     """A running spawner and the socket to it. Messages of one turn of the loop go out together."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], end: socket.socket, received: Callable[[Result], None], died: Callable[[], None]
+        self,
+        process: subprocess.Popen[bytes] | Elder,
+        end: socket.socket,
+        received: Callable[[Result], None],
+        died: Callable[[], None],
+        unpacker: Unpacker | None = None,
     ) -> None:
         self._process = process
         self._socket = end
         self._received = received
         self._died = died
-        self._unpacker = Unpacker()
+        self._unpacker = Unpacker() if unpacker is None else unpacker
         self._outgoing = bytearray()
         self._flush_due = False
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(end.fileno(), self._receive)
 
     @classmethod
-    def open(cls, series: int, received: Callable[[Result], None], died: Callable[[], None]) -> Line:
+    def open(cls, terms: Terms, received: Callable[[Result], None], died: Callable[[], None]) -> Line:
         """Start a spawner; `died` is called once if it ends before `aclose`. Raises: OSError."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        command = (sys.executable, "-I", "-S", "-X", "utf8", "-c", _PROGRAM, str(series), _SOURCE)
+        command = (sys.executable, "-I", "-S", "-X", "utf8", "-c", _PROGRAM, terms.home, str(terms.salt), str(terms.patience_s), _SOURCE)
         env = {name: os.environ[name] for name in ("LANG", "TZ") if name in os.environ}
         try:
             with theirs:
@@ -50,6 +65,11 @@ class Line:
             ours.close()
             raise
         return cls(process, ours, received, died)
+
+    @classmethod
+    def again(cls, reunion: Reunion, received: Callable[[Result], None], died: Callable[[], None]) -> Line:
+        """The line to a spawner that was found again."""
+        return cls(reunion.elder, reunion.end, received, died, reunion.unpacker)
 
     @property
     def pid(self) -> int:

@@ -1,7 +1,10 @@
 """The spawner: a small program that starts, watches and ends processes for the daemon.
 
 It is a process of its own because starting one from a large daemon is slow, and so that neither chatty children nor a hostile tree
-delay the daemon's loop. When its socket closes (the daemon ended, or died), it ends every tree that it holds, and exits.
+delay the daemon's loop.
+
+When the line to the daemon breaks without a word, the daemon has died: the spawner goes on, and lets the next daemon in by its door. If
+none comes in time, if the daemon had said that it stops, or if there is no door, it ends every tree that it holds, and exits.
 """
 
 from __future__ import annotations
@@ -19,9 +22,11 @@ from collections.abc import Callable
 
 from schedd.targets.process.capture import Capture
 from schedd.targets.process.child import SpawnError, start
-from schedd.targets.process.frames import End, Message, Result, Start, Sweep, Unpacker, pack
+from schedd.targets.process.door import Door
+from schedd.targets.process.frames import End, Held, Message, Result, Start, Stock, Stopping, Sweep, Unpacker, pack
 from schedd.targets.process.job import Job, Phase
-from schedd.targets.process.tree import TAG_BASE, snapshot, tagged
+from schedd.targets.process.memory import Ended, Memory
+from schedd.targets.process.tree import snapshot, tagged
 
 _PR_SET_CHILD_SUBREAPER = 36
 _ORPHANED_GRACE_S = 2.0
@@ -32,11 +37,17 @@ _STALE_TIMERS = 1000
 
 
 class Spawner:
-    """The program's loop. `series` tells this daemon's tags from those of any other."""
+    """The program's loop. Alone, it waits `patience_s` for the next daemon, if it has a door and something to hand over."""
 
-    def __init__(self, daemon: socket.socket, series: int) -> None:
-        self._daemon = daemon
-        self._series = series
+    def __init__(self, daemon: socket.socket, door: Door | None, patience_s: float) -> None:
+        self._daemon: socket.socket | None = None
+        self._door = door
+        self._patience_s = patience_s
+        self._alone_until: float | None = None
+        self._ending = door is None
+        """Whether it is to end everything as soon as the line is closed."""
+        self._memory = Memory()
+        self._last_job = 0
         self._jobs: dict[int, Job] = {}
         self._jobs_by_pid: dict[int, Job] = {}
         self._timers: list[tuple[float, int]] = []
@@ -44,17 +55,17 @@ class Spawner:
         self._outgoing = bytearray()
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[], object]] = {}
-        self._orphaned = False
         self._tagging = True
         self._descriptors_max = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_DESCRIPTORS
         daemon.setblocking(False)
-        self._watch(daemon.fileno(), select.EPOLLIN, self._receive)
+        self._serve(daemon)
         wakeup = _wakeup_descriptor()
         self._watch(wakeup, select.EPOLLIN, lambda: os.read(wakeup, _READ_BYTES))
+        signal.signal(signal.SIGTERM, lambda _number, _frame: self._hurry())
 
     def run(self) -> None:
-        """Work until the daemon's end of the socket is closed and no job is left."""
-        while not self._orphaned or self._jobs:
+        """Work until the line to the daemon is closed, and nothing is left to end or to hand over."""
+        while self._daemon is not None or self._jobs or (self._memory and not self._ending):
             for descriptor, _ in self._epoll.poll(self._pause()):
                 handler = self._handlers.get(descriptor)
                 if handler is not None:
@@ -62,10 +73,20 @@ class Spawner:
             self._reap()
             self._tick()
             self._send()
+        if self._door is not None:
+            self._door.close()
 
     # Messages
 
+    def _serve(self, daemon: socket.socket) -> None:
+        self._daemon = daemon
+        self._alone_until = None
+        self._unpacker = Unpacker()
+        self._outgoing.clear()
+        self._watch(daemon.fileno(), select.EPOLLIN, self._receive)
+
     def _receive(self) -> None:
+        assert self._daemon is not None, "its descriptor is watched"
         try:
             data = self._daemon.recv(1 << 18)
         except BlockingIOError:
@@ -89,23 +110,65 @@ class Spawner:
                         job.shorten_grace(0, now)
                     self._schedule(job)
             case Sweep():
-                job = Job(_nothing(message.job), None, self._mark(message.job), now)
+                job = Job(_nothing(message), None, now)
                 self._jobs[job.number] = job
                 job.end("LOST", now)
                 self._schedule(job)
+            case Stopping():
+                self._ending = True
 
     def _abandoned(self) -> None:
-        """The daemon is gone."""
-        self._orphaned = True
+        """The daemon is gone: wait for the next one, unless it had said that it stops."""
+        assert self._daemon is not None, "its line broke"
         self._forget(self._daemon.fileno())
+        self._daemon.close()
+        self._daemon = None
+        if self._door is None or self._ending:
+            self._end_all()
+            return
+        now = time.monotonic()
+        if not self._outgoing:
+            self._memory.trim(now)
+        self._alone_until = now + self._patience_s
+        self._watch(self._door.fileno(), select.EPOLLIN, self._let_in)
+
+    def _let_in(self) -> None:
+        """The next daemon knocks: tell it of everything that is held, then send the results of what has ended."""
+        assert self._door is not None, "it knocks there"
+        daemon = self._door.accept()
+        if daemon is None:
+            return
+        self._forget(self._door.fileno())
+        self._serve(daemon)
+        now = time.monotonic()
+        self._memory.renew(now)
+        for held in (*(job.held(now) for job in self._jobs.values() if job.execution), *(ended.job for ended in self._memory)):
+            self._outgoing += pack(held)
+        self._outgoing += pack(Stock(self._last_job))
+        for ended in self._memory:
+            self._outgoing += ended.result
+
+    def _end_all(self) -> None:
+        self._ending = True
         now = time.monotonic()
         for job in self._jobs.values():
             job.end("ENDED", now, grace_s=_ORPHANED_GRACE_S)
             job.shorten_grace(_ORPHANED_GRACE_S, now)
             self._schedule(job)
 
+    def _answer(self, job: Held, result: Result) -> None:
+        """Tell the daemon, now or, if it is gone, the next one."""
+        packed = pack(result)
+        if self._daemon is not None:
+            self._outgoing += packed
+        if self._door is not None and job.execution:
+            self._memory.add(Ended(time.monotonic(), job, packed))
+
     def _send(self) -> None:
-        if not self._outgoing or self._orphaned:
+        if self._daemon is None:
+            return
+        if not self._outgoing:
+            self._memory.trim(time.monotonic())
             return
         try:
             sent = self._daemon.send(self._outgoing)
@@ -118,20 +181,18 @@ class Spawner:
 
     # Jobs
 
-    def _mark(self, number: int) -> int:
-        return TAG_BASE + (self._series << 32) + (number & 0xFFFFFFFF)
-
     def _start(self, request: Start) -> None:
-        mark = self._mark(request.job)
+        self._last_job = max(self._last_job, request.job)
         try:
             if len(self._handlers) + 6 > self._descriptors_max:
                 raise SpawnError(f"cannot start {request.argv[0]}: too many processes run at once for the limit of open files")
-            self._put_tag(mark)
+            self._put_tag(request.mark)
             child = start(request)
         except SpawnError as error:
-            self._outgoing += pack(Result(request.job, "SPAWN", 0, str(error), b"", b"", False))
+            failed = Held(request.job, request.execution, request.attempt, 0, 0.0, -1.0, 0.0)
+            self._answer(failed, Result(request.job, "SPAWN", 0, str(error), b"", b"", False))
             return
-        job = Job(request, child, mark, time.monotonic())
+        job = Job(request, child, time.monotonic())
         self._jobs[job.number] = self._jobs_by_pid[child.pid] = job
         self._watch(child.stdout, select.EPOLLIN, lambda: self._read(job, child.stdout, job.output))
         self._watch(child.stderr, select.EPOLLIN, lambda: self._read(job, child.stderr, job.error_output))
@@ -217,7 +278,7 @@ class Spawner:
                 if self._handlers.get(descriptor) is not None:
                     self._forget(descriptor)
                     os.close(descriptor)
-        self._outgoing += pack(job.result())
+        self._answer(job.held(time.monotonic()), job.result())
 
     # Time
 
@@ -229,12 +290,15 @@ class Spawner:
             heapq.heapify(self._timers)
 
     def _pause(self) -> float:
-        if not self._timers:
-            return -1
-        return max(self._timers[0][0] - time.monotonic(), 0)
+        times = [self._timers[0][0]] if self._timers else []
+        if self._alone_until is not None:
+            times.append(self._alone_until)
+        return max(min(times) - time.monotonic(), 0) if times else -1
 
     def _tick(self) -> None:
         now = time.monotonic()
+        if self._alone_until is not None and self._alone_until <= now:
+            self._give_up()
         ending: set[Job] = set()
         while self._timers and self._timers[0][0] <= now:
             job = self._jobs.get(heapq.heappop(self._timers)[1])
@@ -247,6 +311,20 @@ class Spawner:
                 ending.add(job)
         if ending:
             self._end(ending)
+
+    def _hurry(self) -> None:
+        """SIGTERM: wait no longer for a daemon. While there is one, what it says holds."""
+        if self._alone_until is not None:
+            self._alone_until = 0.0
+
+    def _give_up(self) -> None:
+        """No daemon came: shut the door, and end everything."""
+        assert self._door is not None, "it waited there"
+        self._alone_until = None
+        self._forget(self._door.fileno())
+        self._door.close()
+        self._door = None
+        self._end_all()
 
     def _end(self, ending: set[Job]) -> None:
         """Carry on the ending of these trees. One look at the host serves all; where a new process turned up, another follows at once."""
@@ -278,8 +356,8 @@ class Spawner:
         self._epoll.unregister(descriptor)
 
 
-def _nothing(number: int) -> Start:
-    return Start(number, (), {}, "", b"", "", "", 0, 0, 0, 0.0, -1.0)
+def _nothing(sweep: Sweep) -> Start:
+    return Start(sweep.job, 0, 0, sweep.mark, (), {}, "", b"", "", "", 0, 0, 0, 0.0, -1.0)
 
 
 def _wakeup_descriptor() -> int:
@@ -293,7 +371,7 @@ def _wakeup_descriptor() -> int:
 
 
 def _take_default_signals() -> None:
-    """Children inherit what is ignored and what is blocked: nothing is. SIGTERM has an empty handler, for the daemon's socket decides."""
+    """Children inherit what is ignored and what is blocked: nothing is. Of what would end us, nothing does: the daemon's socket decides."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in signal.valid_signals():
         if signal.getsignal(number) is signal.SIG_IGN and number != signal.SIGPIPE:
@@ -303,9 +381,21 @@ def _take_default_signals() -> None:
 
 
 def main() -> None:
-    """Serve the daemon on the socket that is standard input; the first argument is the series."""
+    """Serve the daemon on the socket that is standard input. Arguments: the door's directory ("": no door), the salt, the patience."""
     _take_default_signals()
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     daemon = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    Spawner(daemon, int(sys.argv[1])).run()
+    home, salt, patience_s = sys.argv[1:4]
+    Spawner(daemon, _door(home, int(salt)), float(patience_s)).run()
+
+
+def _door(home: str, salt: int) -> Door | None:
+    """The door, if there is to be one and can be: without it everything ends with the daemon, which is safe."""
+    if not home:
+        return None
+    try:
+        return Door(home, salt)
+    except OSError as error:
+        sys.stderr.write(f"schedd: processes will not outlive a crash of the daemon: {error}\n")
+        return None

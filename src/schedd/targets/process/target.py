@@ -5,19 +5,30 @@ from __future__ import annotations
 import asyncio
 import secrets
 import signal
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import structlog
 
 from schedd.core.errors import TemplateError
-from schedd.core.model.execution import AttemptResult, DeliveryRequest
+from schedd.core.model.execution import AttemptResult, DeliveryRequest, Survivor
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import KEPT_BYTES, RenderedProcess, without_secret
 from schedd.core.model.target import ProcessTarget
 from schedd.core.template import VARIABLES, Template
 from schedd.targets.payload import render_payload
-from schedd.targets.process.frames import End, Message, Result, Start, Sweep
-from schedd.targets.process.line import Line
+from schedd.targets.process.door import Record
+from schedd.targets.process.frames import End, Held, Message, Result, Start, Stopping, Sweep
+from schedd.targets.process.line import Line, Terms
+from schedd.targets.process.reunion import Reunion, forget, is_of_this_boot, meet, proven, records
+from schedd.targets.process.tree import TAG_BASE, snapshot, tagged
 
 _DEATHS_MAX = 3
+_REUNION_S = 10.0
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -25,6 +36,7 @@ class _Pending:
     """A delivery that the helper holds. `watch` is what happens if the helper does not answer in time."""
 
     execution_id: int
+    mark: int
     result: asyncio.Future[Result]
     grace_s: float
     watch: asyncio.TimerHandle | None = None
@@ -36,21 +48,68 @@ class ProcessTargets:
     The helper is started by the first delivery, or by `start` while the daemon is small. If it dies, another one ends what it left
     behind before the deliveries that it held fail. If it does not answer `overdue_s` after a process has to be gone (it may hang on a file
     system that does not answer), it is replaced.
+
+    With a directory `home`, the helper outlives a daemon that dies: it waits `patience_s` for the next one, which takes it over by
+    `reunite`, and is the `Survivors` port to what it holds.
     """
 
-    def __init__(self, *, overdue_s: float = 30) -> None:
+    def __init__(self, *, home: Path | None = None, overdue_s: float = 30, patience_s: float = 300) -> None:
+        self._home = home
         self._overdue_s = overdue_s
+        self._patience_s = patience_s
         self._line: Line | None = None
-        self._series = secrets.randbits(27)
+        self._salt = secrets.randbits(60)
         self._last_job = 0
         self._pending: dict[int, _Pending] = {}
+        self._survivors: dict[tuple[int, int], tuple[Held, asyncio.Future[Result]]] = {}
+        self._gone: list[Record] = []
         self._deaths = 0
         self._closed = False
 
     def start(self) -> None:
         """Start the helper now. Raises: OSError."""
         if self._line is None:
-            self._line = Line.open(self._series, self._receive, self._died)
+            terms = Terms(str(self._home or ""), self._salt, self._patience_s)
+            self._line = Line.open(terms, self._receive, self._died)
+
+    async def reunite(self) -> None:
+        """Take over the helper of an earlier daemon if there is one and it answers, else start one. Raises: OSError."""
+        if self._home is not None:
+            try:
+                self._home.mkdir(mode=0o700, exist_ok=True)
+                await self._look_for_elders(self._home)
+            except OSError as error:
+                log.warning("processes_not_kept", directory=str(self._home), detail=error.strerror)
+                self._home = None
+        self.start()
+
+    async def survivors(self, expected: Collection[tuple[int, int]]) -> Sequence[Survivor]:
+        """What the helper of an earlier daemon holds. Of `expected` (execution, attempt), what it left behind if it is gone is ended."""
+        ended = await self._end_leftovers(expected) if self._gone else []
+        held = [Survivor(each.execution, each.attempt, each.pid, int(each.age_s * 1e6)) for each, _ in self._survivors.values()]
+        return ended + held
+
+    async def adopt(self, request: DeliveryRequest) -> AttemptResult:
+        """Wait for what came of this request, which an earlier daemon has delivered; as `deliver`, but nothing is started."""
+        held, future = self._survivors.pop((request.execution_id, request.attempt))
+        result = await self._result(held.job, future)
+        # The schedule may call something else by now; then its process was judged as processes are by default.
+        target = request.target if isinstance(request.target, ProcessTarget) else ProcessTarget(argv=("true",))
+        return _attempt_result(target, request, result)
+
+    def end(self, survivor: Survivor) -> None:
+        """End its tree, with the grace that it was started with; `adopt` tells when it is gone."""
+        held, _ = self._survivors[survivor.execution_id, survivor.attempt]
+        self._end(held.job)
+
+    def discard(self, survivor: Survivor) -> None:
+        """End its tree; nobody waits for what comes of it."""
+        self.end(survivor)
+        del self._survivors[survivor.execution_id, survivor.attempt]
+
+    def stopping(self) -> None:
+        """The daemon stops: however it ends from now on, its processes end with it."""
+        self._send(Stopping())
 
     async def deliver(self, request: DeliveryRequest) -> AttemptResult:
         """Run the process once; every end is a value. When the call is cancelled, the process's whole tree is gone before it ends."""
@@ -70,7 +129,7 @@ class ProcessTargets:
         if not isinstance(request.target, ProcessTarget):
             return None
         try:
-            message = _start_message(0, request.target, request)
+            message = _start_message(0, 0, request.target, request)
         except TemplateError:
             return None
         return RenderedProcess(
@@ -89,6 +148,7 @@ class ProcessTargets:
     async def aclose(self) -> None:
         """End every process that still runs, tree by tree, then the helper."""
         self._closed = True
+        self.stopping()
         for job in self._pending:
             self._end(job)
         if self._pending:
@@ -97,15 +157,76 @@ class ProcessTargets:
         if line is not None:
             await line.aclose()
 
+    async def _look_for_elders(self, home: Path) -> None:
+        """Take over the helper that answers; one that does not is ended, itself alone, if it is proven to be the one of its record."""
+        for record in records(home):
+            elder = proven(record)
+            if elder is None:
+                self._gone.append(record)
+                continue
+            try:
+                if self._line is not None:
+                    raise ConnectionRefusedError("another one was taken over")
+                self._take_over(record, await meet(home, record, elder, within_s=_REUNION_S))
+            except OSError as error:
+                log.warning("process_helper_given_up", pid=record.pid, detail=str(error))
+                elder.end()
+                self._gone.append(record)
+
+    def _take_over(self, record: Record, reunion: Reunion) -> None:
+        self._salt = record.salt
+        self._last_job = reunion.last_job
+        self._line = Line.again(reunion, self._receive, self._died)
+        for held in reunion.held:
+            pending = self._expecting(held.job, mark_of(record.salt, held.execution, held.attempt), held.execution, held.grace_s)
+            self._survivors[held.execution, held.attempt] = held, pending.result
+            if held.remaining_s >= 0:
+                self._expect(held.job, held.remaining_s)
+        for result in reunion.results:
+            self._receive(result)
+        log.info("process_helper_taken_over", pid=record.pid, processes=len(reunion.held))
+
+    async def _end_leftovers(self, expected: Collection[tuple[int, int]]) -> list[Survivor]:
+        """End what helpers that are gone left of these attempts: what carries the tag, and began after the helper in the same boot."""
+        gone, self._gone = self._gone, []
+        living = tagged(snapshot(), None) if any(map(is_of_this_boot, gone)) else {}
+        ended: list[Survivor] = []
+        sweeps: list[asyncio.Future[Result]] = []
+        for record in gone:
+            for execution_id, attempt in expected if is_of_this_boot(record) else ():
+                mark = mark_of(record.salt, execution_id, attempt)
+                processes = [process for process in living.get(mark, ()) if process.started >= record.started]
+                if processes:
+                    ended.append(Survivor(execution_id, attempt, min(processes, key=lambda each: each.started).pid, 0, ended=True))
+                    sweeps.append(self._sweep(mark, execution_id))
+        if sweeps:
+            await asyncio.wait(sweeps)
+        assert self._home is not None, "they were found there"
+        for record in gone:
+            forget(self._home, record)
+        return ended
+
+    def _sweep(self, mark: int, execution_id: int) -> asyncio.Future[Result]:
+        self._last_job += 1
+        self.start()
+        pending = self._expecting(self._last_job, mark, execution_id, 0.0)
+        self._send(Sweep(self._last_job, mark))
+        self._expect(self._last_job, 0)
+        return pending.result
+
+    def _expecting(self, job: int, mark: int, execution_id: int, grace_s: float) -> _Pending:
+        pending = self._pending[job] = _Pending(execution_id, mark, asyncio.get_running_loop().create_future(), grace_s)
+        return pending
+
     async def _deliver(self, request: DeliveryRequest) -> AttemptResult:
         target = request.target
         if not isinstance(target, ProcessTarget):
             raise TypeError(f"a process target is wanted, not {type(target).__name__}")
         self._last_job += 1
-        message = _start_message(self._last_job, target, request)
+        mark = mark_of(self._salt, request.execution_id, request.attempt)
+        message = _start_message(self._last_job, mark, target, request)
         self.start()
-        pending = _Pending(request.execution_id, asyncio.get_running_loop().create_future(), message.grace_s)
-        self._pending[message.job] = pending
+        pending = self._expecting(message.job, mark, request.execution_id, message.grace_s)
         self._send(message)
         if message.timeout_s >= 0:
             self._expect(message.job, message.timeout_s)
@@ -166,8 +287,8 @@ class ProcessTargets:
             for job in list(self._pending):
                 self._receive(Result(job, "LOST", 0, "what it left behind may still run", b"", b"", False))
             return
-        for job in self._pending:
-            self._send(Sweep(job))
+        for job, pending in self._pending.items():
+            self._send(Sweep(job, pending.mark))
 
     def _send(self, message: Message) -> None:
         """Hand the message to the helper; if that is dead, `_died` settles what was pending."""
@@ -175,12 +296,21 @@ class ProcessTargets:
             self._line.send(message)
 
 
-def _start_message(job: int, target: ProcessTarget, request: DeliveryRequest) -> Start:
+def mark_of(salt: int, execution_id: int, attempt: int) -> int:
+    """The tag of an attempt's processes: the next daemon knows it from the record of a helper that is gone, and tells them by it."""
+    digest = blake2b(b"%d:%d:%d" % (salt, execution_id, attempt), digest_size=8).digest()
+    return TAG_BASE + (int.from_bytes(digest, "big") >> 4)
+
+
+def _start_message(job: int, mark: int, target: ProcessTarget, request: DeliveryRequest) -> Start:
     """The rendered process. Raises: TemplateError."""
     env = {f"SCHEDD_{name.upper()}": value(request) for name, value in VARIABLES.items()}
     env.update((name, Template.parse(value).render(request)) for name, value in target.env.items())
     return Start(
         job=job,
+        execution=request.execution_id,
+        attempt=request.attempt,
+        mark=mark,
         argv=tuple(Template.parse(argument).render(request) for argument in target.argv),
         env=env,
         working_directory=target.working_directory,
@@ -219,10 +349,11 @@ def _verdict(target: ProcessTarget, request: DeliveryRequest, result: Result) ->
         case "SPAWN":
             return Outcome.FAILED, Reason.SPAWN, None, ""
         case "TIMEOUT":
-            assert request.timeout is not None
-            return Outcome.FAILED, Reason.TIMEOUT, result.code, f"still running after {request.timeout.total_seconds():g} s, and ended"
+            # A process of an earlier daemon was started under the timeout of then.
+            after = f" after {request.timeout.total_seconds():g} s" if request.timeout is not None else ""
+            return Outcome.FAILED, Reason.TIMEOUT, result.code, f"still running{after}, and ended"
         case "ENDED":
-            return Outcome.FAILED, Reason.INTERRUPTED, result.code, "ended together with the daemon"
+            return Outcome.FAILED, Reason.INTERRUPTED, result.code, "ended together with the daemon, or since it had outlived it"
         case _:
             return Outcome.FAILED, Reason.TARGET_ERROR, None, "the process helper died while it ran, and it was ended"
 

@@ -32,11 +32,12 @@ Snapshot = Mapping[int, Process]
 
 def snapshot() -> Snapshot:
     """Every process of the host, zombies included."""
-    processes = (_process(int(name)) for name in os.listdir("/proc") if name.isdecimal())  # noqa: PTH208 (pathlib is not worth its memory here)
+    processes = (process_of(int(name)) for name in os.listdir("/proc") if name.isdecimal())  # noqa: PTH208 (pathlib is not worth its memory here)
     return {process.pid: process for process in processes if process is not None}
 
 
-def _process(pid: int) -> Process | None:
+def process_of(pid: int) -> Process | None:
+    """The process of that id, as it is now; None: there is none."""
     content = _read(f"/proc/{pid}/stat")
     if not content:
         return None
@@ -101,7 +102,7 @@ def send(process: Process, number: signal.Signals) -> None:
     except OSError:
         return
     try:
-        now = _process(process.pid)
+        now = process_of(process.pid)
         if now is not None and now.started == process.started:
             signal.pidfd_send_signal(handle, number)
     except OSError:

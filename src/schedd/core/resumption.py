@@ -1,0 +1,32 @@
+"""Resumption: what becomes of the occurrences that a pause has left out, once it ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from schedd.core.model.policy import CatchUp, CatchUpMode
+from schedd.core.model.reason import Reason
+from schedd.core.planning import Occurrences, Plan, left_out, plan
+
+
+def after_pause(
+    rule: Occurrences, catch_up: CatchUp, mode: CatchUpMode, *, after_us: int, before_us: int, runs_left: int | None = None
+) -> Plan:
+    """Decide all occurrences after `after_us` and before `before_us`, the pause's end: which are fired now, and which stay left out.
+
+    With NONE they stay skipped (PAUSED). The other modes run the latest, the earliest or all, oldest first, within the window of the
+    schedule's own catch-up policy and at most as many as that allows; `runs_left` bounds them too, unless it is None. The plan's `next_us`
+    is None.
+    """
+    first_us = rule.next_after(after_us)
+    if first_us is None or first_us >= before_us:
+        return Plan()
+    if mode is CatchUpMode.NONE:
+        return Plan(left_out=left_out(rule, first_us, before_us, Reason.PAUSED))
+    asked = replace(catch_up, mode=mode, grace=timedelta(0))
+    decided = replace(plan(rule, asked, first_us=first_us, now_us=before_us, horizon_us=-1, with_backlog=False), next_us=None)
+    if runs_left is None or len(decided.fires) <= runs_left:
+        return decided
+    fires, beyond = decided.fires[:runs_left], decided.fires[runs_left:]
+    return replace(decided, fires=fires, left_out=decided.left_out + left_out(rule, beyond[0], beyond[-1] + 1, Reason.MAX_RUNS))

@@ -1,0 +1,143 @@
+"""Conditions: asked when an occurrence comes due, before it is admitted. Days are looked at, commands run beside the dispatcher.
+
+An occurrence whose condition is being asked stays ARMED: after a crash it is asked anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Final, assert_never
+
+import structlog
+
+from schedd.core.conditions import day_fits
+from schedd.core.model.execution import AttemptResult, Cause, DeliveryRequest, ExecutionState
+from schedd.core.model.journal import Evidence
+from schedd.core.model.policy import CommandHolds, DayFits
+from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.target import ProcessTarget
+from schedd.core.model.when import When
+from schedd.core.ports import Target
+from schedd.core.triggers import Rule, compile_when
+from schedd.engine.definitions import Definition
+from schedd.engine.gatekeeper import Finish
+from schedd.engine.recorder import result_evidence
+from schedd.engine.runs import Run, Runs
+
+COMMANDS_MOST: Final = 32
+"""How many commands run at once; further ones wait."""
+
+_OCCURRENCES: Final = (Cause.SCHEDULE, Cause.BACKFILL)
+_LINE_MAX: Final = 200
+
+log = structlog.get_logger(__name__)
+
+
+class Conditions:
+    """Lets occurrences through whose conditions hold, and ends the others as skipped."""
+
+    def __init__(
+        self,
+        *,
+        runs: Runs,
+        targets: Mapping[type, Target],
+        request: Callable[[Run], DeliveryRequest],
+        let_through: Callable[[Run], None],
+        finish: Finish,
+    ) -> None:
+        self._runs = runs
+        self._targets = targets
+        self._request = request
+        self._let_through = let_through
+        self._finish = finish
+        self._calls: asyncio.TaskGroup | None = None
+        self._waiting: deque[Run] = deque()
+        self._asked: set[int] = set()
+        self._running: dict[int, asyncio.Task[None]] = {}
+
+    @property
+    def asked(self) -> int:
+        """How many occurrences wait for what their commands say."""
+        return len(self._asked)
+
+    def ask(self, run: Run, calls: asyncio.TaskGroup) -> None:
+        """Decide about a run that has come due: at once, or when its command has ended. What is no occurrence is let through."""
+        condition = run.definition.schedule.policies.condition
+        if condition is None or run.execution.cause not in _OCCURRENCES:
+            self._let_through(run)
+            return
+        match condition:
+            case DayFits():
+                if _fits(run, condition):
+                    self._let_through(run)
+                else:
+                    self._skip(run, {"condition": "days"})
+            case CommandHolds():
+                self._calls = calls
+                if run.id not in self._asked:
+                    self._asked.add(run.id)
+                    self._waiting.append(run)
+                    self._start()
+            case _:
+                assert_never(condition)
+
+    def forget(self, run: Run) -> None:
+        """The run has ended otherwise; its command is ended too."""
+        self._asked.discard(run.id)
+        task = self._running.pop(run.id, None)
+        if task is not None:
+            task.cancel()
+            self._start()
+
+    def _start(self) -> None:
+        assert self._calls is not None, "one was asked about"
+        while self._waiting and len(self._running) < COMMANDS_MOST:
+            run = self._waiting.popleft()
+            condition = run.definition.schedule.policies.condition
+            if run.id in self._asked and isinstance(condition, CommandHolds):
+                self._running[run.id] = self._calls.create_task(self._hear(run, condition))
+
+    async def _hear(self, run: Run, condition: CommandHolds) -> None:
+        result = await self._call(run, condition)
+        self._asked.discard(run.id)
+        self._running.pop(run.id, None)
+        self._start()
+        if result.reason is Reason.INTERRUPTED or run.state is not ExecutionState.ARMED or not self._runs.holds(run):
+            return
+        if result.outcome is Outcome.SUCCEEDED:
+            self._let_through(run)
+        else:
+            self._skip(run, {"condition": "command", **result_evidence(result), **_first_line(result)})
+
+    async def _call(self, run: Run, condition: CommandHolds) -> AttemptResult:
+        try:
+            request = self._request(run)._replace(target=condition.command, timeout=condition.timeout)
+            return await self._targets[ProcessTarget].deliver(request)
+        except Exception as error:  # A target returns values; what it raises was not foreseen, and must not stop the others.
+            log.exception("condition_failed", schedule=str(run.execution.schedule))
+            return AttemptResult(Outcome.FAILED, Reason.TARGET_ERROR, message=f"{type(error).__name__}: {error}")
+
+    def _skip(self, run: Run, evidence: Evidence) -> None:
+        self._finish(run, Outcome.SKIPPED, Reason.CONDITION, evidence=evidence)
+
+
+def _fits(run: Run, condition: DayFits) -> bool:
+    definition = run.definition
+    if definition.days is None:
+        definition.days = _compiled(definition, condition)
+    return day_fits(definition.days, definition.schedule.when.time_zone, run.execution.nominal_us)
+
+
+def _compiled(definition: Definition, condition: DayFits) -> Rule:
+    schedule = definition.schedule
+    own = schedule.when
+    when = When(triggers=(condition.days,), time_zone=own.time_zone, gap=own.gap, fold=own.fold)
+    return compile_when(when, created_us=schedule.created_us, seed=schedule.uid)
+
+
+def _first_line(result: AttemptResult) -> Evidence:
+    """The first line that the command wrote, to its output or else to its error output."""
+    lines = (result.output or result.error_output).decode("utf-8", "replace").splitlines()
+    return {"output": lines[0][:_LINE_MAX]} if lines else {}
