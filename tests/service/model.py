@@ -171,7 +171,7 @@ class Model:
         if not is_other and policy in (None, it.policy) and text in (None, it.description):
             return
         if is_other and it.state == "PAUSED":
-            self.hold_back(it)
+            self.hold_back(it, self.now)
         restart = is_other or it.state == "COMPLETED"
         it.rule, it.policy = rule or it.rule, policy or it.policy
         it.description = it.description if text is None else text
@@ -200,16 +200,15 @@ class Model:
         it.is_paused, it.pause_end = True, end
         self.change(it, "PAUSED")
 
-    def resume(self, name: str, seen: int | None, *, skip: bool) -> None:
+    def resume(self, name: str, seen: int | None) -> None:
         it = self.live(name, seen)
         if it.state == "ENABLED":
             return
         if it.state != "PAUSED":
             raise Refused("PreconditionError NOT_PAUSED")
-        if skip:
-            self.hold_back(it)
+        self.hold_back(it, self.now)
         it.is_paused, it.pause_end = False, None
-        self.change(it, "ENABLED", anew=skip)
+        self.change(it, "ENABLED", anew=True)
 
     def trigger(self, name: str) -> Run:
         it = self.live(name)
@@ -306,6 +305,8 @@ class Model:
             self.pause_failing()
             for it in self.all:
                 if it.state == "PAUSED" and it.pause_end is not None and it.pause_end <= self.now:
+                    self.hold_back(it, it.pause_end - 1)
+                    it.mark = it.pause_end - 1
                     it.is_paused, it.pause_end = False, None
                     self.change(it, "ENABLED")
                 if it.state == "ENABLED" and not it.over:
@@ -332,8 +333,8 @@ class Model:
     def take_back(self, it: Standing) -> None:
         it.runs = [run for run in it.runs if not run.ahead]
 
-    def hold_back(self, it: Standing) -> None:
-        it.left_out.update(dict.fromkeys(self.between(it.rule, it.mark, self.now), "PAUSED"))
+    def hold_back(self, it: Standing, through: int) -> None:
+        it.left_out.update(dict.fromkeys(self.between(it.rule, it.mark, through), "PAUSED"))
 
     def arm(self, it: Standing, cause: str, nominal: int, due: int | None = None) -> Run:
         due = nominal if due is None else due

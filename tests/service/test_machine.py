@@ -33,7 +33,6 @@ from schedd.service.backfills import BackfillDraft
 from schedd.service.batches import Batches, BatchOperation, Operation
 from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
-from schedd.service.schedules import Backlog
 from tests.engine.rig import BROKEN, DONE, SECOND, START_US, HandClock, HandTarget, Rig, running
 from tests.service.model import DAY, Model, Policy, Refused, Rule, Run, Standing
 
@@ -298,12 +297,12 @@ class ServiceMachine(RuleBasedStateMachine):
             marked=marked,
         )
 
-    @rule(name=names, etag=etags, backlog=st.sampled_from(Backlog), marked=flags)
-    def resume(self, name: str, etag: str, backlog: Backlog, marked: bool) -> None:
+    @rule(name=names, etag=etags, marked=flags)
+    def resume(self, name: str, etag: str, marked: bool) -> None:
         seen = self.seen(name, etag)
         self.call(
-            lambda: self.model.resume(name, seen, skip=backlog is Backlog.SKIP),
-            lambda asking: self.rig.schedules.resume(named(name), asking, backlog=backlog),
+            lambda: self.model.resume(name, seen),
+            lambda asking: self.rig.schedules.resume(named(name), asking),
             generation=seen,
             marked=marked,
         )
@@ -312,7 +311,7 @@ class ServiceMachine(RuleBasedStateMachine):
     def operate(self, operation: Operation) -> None:
         each: dict[Operation, Callable[[str], None]] = {
             Operation.PAUSE: lambda name: self.model.pause(name, None, None),
-            Operation.RESUME: lambda name: self.model.resume(name, None, skip=True),
+            Operation.RESUME: lambda name: self.model.resume(name, None),
             Operation.DELETE: lambda name: self.model.delete(name, None),
             Operation.UNDELETE: lambda name: self.model.undelete(name, None),
         }
