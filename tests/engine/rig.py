@@ -214,7 +214,7 @@ async def running(
     target = target or HandTarget(clock)
     commands = commands or HandTarget(clock)
     store = await SqliteStore.open(path)
-    ids = TimeIds(clock)
+    ids = TimeIds(clock, last=(await store.status()).newest_id)
     engine = Engine(
         store=store,
         clock=clock,

@@ -14,6 +14,7 @@ from schedd.core.errors import AlreadyExistsError, ConflictError, ExpressionErro
 from schedd.core.model.batch import RequestMark
 from schedd.core.model.calendar import Calendar, CalendarEntry, DateEntry, HolidaysEntry, Weekday, WeeklyEntry
 from schedd.core.model.journal import JournalKind
+from schedd.core.model.policy import Policies
 from schedd.core.model.query import Comparison, Operator, PageRequest
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget
@@ -140,6 +141,19 @@ async def test_schedule_whose_calendar_left_it_nothing_goes_on_when_it_does_agai
         await visit(rig, DAY + 3 * HOUR, 2 * DAY, 2 * DAY + HOUR, 2 * DAY + 2 * HOUR)
 
         assert rig.target.nominal_s() == [2 * DAY, 2 * DAY + HOUR, 2 * DAY + 2 * HOUR]
+
+
+async def test_schedule_that_has_run_as_often_as_it_may_stays_completed_whatever_its_calendar_does(tmp_path: Path) -> None:
+    async with running(tmp_path / "s.db") as rig:
+        await rig.calendars.create(calendar(FRIDAY), Asking(actor="ann"))
+        made = await create(rig, exclude_calendars=("days",))
+        await rig.schedules.update(made.name, lambda before: replace(before, policies=Policies(max_runs=1)), Asking(actor="ann"))
+        await rig.run_until(HOUR)
+        await put(rig, FRIDAY, DateEntry(date="2026-01-03"))
+        await rig.settle()
+
+        assert (await rig.store.schedule(made.name)).state is ScheduleState.COMPLETED
+        assert await rig.journal(JournalKind.SCHEDULE_RESUMED) == []
 
 
 async def test_calendars_hold_after_a_restart(tmp_path: Path) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from schedd.core.model.execution import ExecutionState
-from schedd.core.model.policy import Policies, Retry
-from schedd.core.model.query import PageRequest
+from schedd.core.model.policy import Overlap, Policies, Retry
+from schedd.core.model.query import Order, PageRequest
 from schedd.core.model.reason import Outcome
+from schedd.service.asking import Asking
 from tests.engine.rig import BROKEN, HandClock, HandTarget, Rig, running
 
 ONCE = Policies(retry=Retry(max_attempts=1))
@@ -63,3 +68,19 @@ async def test_redelivery_is_no_further_run_of_a_schedule_with_a_limit(tmp_path:
         await rig.engine.redeliver(page.items[0].execution, actor="test")
         await rig.run_until(300)
         assert rig.target.nominal_s() == [60, 60, 120]
+
+
+@pytest.mark.parametrize("overlap", [Overlap.SKIP, Overlap.BUFFER_ONE, Overlap.BUFFER_ALL, Overlap.CANCEL_OTHER])
+async def test_redelivered_executions_that_were_skipped_are_not_in_their_own_way(tmp_path: Path, overlap: Overlap) -> None:
+    async with running(tmp_path / "db") as rig:
+        rig.target.hold = asyncio.Event()
+        schedule = await rig.create("rate(1 minute)")
+        await rig.run_until(125)
+        rig.target.hold.set()
+        await rig.schedules.update(schedule.name, lambda before: replace(before, policies=Policies(overlap=overlap)), Asking(actor="test"))
+        await rig.settle()
+        ran, skipped = (await rig.store.find_executions((), Order(field="execution"), PageRequest(size=10))).items
+        assert (ran.outcome, skipped.outcome) == (Outcome.SUCCEEDED, Outcome.SKIPPED)
+        await rig.engine.redeliver(skipped, actor="test")
+        await rig.settle()
+        assert (await rig.store.execution(skipped.id)).outcome is Outcome.SUCCEEDED

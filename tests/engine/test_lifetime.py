@@ -89,3 +89,18 @@ async def test_failures_are_counted_over_a_crash_and_anew_after_a_resumption(tmp
         await rig.schedules.resume(schedule.name, Asking(actor="ann"))
         await rig.run_until(190)
         assert (await stands(rig, schedule)).state is ScheduleState.ENABLED
+
+
+async def test_run_that_a_restart_cancels_since_its_schedule_is_deleted_counts(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with running(tmp_path / "db", clock=clock) as rig:
+        rig.target.hold = asyncio.Event()
+        rig.target.answers = [BROKEN]
+        schedule = await rig.create(policies=Policies(max_runs=2))
+        await rig.run_until(61)
+        await rig.schedules.delete(schedule.name, Asking(actor="ann"))
+        rig.target.hold.set()
+        await rig.settle()
+    async with running(tmp_path / "db", clock=clock) as rig:
+        await rig.settle()
+        assert rig.engine.endings.ran(schedule.uid) == 1

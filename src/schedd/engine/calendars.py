@@ -19,6 +19,7 @@ from schedd.core.ports import Clock, Store
 from schedd.core.triggers import Calendars, clockless, compile_when
 from schedd.engine.almanac import Almanac
 from schedd.engine.dispatcher import Dispatcher
+from schedd.engine.endings import Endings
 from schedd.engine.registry import Registry
 from schedd.engine.runs import Run, Runs
 from schedd.engine.undertakings import Undertakings
@@ -48,6 +49,7 @@ class CalendarRegistry:
         registry: Registry,
         runs: Runs,
         dispatcher: Dispatcher,
+        endings: Endings,
         undertakings: Undertakings,
         zone_watch: ZoneWatch,
     ) -> None:
@@ -57,6 +59,7 @@ class CalendarRegistry:
         self._registry = registry
         self._runs = runs
         self._dispatcher = dispatcher
+        self._endings = endings
         self._undertakings = undertakings
         self._zone_watch = zone_watch
         self._alarm = clock.alarm()
@@ -184,7 +187,10 @@ class CalendarRegistry:
                     self._registry.replan(schedule)
 
     async def _revive(self, name: str, schedule: Schedule) -> None:
-        """A schedule that had no occurrence to come goes on, if its calendar gives it one."""
+        """A schedule that had no occurrence to come goes on, if its calendar gives it one; not if it has run as often as it may."""
+        most = schedule.policies.max_runs
+        if most and self._endings.ran(schedule.uid) >= most:
+            return
         now_us = self._clock.now_us()
         rule = compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=self._almanac.calendars)
         if rule.next_after(now_us) is None:

@@ -210,6 +210,7 @@ class Engine:
             registry=self.registry,
             runs=self.runs,
             dispatcher=self.dispatcher,
+            endings=self.endings,
             undertakings=self._undertakings,
             zone_watch=self.zone_watch,
         )

@@ -15,7 +15,7 @@ import structlog
 from schedd.core.clockjumps import TOLERANCE_US, Jump, JumpKind
 from schedd.core.model.batch import NEVER_US, UNDECIDED_US
 from schedd.core.model.execution import Cause, ExecutionState, Survivor
-from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
@@ -168,7 +168,7 @@ class Recovery:
         elif survivor is not None or run.state is ExecutionState.RUNNING:
             self._cut_off(run, survivor, now_us)
         elif run.definition.schedule.state is ScheduleState.DELETED:
-            self._recorder.finished(run, Outcome.CANCELLED, Reason.DELETED, now_us=now_us)
+            self._dispatcher.cancel(run, DAEMON, Reason.DELETED)
         elif self._is_out_of_date(run):
             self._recorder.disarmed(run, Reason.SCHEDULE_CHANGED, now_us)
             return

@@ -138,6 +138,8 @@ class Run:
 
 
 _NONE: Mapping[int, Run] = {}
+_TO_COME = (ExecutionState.ARMED, ExecutionState.WAITING_RETRY)
+"""Where an execution stands that has not begun, before its turn: one that is redelivered waits as for a retry."""
 
 
 class Runs:
@@ -195,9 +197,8 @@ class Runs:
             del self._to_come[row]
 
     def come_due(self, row: int) -> list[Run]:
-        """The schedule's unfinished runs that are no longer waiting for their due time; of the background only those that have begun."""
-        siblings = self._by_row.get(row, _NONE).values()
-        return [run for run in siblings if run.state is not ExecutionState.ARMED and (run.attempt or not run.background)]
+        """The schedule's unfinished runs whose turn has come; of the background only those that have begun."""
+        return [run for run in self._by_row.get(row, _NONE).values() if run.attempt or (not run.background and run.state not in _TO_COME)]
 
 
 def awaits_its_instant(execution: Execution) -> bool:
