@@ -74,7 +74,7 @@ def test_apply_is_idempotent_shows_differences_and_prunes(capfd: pytest.CaptureF
     assert (refused.code, refused.out) == (1, "")
     assert "--yes" in refused.err
     pruned = Run(capfd, "apply", "-f", file, "--prune", "-l", "app=demo", "--yes")
-    assert pruned.out.split() == ["unchanged", "hourly", "deleted", "daily", "deleted", "past"]
+    assert pruned.out.split() == ["unchanged", "hourly", "deleted", "daily", "deleted", "past"], pruned.err
 
 
 def test_apply_tells_the_servers_faults_at_their_lines_and_changes_nothing(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
