@@ -13,9 +13,10 @@ from google.protobuf.message import Message
 
 from schedd.cli.failures import CommandError
 from schedd.cli.manifest import Located, Written
+from schedd.cli.names import short_name
 from schedd.cli.output import as_data
 from schedd.cli.views import word
-from schedd.client.errors import CallError, FieldViolation, InvalidError, NotFoundError
+from schedd.client.errors import CallError, ConflictError, FieldViolation, InvalidError, NotFoundError
 from schedd.v1.schedule_pb2 import Schedule, ScheduleState
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ _REQUEST = re.compile(r"requests\[(?P<index>[0-9]+)\]\.")
 _NEVER_FIRES = "NEVER_FIRES"
 _FOLLOW_UPS = ("on_success", "on_failure")
 _TO_COME = "at(9998-12-31T00:00:00)"
+_MOVED_ON_MOST = 5
+"""How often a schedule may have moved on by itself while it is changed."""
 
 
 class Action(StrEnum):
@@ -290,12 +293,33 @@ def carry_out(client: SyncClient, steps: Iterable[Step]) -> Iterator[Step]:
             ) from error
         yield from batch
     for step in todo:
-        if step.action is Action.UPDATE:
-            client.update_schedule(step.schedule, update_mask=["*"])
-        elif step.action is Action.DELETE:
-            client.delete_schedule(step.name, etag=step.schedule.etag)
+        if step.action is Action.UPDATE or step.action is Action.DELETE:
+            _change(client, step)
         if step.action is not Action.CREATE:
             yield step
+
+
+def _change(client: SyncClient, step: Step) -> None:
+    """Update or delete a schedule as it was looked at, also if the daemon has moved it on since: completed it, say.
+
+    Raises: ConflictError when somebody else has changed its definition.
+    """
+    wanted = Schedule()
+    wanted.CopyFrom(step.schedule)
+    for _ in range(_MOVED_ON_MOST):
+        try:
+            if step.action is Action.UPDATE:
+                client.update_schedule(wanted, update_mask=["*"])
+            else:
+                client.delete_schedule(step.name, etag=wanted.etag)
+        except ConflictError:
+            stands = client.get_schedule(step.name)
+            if step.before is None or differences(step.before, stands):
+                raise
+            wanted.etag = stands.etag
+        else:
+            return
+    raise CommandError(f"{short_name(step.name)} changes faster than it can be changed; try again")
 
 
 def _batch_lines(batch: Sequence[Step], error: InvalidError) -> list[str]:
