@@ -135,8 +135,10 @@ async def serving(
     async with running(directory / "schedd.db", clock=clock, target=target) as rig:
         use_cases = UseCases(
             schedules=rig.schedules,
+            pauses=rig.pauses,
+            previews=rig.previews,
             backfills=rig.backfills,
-            batches=Batches(store=rig.store, schedules=rig.schedules, clock=rig.clock),
+            batches=Batches(store=rig.store, schedules=rig.schedules, pauses=rig.pauses, clock=rig.clock),
             executions=Executions(store=rig.store, engine=rig.engine),
             explanations=Explanations(store=rig.store, engine=rig.engine, clock=rig.clock),
             letters=DeadLetters(store=rig.store, engine=rig.engine, clock=rig.clock),

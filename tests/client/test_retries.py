@@ -59,7 +59,7 @@ async def lossy(directory: Path) -> AsyncIterator[tuple[Api, LossyProxy, Client]
 
 
 async def paused(api: Api) -> None:
-    await api.rig.schedules.pause((await api.rig.create(name="job")).name, ANN)
+    await api.rig.pauses.pause((await api.rig.create(name="job")).name, ANN)
 
 
 async def deleted(api: Api) -> None:

@@ -23,6 +23,8 @@ from schedd.engine.ids import TimeIds
 from schedd.service.asking import Asking
 from schedd.service.backfills import Backfills
 from schedd.service.calendars import CalendarUseCases
+from schedd.service.pauses import Pauses
+from schedd.service.previews import Previews
 from schedd.service.schedules import Schedules
 from schedd.store.sqlite import SqliteStore
 
@@ -156,6 +158,14 @@ class Rig:
     backfills: Backfills
     commands: HandTarget
     """Runs what conditions ask."""
+
+    @property
+    def pauses(self) -> Pauses:
+        return Pauses(store=self.store, engine=self.engine, clock=self.clock)
+
+    @property
+    def previews(self) -> Previews:
+        return Previews(store=self.store, engine=self.engine, clock=self.clock)
 
     @property
     def calendars(self) -> CalendarUseCases:

@@ -323,7 +323,7 @@ async def test_live_occurrences_find_a_slot_however_many_backfills_hang(tmp_path
 async def test_backfill_runs_while_its_schedule_is_paused(tmp_path: Path) -> None:
     async with running(tmp_path / "db") as rig:
         await hourly(rig)
-        await rig.schedules.pause(JOB, ASKING)
+        await rig.pauses.pause(JOB, ASKING)
         made = await rig.backfills.start(JOB, draft(3), ASKING)
         await rig.run_until(3)
         assert (await stands(rig, made))[0] is BackfillState.FINISHED

@@ -48,7 +48,7 @@ async def test_background_goes_behind_what_is_on_time_whatever_the_priorities(tm
         await rig.create("* * * * *", name="holder", url=URL, policies=Policies(overlap=Overlap.SKIP))
         await rig.create("* * * * *", name="past", url=OTHER, policies=Policies(priority=9))
         await rig.run_until(60.5)
-        await rig.schedules.pause(name("past"), ASKING)
+        await rig.pauses.pause(name("past"), ASKING)
         await rig.backfills.start(name("past"), minutes(2), ASKING)
         await rig.run_until(62)
         await rig.create("cron(3 0 * * ? *)", name="live", url=OTHER, policies=Policies(priority=0))

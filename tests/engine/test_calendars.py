@@ -195,7 +195,7 @@ async def test_pause_of_a_schedule_with_an_unreadable_calendar_ends_in_a_quarant
     async with running(tmp_path / "s.db", clock=clock) as rig:
         await rig.calendars.create(calendar(FRIDAY), Asking(actor="ann"))
         made = await create(rig, exclude_calendars=("days",))
-        await rig.schedules.pause(made.name, Asking(actor="ann"), until_us=clock.now_us() + 60_000_000)
+        await rig.pauses.pause(made.name, Asking(actor="ann"), until_us=clock.now_us() + 60_000_000)
         await rig.create("rate(1 minute)", name="other")
     connection = sqlite3.connect(tmp_path / "s.db")
     connection.execute("UPDATE calendars SET entries = '[[\"NEVER\", {}]]'")
@@ -299,7 +299,7 @@ async def test_preview_marks_what_is_left_out_and_what_is_moved(tmp_path: Path) 
     async with running(tmp_path / "s.db") as rig:
         await rig.calendars.create(calendar(FRIDAY), Asking(actor="ann"))
         shifted = When(triggers=(Expression(text="0 9 2 * *"),), exclude_calendars=("days",), calendar_shift=CalendarShift.NEXT_DAY)
-        instants = await rig.schedules.preview(shifted, after_us=None, count=3, show_excluded=True)
+        instants = await rig.previews.proposed(shifted, after_us=None, count=3, show_excluded=True)
         assert [(instant.nominal_us - START_US) // (HOUR * SECOND) for instant in instants[:2]] == [33, 57]
         assert [(instant.effects, instant.calendar) for instant in instants] == [
             ((Effect.EXCLUDED,), "days"),
@@ -308,16 +308,16 @@ async def test_preview_marks_what_is_left_out_and_what_is_moved(tmp_path: Path) 
         ]
         included = When(triggers=(Expression(text="0 9 * * *"),), exclusions=(Expression(text="0 9 2 1 *"),), include_calendars=("days",))
         with pytest.raises(InvalidError):
-            await rig.schedules.preview(included, after_us=None, count=3, show_excluded=True)
+            await rig.previews.proposed(included, after_us=None, count=3, show_excluded=True)
         made = await create(rig, "0 9,10 * * *", exclusions=(Expression(text="0 9 2 1 *"),), include_calendars=("days",))
-        shown = await rig.schedules.preview_stored(made.name, after_us=None, count=4, show_excluded=True)
+        shown = rig.previews.stored(await rig.schedules.readable(made.name), after_us=None, count=4, show_excluded=True)
         assert [(instant.effects, instant.calendar) for instant in shown] == [
             ((Effect.EXCLUDED,), "days"),
             ((Effect.EXCLUDED,), "days"),
             ((Effect.EXCLUDED,), ""),
             ((), ""),
         ]
-        assert len(await rig.schedules.preview_stored(made.name, after_us=None, count=4)) == 1
+        assert len(rig.previews.stored(await rig.schedules.readable(made.name), after_us=None, count=4)) == 1
 
 
 async def test_holidays_are_those_of_the_country_and_want_the_extra(tmp_path: Path) -> None:
@@ -359,7 +359,7 @@ async def test_holidays_are_renewed_at_the_turn_of_the_year(tmp_path: Path) -> N
         rig.clock.move(366 * DAY * SECOND)
         await rig.settle()
         assert holidays.asked[-1] == (2026, 2047)
-        [next_2047] = await rig.schedules.preview_stored(made.name, after_us=None, count=1)
+        [next_2047] = rig.previews.stored(await rig.schedules.readable(made.name), after_us=None, count=1)
         assert next_2047.nominal_us == (datetime(2047, 1, 1, 9, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
         rig.clock.step(-366 * DAY * SECOND)
@@ -371,7 +371,7 @@ async def test_holidays_are_renewed_at_the_turn_of_the_year(tmp_path: Path) -> N
         rig.clock.move(366 * DAY * SECOND)
         await rig.settle()
         assert holidays.asked[-1] == (2027, 2048)
-        assert len(await rig.schedules.preview_stored(made.name, after_us=None, count=1)) == 1
+        assert len(rig.previews.stored(await rig.schedules.readable(made.name), after_us=None, count=1)) == 1
 
 
 async def test_delay_after_completion_waits_for_the_calendar_and_follows_its_change(tmp_path: Path) -> None:

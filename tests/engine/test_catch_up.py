@@ -175,13 +175,13 @@ async def test_backlog_waits_while_its_schedule_is_paused_and_ends_with_a_change
     target = HandTarget(clock, hold=asyncio.Event())
     async with running(tmp_path / "db", clock=clock, target=target) as rig:
         await rig.settle()
-        await rig.schedules.pause(JOB, ASKING)
+        await rig.pauses.pause(JOB, ASKING)
         assert target.hold is not None
         target.hold.set()
         await work_off(rig, 5)
         armed = len(await executions(rig))
         assert armed < 50
-        await rig.schedules.resume(JOB, ASKING)
+        await rig.pauses.resume(JOB, ASKING)
         rig.target.hold = asyncio.Event()
         await work_off(rig, 1)
         before = len(await executions(rig))
@@ -223,10 +223,10 @@ async def test_crash_right_after_a_resumption_decides_what_the_pause_held_back_o
     async with running(tmp_path / "db", clock=clock) as rig:
         await rig.create("* * * * *", policies=chosen)
         await rig.create("* * * * *", name="other", policies=policies(CatchUpMode.NONE))
-        await rig.schedules.pause(JOB, ASKING)
+        await rig.pauses.pause(JOB, ASKING)
         await rig.run_until(610)
         rig.engine.planner.stop()
-        await rig.schedules.resume(JOB, ASKING, backlog=CatchUpMode.LATEST)
+        await rig.pauses.resume(JOB, ASKING, backlog=CatchUpMode.LATEST)
     for _ in range(2):
         clock.move(SECOND)
         async with running(tmp_path / "db", clock=clock) as rig:

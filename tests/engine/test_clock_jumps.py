@@ -102,9 +102,9 @@ async def test_misfires_of_another_time_do_not_name_the_jump(tmp_path: Path) -> 
         await rig.create(MINUTELY, policies=Policies(catch_up=CatchUp(mode=CatchUpMode.NONE)))
         await rig.run_until(30)
         await suspend(rig, 300)
-        await rig.schedules.pause(ScheduleName(group="default", schedule="job"), ANN)
+        await rig.pauses.pause(ScheduleName(group="default", schedule="job"), ANN)
         await rig.run_until(900)
-        await rig.schedules.resume(ScheduleName(group="default", schedule="job"), ANN)
+        await rig.pauses.resume(ScheduleName(group="default", schedule="job"), ANN)
         clock.move(600 * SECOND)
         await rig.settle()
         first, *others = await rig.journal(K.OCCURRENCES_MISSED)
@@ -293,7 +293,7 @@ async def test_delay_whose_occurrence_was_armed_when_the_clock_was_set_back_is_n
 async def test_pause_ends_when_the_clock_says_so(tmp_path: Path, at_s: int, step_s: int, ends_after_s: int) -> None:
     async with running(tmp_path / "db") as rig:
         job = await rig.create(MINUTELY)
-        await rig.schedules.pause(job.name, ANN, until_us=START_US + 600 * SECOND)
+        await rig.pauses.pause(job.name, ANN, until_us=START_US + 600 * SECOND)
         await rig.run_until(at_s)
         await step(rig, step_s)
         if ends_after_s:
@@ -390,10 +390,10 @@ async def test_paused_schedule_is_resumed_from_the_new_time_on(tmp_path: Path) -
     clock.step(10 * YEAR * SECOND)
     async with running(tmp_path / "db", clock=clock) as rig:
         job = await rig.create(MINUTELY)
-        await rig.schedules.pause(job.name, ANN)
+        await rig.pauses.pause(job.name, ANN)
         await step(rig, -10 * YEAR)
         await rig.run_until(130)
-        await rig.schedules.resume(job.name, ANN)
+        await rig.pauses.resume(job.name, ANN)
         await rig.run_until(185)
         assert rig.target.nominal_s() == [180]
         (skipped,) = await rig.journal(K.OCCURRENCES_SKIPPED)
@@ -407,14 +407,14 @@ async def test_change_under_way_at_a_step_back_does_not_make_its_schedule_wait(t
         await rig.run_until(30)
         async with asyncio.TaskGroup() as group:
             for name in ("one", "two", "three"):
-                group.create_task(rig.schedules.pause(ScheduleName(group="default", schedule=name), ANN))
+                group.create_task(rig.pauses.pause(ScheduleName(group="default", schedule=name), ANN))
             group.create_task(rig.schedules.create(_minutely("four"), ANN))
             for _ in range(2):
                 await asyncio.sleep(0)
             rig.clock.step(-HOUR * SECOND)
         await rig.settle()
         for name in ("one", "two", "three"):
-            await rig.schedules.resume(ScheduleName(group="default", schedule=name), ANN)
+            await rig.pauses.resume(ScheduleName(group="default", schedule=name), ANN)
         await go_on(rig, 35)
         assert sorted(request.schedule.schedule for _, request in rig.target.requests) == ["four", "one", "three", "two"]
 

@@ -169,11 +169,11 @@ async def test_schedule_changed_while_its_command_runs_has_the_occurrence_decide
         rig.commands.hold = asyncio.Event()
         job = await minutely(rig)
         await rig.run_until(65)
-        await rig.schedules.pause(job.name, ANN)
+        await rig.pauses.pause(job.name, ANN)
         rig.commands.hold.set()
         await rig.run_until(70)
         assert rig.target.requests == []
-        await rig.schedules.resume(job.name, ANN)
+        await rig.pauses.resume(job.name, ANN)
         entries = await rig.journal(JournalKind.OCCURRENCES_SKIPPED)
         assert [(entry.reason, entry.evidence["count"]) for entry in entries] == [(Reason.PAUSED, 1)]
 

@@ -134,9 +134,9 @@ async def test_pause_holds_back_and_resume_records_what_was_skipped(tmp_path: Pa
     async with running(tmp_path / "db") as rig:
         job = await rig.create("rate(1 minute)")
         await rig.run_until(70)
-        await rig.schedules.pause(job.name, ANN, reason="holiday")
+        await rig.pauses.pause(job.name, ANN, reason="holiday")
         await rig.run_until(250)
-        await rig.schedules.resume(job.name, ANN)
+        await rig.pauses.resume(job.name, ANN)
         await rig.run_until(310)
         assert rig.target.nominal_s() == [60, 300]
         [range_] = await rig.journal(K.OCCURRENCES_SKIPPED)
@@ -148,9 +148,9 @@ async def test_resume_with_catch_up_runs_the_latest_that_was_held_back(tmp_path:
     async with running(tmp_path / "db") as rig:
         job = await rig.create("rate(1 minute)")
         await rig.run_until(70)
-        await rig.schedules.pause(job.name, ANN)
+        await rig.pauses.pause(job.name, ANN)
         await rig.run_until(290)
-        await rig.schedules.resume(job.name, ANN, backlog=CatchUpMode.LATEST)
+        await rig.pauses.resume(job.name, ANN, backlog=CatchUpMode.LATEST)
         await rig.run_until(310)
         assert rig.target.nominal_s() == [60, 240, 300]
         assert [(entry.reason, entry.evidence["count"]) for entry in await rig.journal(K.OCCURRENCES_SKIPPED)] == [
@@ -162,7 +162,7 @@ async def test_pause_with_an_end_resumes_by_itself(tmp_path: Path) -> None:
     async with running(tmp_path / "db") as rig:
         job = await rig.create("rate(1 minute)")
         await rig.run_until(70)
-        await rig.schedules.pause(job.name, ANN, until_us=START_US + 200 * SECOND)
+        await rig.pauses.pause(job.name, ANN, until_us=START_US + 200 * SECOND)
         await rig.run_until(250)
         assert rig.target.nominal_s()[-1] == 240
         assert (await rig.schedules.get(job.name)).schedule.state is ScheduleState.ENABLED
@@ -316,14 +316,14 @@ async def test_clock_step_forward_is_journaled_and_what_was_due_is_found(tmp_pat
 async def test_occurrences_that_a_pause_held_back_are_told_of_when_the_rule_changes_meanwhile(tmp_path: Path) -> None:
     async with running(tmp_path / "db") as rig:
         job = await rig.create("rate(1 minute)")
-        await rig.schedules.pause(job.name, ANN)
+        await rig.pauses.pause(job.name, ANN)
         await rig.run_until(150)
         await rig.schedules.update(job.name, lambda stored: replace(stored, when=When(triggers=(Expression(text="rate(1 hour)"),))), ANN)
         (entry,) = await rig.journal(K.OCCURRENCES_SKIPPED)
         assert (entry.reason, entry.outcome) == (Reason.PAUSED, Outcome.SKIPPED)
         assert (entry.evidence["first_us"], entry.evidence["last_us"]) == (START_US + 60 * SECOND, START_US + 120 * SECOND)
         await rig.run_until(200)
-        await rig.schedules.resume(job.name, ANN)
+        await rig.pauses.resume(job.name, ANN)
         assert len(await rig.journal(K.OCCURRENCES_SKIPPED)) == 1
 
 
@@ -333,7 +333,7 @@ async def test_occurrences_that_a_quarantine_held_back_are_told_of_when_it_ends(
         job = await rig.create("rate(1 minute)", policies=Policies(retry=Retry(max_attempts=1)))
         await rig.run_until(190)
         assert (await rig.store.schedule(job.name)).state is ScheduleState.DISABLED
-        await rig.schedules.resume(job.name, ANN, backlog=CatchUpMode.LATEST)
+        await rig.pauses.resume(job.name, ANN, backlog=CatchUpMode.LATEST)
         (entry,) = await rig.journal(K.OCCURRENCES_SKIPPED)
         assert (entry.reason, entry.outcome) == (Reason.DISABLED, Outcome.SKIPPED)
         assert (entry.evidence["first_us"], entry.evidence["last_us"]) == (START_US + 120 * SECOND, START_US + 180 * SECOND)
@@ -429,7 +429,7 @@ async def test_spread_that_is_postponed_follows_a_change_of_its_schedule(tmp_pat
         names = [ScheduleName(group="spread", schedule=f"s{index}") for index in range(3)]
         await rig.run_until(59.9)
         await rig.schedules.update(names[0], lambda before: replace(before, when=replace(before.when, spread=Spread())), ANN)
-        await rig.schedules.pause(names[1], ANN)
+        await rig.pauses.pause(names[1], ANN)
         await rig.run_until(60)
         assert [request.schedule for _, request in rig.target.requests] == [names[0]]
         await rig.run_until(85)

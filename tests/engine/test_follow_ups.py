@@ -149,7 +149,7 @@ async def test_schedule_that_follows_goes_by_its_own_overlap_policy(tmp_path: Pa
 async def test_paused_disabled_and_completed_schedules_follow_all_the_same(tmp_path: Path) -> None:
     async with running(tmp_path / "db") as rig:
         paused = await follower(rig, "paused")
-        await rig.schedules.pause(paused.name, ANN)
+        await rig.pauses.pause(paused.name, ANN)
         disabled = await follower(rig, "disabled")
         rig.engine.keeper.quarantine(disabled.row, Reason.UNFORESEEN, "broken")
         await rig.create("at(2026-01-01T00:00:10)", name="completed", policies=Policies(max_runs=1))

@@ -86,7 +86,7 @@ async def test_failures_are_counted_over_a_crash_and_anew_after_a_resumption(tmp
         rig.target.answers = [BROKEN, BROKEN]
         await rig.run_until(130)
         assert (await stands(rig, schedule)).state is ScheduleState.PAUSED
-        await rig.schedules.resume(schedule.name, Asking(actor="ann"))
+        await rig.pauses.resume(schedule.name, Asking(actor="ann"))
         await rig.run_until(190)
         assert (await stands(rig, schedule)).state is ScheduleState.ENABLED
 

@@ -106,11 +106,11 @@ async def test_start_while_paused_is_held_back_and_caught_up_on_request(tmp_path
     target = HandTarget(clock)
     async with running(tmp_path / "db", clock=clock, target=target) as rig:
         job = await rig.create("@reboot")
-        await rig.schedules.pause(job.name, ANN)
+        await rig.pauses.pause(job.name, ANN)
         await rig.run_until(10)
     async with running(tmp_path / "db", clock=clock, target=target) as rig:
         await rig.run_until(20)
-        await rig.schedules.resume(job.name, ANN, backlog=CatchUpMode.LATEST)
+        await rig.pauses.resume(job.name, ANN, backlog=CatchUpMode.LATEST)
         await rig.run_until(30)
         assert target.nominal_s() == [10]
 
@@ -316,9 +316,9 @@ async def test_resume_counts_the_delay_anew(tmp_path: Path) -> None:
     async with running(tmp_path / "db") as rig:
         job = await create(rig, MINUTE)
         await rig.run_until(61)
-        await rig.schedules.pause(job.name, ANN)
+        await rig.pauses.pause(job.name, ANN)
         await rig.run_until(300)
-        await rig.schedules.resume(job.name, ANN)
+        await rig.pauses.resume(job.name, ANN)
         await rig.run_until(361)
         assert rig.target.nominal_s() == [60, 360]
 

@@ -93,9 +93,9 @@ async def test_what_is_left_out_before_a_pause_is_told_with_it_and_not_again(tmp
     async with running(tmp_path / "s.db") as rig:
         await create(rig, "0 * * * *", MORNING)
         await visit(rig, 1.5)
-        await rig.schedules.pause(NAME, reason="", until_us=None, asking=ASKING)
+        await rig.pauses.pause(NAME, reason="", until_us=None, asking=ASKING)
         assert await told(rig) == [(Reason.EXCLUDED, [1, 1], 1)]
-        await rig.schedules.resume(NAME, asking=ASKING)
+        await rig.pauses.resume(NAME, asking=ASKING)
         await visit(rig, 2, 3, 4)
         assert await told(rig) == [(Reason.EXCLUDED, [1, 1], 1), (Reason.EXCLUDED, [2, 2], 1)]
         assert rig.target.nominal_s() == [3 * HOUR, 4 * HOUR]

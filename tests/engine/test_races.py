@@ -79,7 +79,7 @@ async def test_pause_whose_caller_leaves_meanwhile_holds_all_the_same(tmp_path: 
     async with running(tmp_path / "db") as rig:
         job = await rig.create("rate(1 minute)")
         with nobody_can_write(tmp_path / "db"):
-            await left(rig, asyncio.ensure_future(rig.schedules.pause(job.name, ANN)))
+            await left(rig, asyncio.ensure_future(rig.pauses.pause(job.name, ANN)))
         await rig.run_until(130)
         assert rig.target.nominal_s() == []
 
@@ -100,7 +100,7 @@ async def test_pause_while_the_planner_arms_lets_nothing_of_it_fire(tmp_path: Pa
         with nobody_can_write(tmp_path / "db"):
             rig.clock.move(200_000)
             await hand_in(rig)
-            pausing = asyncio.ensure_future(rig.schedules.pause(job.name, ANN))
+            pausing = asyncio.ensure_future(rig.pauses.pause(job.name, ANN))
             await hand_in(rig)
         await pausing
         await rig.run_until(130)
@@ -129,9 +129,9 @@ async def test_backlog_of_a_pause_is_caught_up_after_an_end_right_after_the_resu
     async with running(tmp_path / "db", clock=clock) as rig:
         await rig.create("rate(1 minute)", name="other")
         job = await rig.create("rate(1 hour)", policies=Policies(catch_up=CatchUp(mode=CatchUpMode.LATEST)))
-        await rig.schedules.pause(job.name, ANN)
+        await rig.pauses.pause(job.name, ANN)
         await rig.run_until(5430)
-        await rig.schedules.resume(job.name, ANN, backlog=CatchUpMode.LATEST)
+        await rig.pauses.resume(job.name, ANN, backlog=CatchUpMode.LATEST)
         copy = as_it_is(tmp_path / "db")
     async with running(copy, clock=clock) as rig:
         await rig.run_until(5440)
@@ -201,7 +201,7 @@ async def test_pause_that_ends_on_a_rule_that_cannot_be_compiled_disables_its_sc
     async with running(tmp_path / "db") as rig:
         await rig.create("rate(1 minute)", name="other")
         job = await rig.create("rate(7 minutes)")
-        await rig.schedules.pause(job.name, ANN, until_us=START_US + 100 * SECOND)
+        await rig.pauses.pause(job.name, ANN, until_us=START_US + 100 * SECOND)
         with sqlite3.connect(tmp_path / "db") as other:
             other.execute("UPDATE schedules SET when_json = replace(when_json, 'rate(7 minutes)', 'rate(7 fortnights)')")
         other.close()

@@ -31,7 +31,7 @@ async def paused_from(rig: Rig, at_s: float, policies: Policies = Policies(catch
     job = await rig.create("rate(1 minute)", policies=policies)
     await rig.run_until(at_s)
     until_us = None if until_s is None else START_US + int(until_s * SECOND)
-    return await rig.schedules.pause(job.name, ANN, until_us=until_us)
+    return await rig.pauses.pause(job.name, ANN, until_us=until_us)
 
 
 async def skipped(rig: Rig) -> Ranges:
@@ -58,7 +58,7 @@ async def test_resumption_decides_the_backlog_by_its_mode_whatever_the_schedules
     async with running(tmp_path / "db") as rig:
         job = await paused_from(rig, 70, Policies(catch_up=CatchUp(mode=own, window=WIDE.window)))
         await rig.run_until(310)
-        await rig.schedules.resume(job.name, ANN, backlog=mode)
+        await rig.pauses.resume(job.name, ANN, backlog=mode)
         await rig.run_until(370)
         assert rig.target.nominal_s() == [60, *fired, 360]
         assert await skipped(rig) == ranges
@@ -69,9 +69,9 @@ async def test_resumption_decides_the_backlog_by_its_mode_whatever_the_schedules
 async def test_backlog_within_the_grace_time_goes_by_the_mode_too(tmp_path: Path) -> None:
     async with running(tmp_path / "db") as rig:
         job = await rig.create("@every 5s", policies=Policies(catch_up=WIDE))
-        await rig.schedules.pause(job.name, ANN)
+        await rig.pauses.pause(job.name, ANN)
         await rig.run_until(17)
-        await rig.schedules.resume(job.name, ANN, backlog=CatchUpMode.LATEST)
+        await rig.pauses.resume(job.name, ANN, backlog=CatchUpMode.LATEST)
         await rig.run_until(18)
         assert rig.target.nominal_s() == [15]
 
@@ -80,7 +80,7 @@ async def test_backlog_keeps_to_the_window_and_to_the_most_that_the_policy_runs(
     async with running(tmp_path / "db") as rig:
         job = await paused_from(rig, 70, Policies(catch_up=CatchUp(window=timedelta(minutes=3), max_runs=2)))
         await rig.run_until(310)
-        await rig.schedules.resume(job.name, ANN, backlog=CatchUpMode.ALL)
+        await rig.pauses.resume(job.name, ANN, backlog=CatchUpMode.ALL)
         await rig.run_until(311)
         assert rig.target.nominal_s() == [60, 180, 240]
         assert await skipped(rig) == [(Reason.CATCH_UP_WINDOW, 1), (Reason.CATCH_UP_MAX_RUNS, 1)]
@@ -90,7 +90,7 @@ async def test_backlog_keeps_to_the_runs_that_are_left(tmp_path: Path) -> None:
     async with running(tmp_path / "db") as rig:
         job = await paused_from(rig, 70, Policies(catch_up=WIDE, max_runs=3))
         await rig.run_until(310)
-        await rig.schedules.resume(job.name, ANN, backlog=CatchUpMode.ALL)
+        await rig.pauses.resume(job.name, ANN, backlog=CatchUpMode.ALL)
         await rig.run_until(400)
         assert rig.target.nominal_s() == [60, 120, 180]
         assert await skipped(rig) == [(Reason.MAX_RUNS, 2)]
@@ -102,7 +102,7 @@ async def test_backlog_runs_one_after_the_other_unless_it_may_overlap(tmp_path: 
         job = await paused_from(rig, 1, Policies(catch_up=WIDE, overlap=overlap))
         rig.target.hold = asyncio.Event()
         await rig.run_until(190)
-        await rig.schedules.resume(job.name, ANN, backlog=CatchUpMode.ALL)
+        await rig.pauses.resume(job.name, ANN, backlog=CatchUpMode.ALL)
         await rig.run_until(191)
         assert len(rig.target.requests) == (1 if overlap is Overlap.SKIP else 3)
         rig.target.hold.set()
@@ -117,7 +117,7 @@ async def test_backlog_survives_a_crash_right_after_the_resumption(tmp_path: Pat
         job = await paused_from(rig, 70, Policies(catch_up=CatchUp(mode=CatchUpMode.NONE, window=WIDE.window)))
         await rig.run_until(310)
         rig.target.hold = asyncio.Event()
-        await rig.schedules.resume(job.name, ANN, backlog=CatchUpMode.ALL)
+        await rig.pauses.resume(job.name, ANN, backlog=CatchUpMode.ALL)
     async with running(tmp_path / "db", clock=clock) as rig:
         await rig.run_until(310)
         assert rig.target.nominal_s() == [120, 180, 240, 300]
@@ -130,9 +130,9 @@ async def test_backlog_of_a_spread_schedule_runs_nothing_twice(tmp_path: Path) -
         name = ScheduleName(group="default", schedule="job")
         await rig.schedules.create(Schedule(name=name, when=when, target=HttpTarget(url="http://localhost/"), policies=policies), ANN)
         await rig.run_until(7.3)
-        await rig.schedules.pause(name, ANN)
+        await rig.pauses.pause(name, ANN)
         await rig.run_until(12)
-        await rig.schedules.resume(name, ANN, backlog=CatchUpMode.ALL)
+        await rig.pauses.resume(name, ANN, backlog=CatchUpMode.ALL)
         await rig.run_until(12)
         fired = rig.target.nominal_s()
         assert sorted(fired) == sorted(set(fired))
@@ -164,7 +164,7 @@ async def test_disabled_schedule_is_resumed_from_now_on(tmp_path: Path) -> None:
         job = await rig.create("rate(1 minute)", policies=Policies(catch_up=WIDE))
         rig.engine.keeper.quarantine(job.row, Reason.UNFORESEEN, "broken")
         await rig.run_until(190)
-        await rig.schedules.resume(job.name, ANN, backlog=CatchUpMode.ALL)
+        await rig.pauses.resume(job.name, ANN, backlog=CatchUpMode.ALL)
         await rig.run_until(250)
         assert rig.target.nominal_s() == [240]
 
@@ -193,7 +193,7 @@ async def test_schedule_created_paused_waits_for_its_resumption_over_a_restart(t
     async with running(tmp_path / "db", clock=clock) as rig:
         await rig.run_until(130)
         assert rig.target.requests == []
-        await rig.schedules.resume(job.name, ANN)
+        await rig.pauses.resume(job.name, ANN)
         await rig.run_until(190)
         assert rig.target.nominal_s() == [180]
 

@@ -264,5 +264,5 @@ async def test_schedule_whose_calendar_has_lost_its_zone_is_disabled_and_told_wh
         )
         assert (await rig.store.schedule(ScheduleName(group="default", schedule="other"))).state is ScheduleState.ENABLED
         await rig.calendars.update("night", lambda before: replace(before, time_zone="Europe/Kyiv"), Asking(actor="test"))
-        await rig.schedules.resume(ScheduleName(group="default", schedule="job"), Asking(actor="test"))
+        await rig.pauses.resume(ScheduleName(group="default", schedule="job"), Asking(actor="test"))
         assert (await rig.store.schedule(ScheduleName(group="default", schedule="job"))).state is ScheduleState.ENABLED

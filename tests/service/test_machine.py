@@ -180,7 +180,7 @@ class ServiceMachine(RuleBasedStateMachine):
         self.rig: Rig = await self.stack.enter_async_context(running(path, clock=self.clock, target=self.target, settings=SETTINGS))
         self.executions = Executions(store=self.rig.store, engine=self.rig.engine)
         self.letters = DeadLetters(store=self.rig.store, engine=self.rig.engine, clock=self.clock)
-        self.batches = Batches(store=self.rig.store, schedules=self.rig.schedules, clock=self.clock)
+        self.batches = Batches(store=self.rig.store, schedules=self.rig.schedules, pauses=self.rig.pauses, clock=self.clock)
         await self.rig.settle()
 
     def teardown(self) -> None:
@@ -292,7 +292,7 @@ class ServiceMachine(RuleBasedStateMachine):
             end = self.clock.now_us() + minutes * MINUTE + 800_000
         self.call(
             lambda: self.model.pause(name, seen, end),
-            lambda asking: self.rig.schedules.pause(named(name), asking, until_us=end),
+            lambda asking: self.rig.pauses.pause(named(name), asking, until_us=end),
             generation=seen,
             marked=marked,
         )
@@ -302,7 +302,7 @@ class ServiceMachine(RuleBasedStateMachine):
         seen = self.seen(name, etag)
         self.call(
             lambda: self.model.resume(name, seen),
-            lambda asking: self.rig.schedules.resume(named(name), asking),
+            lambda asking: self.rig.pauses.resume(named(name), asking),
             generation=seen,
             marked=marked,
         )
@@ -377,8 +377,8 @@ class ServiceMachine(RuleBasedStateMachine):
         makers: list[Callable[[Asking], Awaitable[Any]]] = [
             lambda asking: schedules.create(schedule, asking),
             lambda asking: schedules.update(named(name), lambda it: replace(it, when=when_of(its)), asking),
-            lambda asking: schedules.pause(named(name), asking),
-            lambda asking: schedules.resume(named(name), asking),
+            lambda asking: self.rig.pauses.pause(named(name), asking),
+            lambda asking: self.rig.pauses.resume(named(name), asking),
             lambda asking: schedules.delete(named(name), asking),
             lambda asking: schedules.undelete(named(name), asking),
         ]

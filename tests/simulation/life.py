@@ -20,6 +20,7 @@ from schedd.core.model.target import HttpTarget, ProcessTarget
 from schedd.engine.engine import Engine
 from schedd.engine.ids import TimeIds
 from schedd.service.backfills import Backfills
+from schedd.service.pauses import Pauses
 from schedd.service.schedules import Schedules
 from schedd.store.sqlite import SqliteStore
 from tests.simulation.drawing import SECOND, End, Fate
@@ -119,6 +120,7 @@ class Life:
         self.engine.listen(self._hear)
         await self.engine.recover()
         self.schedules = Schedules(store=self.store, engine=self.engine, clock=world.clock, ids=ids)
+        self.pauses = Pauses(store=self.store, engine=self.engine, clock=world.clock)
         self.backfills = Backfills(store=self.store, engine=self.engine, clock=world.clock, ids=ids)
         async with asyncio.TaskGroup() as tasks:
             agents = tasks.create_task(self.engine.run())

@@ -152,11 +152,11 @@ class _Client:
 
     async def resume(self, schedule: Schedule, backlog: CatchUpMode) -> None:
         """End a pause."""
-        self._tell(Deed.RESUME, await self._life.schedules.resume(schedule.name, CLIENT, backlog=backlog))
+        self._tell(Deed.RESUME, await self._life.pauses.resume(schedule.name, CLIENT, backlog=backlog))
 
     async def pause(self, schedule: Schedule) -> None:
         """Begin a pause."""
-        self._tell(Deed.PAUSE, await self._life.schedules.pause(schedule.name, CLIENT))
+        self._tell(Deed.PAUSE, await self._life.pauses.pause(schedule.name, CLIENT))
 
     def _tell(self, deed: Deed, schedule: Schedule) -> None:
         self._world.told.append(Told(deed, schedule.name, schedule))
@@ -183,9 +183,9 @@ class _Client:
                 return await schedules.update(name, lambda before: replace(before, when=draft.when), CLIENT)
             case Deed.PAUSE:
                 until_us = self._world.clock.now_us() + int(action.pick * 5 * MINUTE) + 1 if action.pick < 0.7 else None
-                return await schedules.pause(name, CLIENT, until_us=until_us)
+                return await self._life.pauses.pause(name, CLIENT, until_us=until_us)
             case Deed.RESUME:
-                return await schedules.resume(name, CLIENT, backlog=_mode(action.pick))
+                return await self._life.pauses.resume(name, CLIENT, backlog=_mode(action.pick))
             case Deed.DELETE:
                 deleted = await schedules.delete(name, CLIENT)
                 assert isinstance(deleted, Schedule), "the rows of a simulation can be read"

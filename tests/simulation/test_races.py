@@ -16,6 +16,7 @@ from schedd.core.ports import Target
 from schedd.engine.engine import Engine, EngineSettings
 from schedd.engine.ids import TimeIds
 from schedd.service.asking import Asking
+from schedd.service.pauses import Pauses
 from schedd.service.schedules import Schedules
 from schedd.simulation.clock import VirtualClock
 from schedd.simulation.loop import VirtualLoop
@@ -30,7 +31,7 @@ CLIENT = Asking(actor="test")
 class Daemon:
     """An engine on virtual time whose disk takes a second for each commit."""
 
-    schedules: Schedules
+    pauses: Pauses
     target: HandTarget
     database: MemoryDatabase
 
@@ -59,7 +60,7 @@ def on_a_slow_disk(story: Callable[[Daemon], Awaitable[None]]) -> None:
             agents = loop.create_task(engine.run())
             draft = Schedule(name=NAME, when=When(triggers=(Expression(text="* * * * *"),)), target=HttpTarget(url="http://localhost/"))
             await schedules.create(draft, CLIENT)
-            await story(Daemon(schedules, target, database))
+            await story(Daemon(Pauses(store=store, engine=engine, clock=clock), target, database))
             agents.cancel()
             await asyncio.gather(agents, return_exceptions=True)
 
@@ -69,11 +70,11 @@ def on_a_slow_disk(story: Callable[[Daemon], Awaitable[None]]) -> None:
 def test_execution_armed_in_the_transaction_of_a_pause_is_taken_back_and_its_occurrence_caught_up() -> None:
     async def story(daemon: Daemon) -> None:
         await daemon.until(59.7)  # The occurrence at 60 is being armed: the pause shares its transaction.
-        await daemon.schedules.pause(NAME, CLIENT)
+        await daemon.pauses.pause(NAME, CLIENT)
         await daemon.until(75)
         assert daemon.target.requests == []
         assert (await daemon.journal())[-1] == (JournalKind.EXECUTION_DISARMED, 60)
-        await daemon.schedules.resume(NAME, CLIENT, backlog=CatchUpMode.ALL)
+        await daemon.pauses.resume(NAME, CLIENT, backlog=CatchUpMode.ALL)
         await daemon.until(90)
         assert [request.nominal_us for _, request in daemon.target.requests] == [START_US + 60_000_000]
 

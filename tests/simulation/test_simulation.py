@@ -43,7 +43,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 # When a crash has cancelled everything, what ends in the dead daemon may still try to start the next one.
-@pytest.mark.filterwarnings("ignore:coroutine 'Dispatcher._attempt' was never awaited:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:coroutine 'Attempts._attempt' was never awaited:RuntimeWarning")
 def test_seeds_keep_the_guarantees(seeds: range) -> None:
     failed = []
     for seed in seeds:

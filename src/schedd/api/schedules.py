@@ -36,6 +36,8 @@ from schedd.core.triggers import check_when, dialect_of, sentence
 from schedd.service.asking import Asking
 from schedd.service.backfills import Backfills
 from schedd.service.batches import Batches, BatchOperation, Operation
+from schedd.service.pauses import Pauses
+from schedd.service.previews import Previews
 from schedd.service.schedules import BATCH_MAX, Schedules
 from schedd.v1 import schedule_pb2, schedule_service_pb2_grpc
 from schedd.v1 import schedule_service_pb2 as pb
@@ -48,8 +50,12 @@ _PREVIEW_DEFAULT = 10
 class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
     """The methods in the proto's order."""
 
-    def __init__(self, schedules: Schedules, backfills: Backfills, batches: Batches, clock: Clock) -> None:
+    def __init__(
+        self, *, schedules: Schedules, pauses: Pauses, previews: Previews, backfills: Backfills, batches: Batches, clock: Clock
+    ) -> None:
         self._schedules = schedules
+        self._pauses = pauses
+        self._previews = previews
         self._backfills = backfills
         self._batches = batches
         self._clock = clock
@@ -104,13 +110,13 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         reading = Reading()
         until_us = until_us_of(request, reading)
         name, asking = self._read(request, context, reading)
-        return convert.schedule(await self._schedules.pause(name, asking, reason=request.reason, until_us=until_us))
+        return convert.schedule(await self._pauses.pause(name, asking, reason=request.reason, until_us=until_us))
 
     async def ResumeSchedule(self, request: pb.ResumeScheduleRequest, context: Context) -> schedule_pb2.Schedule:
         reading = Reading()
         backlog = backlog_of(request, reading)
         name, asking = self._read(request, context, reading)
-        return convert.schedule(await self._schedules.resume(name, asking, backlog=backlog))
+        return convert.schedule(await self._pauses.resume(name, asking, backlog=backlog))
 
     async def TriggerSchedule(self, request: pb.TriggerScheduleRequest, context: Context) -> pb.TriggerScheduleResponse:
         reading = Reading()
@@ -155,11 +161,11 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
                 reading.check()
                 schedule = await self._schedules.readable(name)
                 when, seed = schedule.when, schedule.uid
-                instants = await self._schedules.preview_stored(name, after_us=after_us, count=count, show_excluded=request.show_excluded)
+                instants = self._previews.stored(schedule, after_us=after_us, count=count, show_excluded=request.show_excluded)
             case "schedule":
                 when, seed = self._proposed(request.schedule, reading), 0
                 stored = schedule_name(request.schedule.name, "schedule.name") if request.schedule.name else None
-                instants = await self._schedules.preview(
+                instants = await self._previews.proposed(
                     when, stored=stored, after_us=after_us, count=count, show_excluded=request.show_excluded
                 )
             case _:

@@ -29,6 +29,8 @@ from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
 from schedd.service.explanations import Explanations
 from schedd.service.journal import Journal
+from schedd.service.pauses import Pauses
+from schedd.service.previews import Previews
 from schedd.service.schedules import Schedules
 from schedd.v1 import (
     admin_service_pb2,
@@ -67,6 +69,8 @@ class UseCases:
     """What the services call."""
 
     schedules: Schedules
+    pauses: Pauses
+    previews: Previews
     backfills: Backfills
     batches: Batches
     executions: Executions
@@ -106,7 +110,14 @@ class ApiServer:
         self._addresses = [f"unix:{socket}"]
         admin = AdminServicer(use_cases.admin, use_cases.journal, self._feed, self._addresses)
         self._servicers = (
-            ScheduleServicer(use_cases.schedules, use_cases.backfills, use_cases.batches, use_cases.clock),
+            ScheduleServicer(
+                schedules=use_cases.schedules,
+                pauses=use_cases.pauses,
+                previews=use_cases.previews,
+                backfills=use_cases.backfills,
+                batches=use_cases.batches,
+                clock=use_cases.clock,
+            ),
             ExecutionServicer(use_cases.executions, use_cases.explanations, use_cases.letters, use_cases.batches, self._feed),
             admin,
         )

@@ -55,6 +55,8 @@ from schedd.service.deadletters import DeadLetters
 from schedd.service.executions import Executions
 from schedd.service.explanations import Explanations
 from schedd.service.journal import Journal
+from schedd.service.pauses import Pauses
+from schedd.service.previews import Previews
 from schedd.service.schedules import Schedules
 from schedd.store.sqlite import SqliteStore
 from schedd.targets.http.limits import HttpLimits
@@ -157,10 +159,13 @@ class Daemon:
 
     def _use_cases(self, store: SqliteStore, engine: Engine) -> UseCases:
         schedules = Schedules(store=store, engine=engine, clock=self._clock, ids=engine.ids)
+        pauses = Pauses(store=store, engine=engine, clock=self._clock)
         return UseCases(
             schedules=schedules,
+            pauses=pauses,
+            previews=Previews(store=store, engine=engine, clock=self._clock),
             backfills=Backfills(store=store, engine=engine, clock=self._clock, ids=engine.ids),
-            batches=Batches(store=store, schedules=schedules, clock=self._clock),
+            batches=Batches(store=store, schedules=schedules, pauses=pauses, clock=self._clock),
             executions=Executions(store=store, engine=engine),
             explanations=Explanations(store=store, engine=engine, clock=self._clock),
             letters=DeadLetters(store=store, engine=engine, clock=self._clock),

@@ -10,7 +10,7 @@ from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.target import ProcessTarget
 from schedd.core.ports import Survivors
 from schedd.core.surviving import attempt_under_way, possible_attempts
-from schedd.engine.dispatcher import Dispatcher
+from schedd.engine.attempts import Attempts
 from schedd.engine.recorder import Recorder
 from schedd.engine.runs import Run
 
@@ -36,10 +36,10 @@ class NoSurvivors:
 class Adoption:
     """A start's survivors: first `look`, then `of` and `take` for each unfinished execution, then `discard_rest`."""
 
-    def __init__(self, survivors: Survivors, recorder: Recorder, dispatcher: Dispatcher) -> None:
+    def __init__(self, survivors: Survivors, recorder: Recorder, attempts: Attempts) -> None:
         self._survivors = survivors
         self._recorder = recorder
-        self._dispatcher = dispatcher
+        self._attempts = attempts
         self._found: dict[int, list[Survivor]] = {}
 
     async def look(self, unfinished: Sequence[Execution]) -> None:
@@ -62,7 +62,7 @@ class Adoption:
             self._recorder.adopted(run, now_us=now_us, evidence={"pid": survivor.pid, "started_us": started_us})
         else:
             self._survivors.end(survivor)
-        self._dispatcher.adopt(run, started_us)
+        self._attempts.adopt(run, started_us)
 
     def discard_rest(self) -> None:
         """End what belongs to no unfinished execution any more: its schedule cannot be read, or a later attempt goes on."""

@@ -22,9 +22,8 @@ from schedd.core.model.when import When
 from schedd.core.ports import Target
 from schedd.core.triggers import Rule, compile_when
 from schedd.engine.definitions import Definition
-from schedd.engine.gatekeeper import Finish
 from schedd.engine.recorder import result_evidence
-from schedd.engine.runs import Run, Runs
+from schedd.engine.runs import Finish, Run, Runs
 
 COMMANDS_MOST: Final = 32
 """How many commands run at once; further ones wait."""

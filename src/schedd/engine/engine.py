@@ -240,7 +240,7 @@ class Engine:
             revival=self.revival,
             housekeeper=self.housekeeper,
             backfiller=self.backfiller,
-            adoption=Adoption(self._survivors, self.recorder, self.dispatcher),
+            adoption=Adoption(self._survivors, self.recorder, self.dispatcher.attempts),
             pace=self._pace,
         )
         self.endings.load(await self._store.run_counts())
@@ -326,7 +326,7 @@ class Engine:
         """What `trigger` would send. Raises: PreconditionError (UNREADABLE, NOT_RENDERED)."""
         run = await self._manual_run(schedule, Origin(payload=payload))
         run.attempt = 1
-        rendering = self.dispatcher.rendered(run)
+        rendering = self.dispatcher.attempts.rendered(run)
         if rendering is None:
             description = "what it sends cannot be rendered: a template of it gives no valid URL or header"
             raise PreconditionError("schedule", str(schedule.name), reason="NOT_RENDERED", description=description)

@@ -14,7 +14,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from schedd.core.admission import background_limit
 from schedd.core.breaker import BreakerPolicy, CircuitStanding
@@ -33,7 +33,7 @@ from schedd.engine.circuits import Circuits
 from schedd.engine.definitions import Definition
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.recorder import Recorder
-from schedd.engine.runs import Run
+from schedd.engine.runs import Finish, Run
 
 AGEING_US: Final = 10_000_000
 """A level of priority goes before this much of waiting: one of priority 0 waits at most 90 s longer than one of 9 that came after it."""
@@ -46,13 +46,6 @@ _MICROSECOND = timedelta(microseconds=1)
 _PRUNE_FLOOR = 1024
 _TOLD_AT_ONCE = (Limit.KEY, Limit.CIRCUIT)
 _OF_HOST = (Limit.HOST, Limit.CIRCUIT)
-
-
-class Finish(Protocol):
-    """Ends a run that does not get its turn."""
-
-    def __call__(self, run: Run, outcome: Outcome, reason: Reason, *, evidence: Evidence) -> None:
-        """End it now."""
 
 
 class Gatekeeper:

@@ -28,9 +28,10 @@ from schedd.engine.almanac import Almanac
 from schedd.engine.backfiller import Backfiller
 from schedd.engine.clockwatch import is_step_back, jump_entry
 from schedd.engine.definitions import Definition, Definitions
-from schedd.engine.dispatcher import Dispatcher, misfire_of
+from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.housekeeper import Housekeeper
 from schedd.engine.keeper import Keeper
+from schedd.engine.misfires import misfire_of
 from schedd.engine.occasions import Occasions
 from schedd.engine.placing import Placing
 from schedd.engine.planner import Pace, Planner
@@ -183,7 +184,7 @@ class Recovery:
             self._recorder.found(run, survivor.attempt, started_us)
         result = cut_off(run, survivor)
         self._recorder.attempted(run, result, started_us=started_us, now_us=now_us)
-        self._dispatcher.interrupted(run, result, now_us)
+        self._dispatcher.attempts.interrupted(run, result, now_us)
 
     def _is_out_of_date(self, run: Run) -> bool:
         """Whether it was armed ahead of its time by the rule of an earlier definition, and its occurrence is that of the new one.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 from schedd.core.admission import in_background, overlap_of
 from schedd.core.model.batch import ExecutionChange
 from schedd.core.model.execution import Cause, Execution, ExecutionState
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.policy import Overlap
-from schedd.core.model.reason import Reason
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.slots import Ticket
 from schedd.engine.definitions import Definition
 
@@ -111,6 +112,11 @@ class Run:
         """Whether it waits for an instant of its rule, so that wall time says when. All other waits are durations: no step changes them."""
         return self.state is ExecutionState.ARMED and self.execution.cause is Cause.SCHEDULE and not self.background
 
+    @property
+    def cancel_evidence(self) -> Evidence:
+        """Why it is cancelled, in the words of whoever asked for it."""
+        return {"detail": self.cancel_note} if self.cancel_note else NO_EVIDENCE
+
     def clock_stepped(self, by_us: int) -> None:
         """The clock was stepped: what it waits for is as far away as before, and what it began is as long ago."""
         self.shift_us += by_us
@@ -135,6 +141,13 @@ class Run:
             self.reason,
             evidence,
         )
+
+
+class Finish(Protocol):
+    """Ends a run, whatever it waits for."""
+
+    def __call__(self, run: Run, outcome: Outcome, reason: Reason, *, actor: str = DAEMON, evidence: Evidence = NO_EVIDENCE) -> None:
+        """End it now."""
 
 
 _NONE: Mapping[int, Run] = {}

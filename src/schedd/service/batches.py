@@ -15,6 +15,7 @@ from schedd.core.model.unreadable import StoredSchedule
 from schedd.core.ports import Clock, Store
 from schedd.core.schedule_rules import check_pause
 from schedd.service.asking import Asking
+from schedd.service.pauses import Pauses
 from schedd.service.schedules import Schedules
 
 
@@ -51,9 +52,10 @@ class OperationResult:
 class Batches:
     """Does one thing to many schedules. It is no transaction, but safe to repeat: what was chosen is kept, and what was done is marked."""
 
-    def __init__(self, *, store: Store, schedules: Schedules, clock: Clock) -> None:
+    def __init__(self, *, store: Store, schedules: Schedules, pauses: Pauses, clock: Clock) -> None:
         self._store = store
         self._schedules = schedules
+        self._pauses = pauses
         self._clock = clock
 
     async def chosen(self, choose: Callable[[], Awaitable[Sequence[str]]], asking: Asking) -> Sequence[str]:
@@ -93,9 +95,9 @@ class Batches:
                 case Operation.DELETE:
                     changed: StoredSchedule | None = await schedules.delete(name, asking)
                 case Operation.PAUSE:
-                    changed = await schedules.pause(name, asking, reason=what.reason, until_us=what.until_us)
+                    changed = await self._pauses.pause(name, asking, reason=what.reason, until_us=what.until_us)
                 case Operation.RESUME:
-                    changed = await schedules.resume(name, asking, backlog=what.backlog)
+                    changed = await self._pauses.resume(name, asking, backlog=what.backlog)
                 case Operation.UNDELETE:
                     changed = await schedules.undelete(name, asking)
                 case _:
