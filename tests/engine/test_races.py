@@ -15,7 +15,7 @@ import pytest
 from schedd.core.model.execution import Cause
 from schedd.core.model.journal import JournalKind
 from schedd.core.model.policy import CatchUp, CatchUpMode, Policies, Retry
-from schedd.core.model.reason import Reason
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.engine.engine import EngineSettings
 from schedd.engine.limits import AttemptLimits
@@ -182,6 +182,19 @@ async def test_deleted_schedules_retry_is_not_made_after_an_end_right_after_the_
         assert rig.target.requests == []
         (entry,) = await rig.journal(JournalKind.EXECUTION_FINISHED)
         assert entry.reason is Reason.DELETED
+
+
+async def test_attempt_that_fails_after_its_schedules_deletion_is_the_last(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        rig.target.answers, rig.target.hold = [BROKEN], asyncio.Event()
+        job = await rig.create("rate(1 minute)")
+        await rig.run_until(61)
+        await rig.schedules.delete(job.name, ANN)
+        rig.target.hold.set()
+        await rig.run_until(600)
+        assert len(rig.target.requests) == 1
+        (entry,) = await rig.journal(JournalKind.EXECUTION_FINISHED)
+        assert (entry.outcome, entry.reason) == (Outcome.FAILED, BROKEN.reason)
 
 
 async def test_runs_that_wait_for_a_retry_keep_no_other_schedule_from_firing(tmp_path: Path) -> None:

@@ -457,7 +457,8 @@ class Model:
 
     def conclude(self, run: Run, answer: str) -> None:
         """An attempt has ended."""
-        if answer == "FAILED" and run.attempt - run.attempts_before < run.policy.attempts:
+        more = run.attempt - run.attempts_before < run.policy.attempts and run.schedule.state != "DELETED"
+        if answer == "FAILED" and more:
             run.state, run.reason, run.wake = "WAITING_RETRY", "HTTP_STATUS", self.now + run.policy.backoff
         else:
             self.finish(run, answer, "COMPLETED" if answer == "SUCCEEDED" else "HTTP_STATUS")

@@ -14,6 +14,7 @@ from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import Rendering
 from schedd.core.model.target import with_payload
 from schedd.core.ports import Clock, Survivors, Target
+from schedd.core.retry import Finish as Settled
 from schedd.core.retry import RetryAt, after_attempt
 from schedd.engine.definitions import Definitions
 from schedd.engine.gatekeeper import Gatekeeper
@@ -160,6 +161,8 @@ class Attempts:
         from_us = (facts.due_us if facts.redelivered_us is None else facts.redelivered_us) + run.shift_us
         attempt = run.attempt - facts.attempts_before
         following = after_attempt(policy, result, attempt=attempt, due_us=from_us, now_us=now_us, draw=self._draw.random())
+        if isinstance(following, RetryAt) and run.is_last:
+            following = Settled(outcome=result.outcome, reason=result.reason)
         if isinstance(following, RetryAt):
             self._recorder.retrying(run, result, now_us=now_us, at_us=following.at_us)
             self._wait(run)

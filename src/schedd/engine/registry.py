@@ -340,6 +340,8 @@ class Registry:
         else:
             self._occasions.leave(row)
         self._dispatcher.gates.schedule_changed(schedule)
+        for run in self._runs.of_schedule(row):
+            run.is_last = schedule.state is ScheduleState.DELETED
         previous = self._definitions.forget(row)
         if schedule.state is ScheduleState.ENABLED and next_us is not None:
             self._definitions.put(schedule, previous_success_us=previous.previous_success_us if previous else None)

@@ -23,7 +23,7 @@ class Run:
     `wake_us` is when it next wants attention: its due time, or the time of its next attempt. `background`: it makes way for those that are
     on time. `overlap` is its own policy, else its schedule's. `ticket` is its place among those that wait for their turn, or have it.
     `shift_us` is how far the clock was stepped since it was taken up: what the execution's own instants were by the clock of then, they are
-    by that of now with this added.
+    by that of now with this added. `is_last`: the attempt under way is the last, however it ends, since the schedule is deleted.
     """
 
     __slots__ = (
@@ -38,6 +38,7 @@ class Run:
         "finished",
         "finished_us",
         "id",
+        "is_last",
         "outcome",
         "overlap",
         "reason",
@@ -68,6 +69,7 @@ class Run:
         self.finished_us = execution.finished_us
         self.wake_us = execution.due_us if execution.next_attempt_us is None else execution.next_attempt_us
         self.shift_us = 0
+        self.is_last = False
         self.task: asyncio.Task[None] | None = None
         self.ticket: Ticket[Run] | None = None
         self.cancelled_by = ""
