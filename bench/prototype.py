@@ -102,6 +102,10 @@ async def _serve(pipe: Connection, timers: _Timers) -> None:
     await asyncio.Event().wait()
 
 
+_NEVER_BEGUN = (None, None, None, 0, None)
+"""When it started, finished and is tried next; its backfill and its origin: of an execution that the rule has armed."""
+
+
 class _Timers:
     """Timers spread over a second, which call `fire` when they are due and come back a second later."""
 
@@ -176,7 +180,7 @@ class _Books:
                 for due_us, index in ahead:
                     number = self._ids[due_us, index] = len(self._ids) + 1
                     executions.append(
-                        (number, index, index, 1, "SCHEDULE", due_us, due_us, now_us, "ARMED", None, "NONE", 0, None, None, None)
+                        (number, index, index, 1, "SCHEDULE", due_us, due_us, now_us, "ARMED", None, "NONE", 0, *_NEVER_BEGUN)
                     )
                     entries.append(self._entry("EXECUTION_ARMED", now_us, due_us, index, number))
                 await loop.run_in_executor(self._thread, self._write_armed, executions, entries)
