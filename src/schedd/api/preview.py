@@ -38,6 +38,8 @@ def _note(instant: Instant) -> str:
         notes.append(f"left out by the calendar {instant.calendar}" if instant.calendar else "left out by an exclusion or a calendar")
     if Effect.CALENDAR_SHIFTED in instant.effects:
         notes.append("moved here by a calendar")
+    if Effect.FOLLOWS_SKIPPED in instant.effects:
+        notes.append("the local time before it falls in a gap and is skipped")
     if Effect.OFFSET_CHANGED in instant.effects:
         notes.append("the zone's offset has changed")
     return "; ".join(notes)

@@ -14,6 +14,7 @@ _MARKS = {
     Effect.MOVED_AFTER_GAP: ("gap", "its local time does not exist that day; it runs after the gap"),
     Effect.FIRST_OF_REPEATED: ("first", "its local time comes twice that day; this is the first"),
     Effect.SECOND_OF_REPEATED: ("second", "its local time comes twice that day; this is the second"),
+    Effect.FOLLOWS_SKIPPED: ("skipped", "the local time before it falls in a gap and is skipped"),
     Effect.OFFSET_CHANGED: ("offset", "the zone's offset has changed since the one before"),
 }
 """For each effect a word for the table, and what it means."""

@@ -343,6 +343,20 @@ def test_preview_marks_what_transitions_do() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["cron(30 2 * * ? *)", "*-*-* 02:30", "30 2 * * *"])
+def test_preview_marks_the_occurrence_that_follows_a_skipped_one(text: str) -> None:
+    spec = replace(when(text, zone="America/New_York"), gap=GapPolicy.SKIP)
+    shown = preview(spec, created_us=0, seed=0, after_us=micros(datetime.fromisoformat("2024-03-08T12:00:00+00:00")), count=3)
+    assert [instant.effects for instant in shown] == [(), (Effect.OFFSET_CHANGED, Effect.FOLLOWS_SKIPPED), ()]
+
+
+@pytest.mark.parametrize("text", ["*/30 * * * *", "cron(0/30 * * * ? *)", "FREQ=DAILY;BYHOUR=2;BYMINUTE=30", "rate(30 minutes)"])
+def test_preview_marks_no_skipped_one_where_none_is(text: str) -> None:
+    spec = when(text, zone="America/New_York")
+    shown = preview(spec, created_us=0, seed=0, after_us=micros(datetime.fromisoformat("2024-03-09T22:00:00+00:00")), count=40)
+    assert not [instant for instant in shown if Effect.FOLLOWS_SKIPPED in instant.effects]
+
+
 def test_preview_finds_the_mark_inside_unions_bounds_and_exclusions() -> None:
     trigger: Trigger = Expression(text="30 2 * * *")
     described_by = When(

@@ -39,6 +39,13 @@ class Candidates:
         """Whether a candidate is an occurrence."""
         return _yields(self.rule, nominal_us)
 
+    def is_gap_between(self, before_us: int, nominal_us: int) -> bool:
+        """Whether a local time that does not exist would have come strictly between two instants."""
+        skipped_us = self.full.next_after(before_us)
+        if skipped_us is None or skipped_us >= nominal_us or _yields(self.bare, skipped_us):
+            return False
+        return skipped_by_transition(self.full, self._zone, skipped_us) is Effect.SKIPPED_IN_GAP
+
     def instant(self, nominal_us: int, before_us: int | None = None) -> Instant:
         """A candidate with what is done to it; `before_us` is the candidate before it, if that is of interest."""
         made = Instant(nominal_us=nominal_us, due_us=nominal_us, utc_offset_s=self._zone.offset_at(nominal_us) // 1_000_000)

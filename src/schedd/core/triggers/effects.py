@@ -24,6 +24,8 @@ class Effect(StrEnum):
     """Its local time comes twice that day; this is the second."""
     OFFSET_CHANGED = "OFFSET_CHANGED"
     """The zone's offset has changed since the occurrence before."""
+    FOLLOWS_SKIPPED = "FOLLOWS_SKIPPED"
+    """The local time before it falls in a gap, and is left out for that."""
     EXCLUDED = "EXCLUDED"
     """An exclusion or a calendar leaves it out: it does not run."""
     CALENDAR_SHIFTED = "CALENDAR_SHIFTED"

@@ -31,7 +31,11 @@ def preview(
     instants: list[Instant] = []
     before_us = candidates.rule.prev_before(after_us + 1)
     for nominal_us in islice(_merged(shown, after_us), count):
-        instants.append(replace(_excluded(candidates.instant(nominal_us, before_us)), trigger=_first(alone, nominal_us)))
+        instant = _excluded(candidates.instant(nominal_us, before_us))
+        is_moved = Effect.MOVED_AFTER_GAP in instant.effects
+        if before_us is not None and not is_moved and candidates.is_gap_between(before_us, nominal_us):
+            instant = replace(instant, effects=(*instant.effects, Effect.FOLLOWS_SKIPPED))
+        instants.append(replace(instant, trigger=_first(alone, nominal_us)))
         before_us = nominal_us
     return tuple(instants)
 
