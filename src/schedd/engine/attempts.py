@@ -219,7 +219,7 @@ class Attempts:
         try:
             return self.rendered(run)
         except Exception:  # As in `_deliver`: a target's unforeseen fault concerns its schedule alone.
-            log.exception("rendering_failed", schedule=str(run.execution.schedule), execution=run.id)
+            log.exception("rendering_failed", schedule=str(run.execution.schedule), execution=id_text(run.id))
             return None
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
-from schedd.core.model.when import CalendarShift, When
+from schedd.core.model.when import When
 from schedd.core.triggers.calendars import NO_CALENDARS, Calendars
-from schedd.core.triggers.candidates import Candidates
+from schedd.core.triggers.candidates import Candidates, without_omissions, yields
 from schedd.core.triggers.compilation import compile_when
 from schedd.core.triggers.effects import Effect, Instant
 from schedd.core.triggers.rule import Rule, Union
@@ -50,7 +50,7 @@ def _triggers_alone(when: When, created_us: int, seed: int, calendars: Calendars
     if len(when.triggers) < 2:
         return ()
     ruled = [replace(when, triggers=(trigger,)) for trigger in when.triggers]
-    bare = [replace(one, exclusions=(), exclude_calendars=(), include_calendars=(), calendar_shift=CalendarShift.SKIP) for one in ruled]
+    bare = [without_omissions(one) for one in ruled]
     compiled = [compile_when(one, created_us=created_us, seed=seed, calendars=calendars) for one in (*ruled, *bare)]
     return tuple(zip(compiled[: len(ruled)], compiled[len(ruled) :], strict=True))
 
@@ -59,7 +59,7 @@ def _first(alone: tuple[tuple[Rule, Rule], ...], nominal_us: int) -> int:
     """The index of the first trigger that yields an instant, calendars considered if they may be."""
     for part in (0, 1):
         for index, rules in enumerate(alone):
-            if rules[part].next_after(nominal_us - 1) == nominal_us:
+            if yields(rules[part], nominal_us):
                 return index
     return 0
 
