@@ -84,6 +84,7 @@ def test_timeline_stale_entry_of_a_time_set_again_is_popped_once() -> None:
     assert timeline.peek_us() == NEVER
 
 
+@example([(0, 1), (0, 2), (0, 1)], 2, 1)
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 100)), max_size=60), st.integers(0, 100), st.integers(0, 30))
 def test_entries_that_stand_aside_are_taken_by_pop_aside_alone(entries: list[tuple[int, int]], before_us: int, count: int) -> None:
     timeline = Timeline()

@@ -107,6 +107,8 @@ class Timeline:
         heap = self._heap
         while heap and count > 0 and heap[0] >> _ROW_BITS < before_us:
             entry = heapq.heappop(heap)
+            while heap and heap[0] == entry:  # A row that was moved away and back has left the same entry twice.
+                heapq.heappop(heap)
             if self._current[entry & _ROW_MASK] == entry >> _ROW_BITS and entry & _ROW_MASK not in self._until:
                 heapq.heappush(self._aside, entry)
                 count -= 1
