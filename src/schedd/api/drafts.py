@@ -90,7 +90,9 @@ def _name_of_one(parent: str, request: pb.CreateScheduleRequest, reading: Readin
 def _draft(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int, reading: Reading, pause: Pause | None = None) -> Draft:
     below = Reading()
     schedule = convert.schedule_of(message, name, now_us, below)
-    return Draft(schedule=replace(schedule, pause=pause), faults=(*reading.faults, *(fault.within("schedule") for fault in below.faults)))
+    if pause is not None:
+        schedule = replace(schedule, pause=pause)
+    return Draft(schedule=schedule, faults=(*reading.faults, *(fault.within("schedule") for fault in below.faults)))
 
 
 def _name(request: pb.CreateScheduleRequest, reading: Reading) -> ScheduleName:

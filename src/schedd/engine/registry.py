@@ -111,7 +111,7 @@ class Registry:
         for draft, schedule, next_us in zip(drafts, stored, firsts, strict=True):
             if schedule.uid == draft.uid:  # Not so when the request was a repetition, and this its first answer.
                 self._take_effect(schedule, next_us)
-        self._planner.wake()
+        self._planner.schedules_entered()
         return stored
 
     async def change(

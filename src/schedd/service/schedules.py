@@ -26,7 +26,7 @@ from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import Payload, payload_of, with_payload
 from schedd.core.model.unreadable import StoredSchedule, UnreadableSchedule
 from schedd.core.ports import Clock, Ids, Store
-from schedd.core.schedule_rules import check_change, check_pause, check_schedule, check_schedules
+from schedd.core.schedule_rules import check_change, check_pause, check_schedule
 from schedd.core.target_rules import check_target
 from schedd.core.triggers import Calendars, compile_when
 from schedd.engine.engine import Engine
@@ -214,7 +214,7 @@ class Schedules:
         self._engine.must_be_open()
         now_us = self._clock.now_us()
         async with self._following.held(drafts):
-            wrong = check_schedules(drafts, now_us=now_us, calendars=self.calendars)
+            wrong = [check_schedule(draft, now_us=now_us, calendars=self.calendars) for draft in drafts]
             if not any(wrong):
                 wrong = await self._following.wrong(drafts)
             violations = tuple(violation.within(parent) for parent, found in zip(parents, wrong, strict=True) for violation in found)

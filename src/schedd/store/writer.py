@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -34,6 +33,7 @@ class Writer:
         self._ended = self._loop.create_future()
         self._closing = False
         self._crowded = False
+        self._hurry = threading.Event()
         self._answered: deque[Answered] = deque()
         self._listener: CommitListener = nobody
         self._thread = threading.Thread(target=self._serve, name="schedd-writer", daemon=True)
@@ -58,6 +58,7 @@ class Writer:
         """Finish what was submitted, checkpoint, and close the connection."""
         if not self._closing:
             self._closing = True
+            self._hurry.set()
             self._queue.put(None)
         await asyncio.shield(self._ended)
         self._thread.join()
@@ -106,7 +107,7 @@ class Writer:
         lingers = _LINGERS if self._crowded else 0
         while lingers and not group.is_full:
             before = len(group.members)
-            time.sleep(_LINGER_S)
+            self._hurry.wait(_LINGER_S)
             group.take_from(self._queue)
             lingers = lingers - 1 if len(group.members) > before else 0
         self._crowded = len(group.members) > 1

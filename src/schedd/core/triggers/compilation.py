@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, assert_never
 
 from schedd.core.durations import format_duration
 from schedd.core.errors import ExpressionError
+from schedd.core.identity import ByIdentity
 from schedd.core.model.when import (
     AfterCompletion,
     AtStart,
@@ -75,6 +76,9 @@ def compile_when(when: When, *, created_us: int, seed: int, calendars: Calendars
 
     Raises: ExpressionError; its `part` begins with the trigger at fault, such as `triggers[0]`.
     """
+    plain = _plain_rule(when)
+    if plain is not None:
+        return plain
     try:
         by_creation, by_seed = _dependence(when)
     except ExpressionError:
@@ -86,6 +90,18 @@ def compile_when(when: When, *, created_us: int, seed: int, calendars: Calendars
         _named(when.exclude_calendars, "exclude_calendars", calendars),
         _named(when.include_calendars, "include_calendars", calendars),
     )
+
+
+def _plain(when: When) -> Rule | None:
+    """The rule of a schedule, if it depends on nothing else; None also for one that cannot be compiled."""
+    try:
+        depends = any(_dependence(when)) or when.exclude_calendars or when.include_calendars
+        return None if depends else _compile(when, 0, 0)
+    except ExpressionError:
+        return None
+
+
+_plain_rule = ByIdentity(_plain, capacity=4096)
 
 
 @lru_cache(maxsize=4096)

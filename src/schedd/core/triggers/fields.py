@@ -33,7 +33,7 @@ class Fields:
 class FieldRule:
     """Fires at the local times of a set of days and of a clock face."""
 
-    __slots__ = ("_face", "_fold_twice", "_run_after_gap", "days", "zone")
+    __slots__ = ("_face", "_fold_twice", "_last", "_run_after_gap", "days", "zone")
 
     def __init__(self, fields: Fields, zone: Zone, *, run_after_gap: bool, fold_twice: bool) -> None:
         self.zone = zone
@@ -41,8 +41,19 @@ class FieldRule:
         self._face = fields.face
         self._run_after_gap = run_after_gap
         self._fold_twice = fold_twice
+        self._last = (0, 0, zone.edition)
 
     def next_after(self, t_us: int) -> int | None:
+        # Schedules that share a rule ask from about the same instant: between an instant and its answer the answer is the same.
+        asked_us, answer_us, edition = self._last
+        if asked_us <= t_us < answer_us and edition is self.zone.edition:
+            return answer_us
+        found_us = self._next_after(t_us)
+        if found_us is not None:
+            self._last = (t_us, found_us, self.zone.edition)
+        return found_us
+
+    def _next_after(self, t_us: int) -> int | None:
         start = t_us + 1 if t_us >= FIRST_US else FIRST_US
         segment_at = self.zone.segment_at
         if start < LAST_US and self.moved_from(start) is not None:
