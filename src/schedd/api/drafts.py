@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from schedd.api.convert import schedule as convert
 from schedd.api.convert.pause import pause_of
@@ -45,21 +45,12 @@ def read_named_draft(message: schedule_pb2.Schedule, name: ScheduleName, now_us:
 
 
 def read_drafts(request: pb.BatchCreateSchedulesRequest, now_us: int) -> list[Draft]:
-    """The schedules that a batch wants created; those that differ in their names alone share their definitions."""
-    known: dict[bytes, Draft] = {}
+    """The schedules that a batch wants created."""
     drafts = []
     for one in request.requests:
         reading = Reading()
         name = _name_of_one(request.parent, one, reading)
-        unnamed = schedule_pb2.Schedule()
-        unnamed.CopyFrom(one.schedule)
-        unnamed.ClearField("name")
-        definition = unnamed.SerializeToString()
-        draft = known.get(definition)
-        if draft is None:
-            draft = known[definition] = _draft(unnamed, name, now_us, Reading())
-        schedule = replace(draft.schedule, name=name, pause=pause_of(one, reading))
-        drafts.append(Draft(schedule=schedule, faults=(*reading.faults, *draft.faults)))
+        drafts.append(_draft(one.schedule, name, now_us, reading, pause_of(one, reading)))
     return drafts
 
 
@@ -89,9 +80,7 @@ def _name_of_one(parent: str, request: pb.CreateScheduleRequest, reading: Readin
 
 def _draft(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int, reading: Reading, pause: Pause | None = None) -> Draft:
     below = Reading()
-    schedule = convert.schedule_of(message, name, now_us, below)
-    if pause is not None:
-        schedule = replace(schedule, pause=pause)
+    schedule = convert.schedule_of(message, name, now_us, below, pause=pause)
     return Draft(schedule=schedule, faults=(*reading.faults, *(fault.within("schedule") for fault in below.faults)))
 
 

@@ -23,7 +23,7 @@ from schedd.core.identity import ByIdentity
 from schedd.core.model.batch import LastRun
 from schedd.core.model.execution import id_text
 from schedd.core.model.policy import Policies
-from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
+from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import Target
 from schedd.core.model.unreadable import StoredSchedule
 from schedd.core.model.when import When
@@ -72,7 +72,9 @@ _UNBUILT = {
 }
 
 
-def schedule_of(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int, reading: Reading) -> Schedule:
+def schedule_of(
+    message: schedule_pb2.Schedule, name: ScheduleName, now_us: int, reading: Reading, *, pause: Pause | None = None
+) -> Schedule:
     """A new schedule from what a client sent; `reading` notes its faults, also fields that are not built yet."""
     return Schedule(
         name=name,
@@ -81,6 +83,7 @@ def schedule_of(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int,
         policies=_policies_of(message, now_us, reading),
         description=message.description,
         labels=dict(message.labels),
+        pause=pause,
     )
 
 
