@@ -214,7 +214,14 @@ class Engine:
             undertakings=self._undertakings,
             zone_watch=self.zone_watch,
         )
-        self.keeper.connect(self.registry.change, self.registry.quarantine, self._end_pause, self.planner.wake, self.recorder.committed)
+        self.keeper.connect(
+            change=self.registry.change,
+            quarantine=self.registry.quarantine,
+            end_pause=self._end_pause,
+            wake_planner=self.planner.wake,
+            committed=self.recorder.committed,
+            pressed=lambda: self.dispatcher.gates.pressed,
+        )
         self.revival.connect(self.registry.change)
         self.clock_watch.connect(self._clock_jumped, self.planner.wake)
         self._inspector = Inspector(store, clock, self.keeper)

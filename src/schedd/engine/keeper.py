@@ -25,6 +25,9 @@ from schedd.engine.runs import Runs
 
 _AT_ONCE = 256
 _REFUSED_WAIT = timedelta(seconds=1)
+_PRESSED_WAIT = timedelta(milliseconds=50)
+_PRESSED_WAITS = 20
+"""While runs wait for a slot, schedules that are over are completed no faster than _AT_ONCE a second."""
 
 ChangeSchedule = Callable[[Schedule, Schedule, JournalEntry], Awaitable[Schedule]]
 """Commits a schedule's next standing, given as it was and as it is to be, and lets it take effect (`Registry.change`)."""
@@ -56,6 +59,7 @@ class Keeper:
         self._take_out: Quarantine | None = None
         self._wake_planner: Callable[[], None] | None = None
         self._committed: Callable[[], Awaitable[None]] | None = None
+        self._pressed: Callable[[], bool] = bool
         self._alarm = clock.alarm()
         self._without_occurrences: set[int] = set()
         self._completed: set[int] = set()
@@ -71,9 +75,14 @@ class Keeper:
         end_pause: EndPause,
         wake_planner: Callable[[], None],
         committed: Callable[[], Awaitable[None]],
+        pressed: Callable[[], bool],
     ) -> None:
-        """Set how changes, quarantines and ends of pauses are made, how the planner learns of them, and how to wait for commits."""
+        """Set how changes, quarantines and ends of pauses are made, how the planner learns of them, and how to wait for commits.
+
+        `pressed` says whether runs wait for a slot: they go before what has time.
+        """
         self._committed = committed
+        self._pressed = pressed
         self._end = end_pause
         self._change = change
         self._take_out = quarantine
@@ -147,20 +156,35 @@ class Keeper:
 
     async def run_once(self, now_us: int) -> None:
         """Make every change that is wanted now."""
+        await self._attend(now_us)
+        while self._completed:
+            now_us = await self._give_way(now_us)
+            rows = [self._completed.pop() for _ in range(min(_AT_ONCE, len(self._completed)))]
+            async with asyncio.TaskGroup() as group:
+                for schedule in (await self._read(rows)).values():
+                    group.create_task(self._patiently(partial(self._complete, schedule, now_us)))
+
+    async def _attend(self, now_us: int) -> None:
+        """Make the changes that cannot wait."""
         faulty, self._faulty = self._faulty, {}
         for row, fault in faulty.items():
             await self._patiently(partial(self._disable, row, fault, now_us))
         if self._failed:
             await self._pause_failing(now_us)
-        while self._completed:
-            rows = [self._completed.pop() for _ in range(min(_AT_ONCE, len(self._completed)))]
-            async with asyncio.TaskGroup() as group:
-                for schedule in (await self._read(rows)).values():
-                    group.create_task(self._patiently(partial(self._complete, schedule, now_us)))
         while self._pauses and self._pauses[0][0] <= now_us:
             row = heapq.heappop(self._pauses)[1]
             for schedule in (await self._read([row])).values():
                 await self._patiently(partial(self._end_pause, schedule, now_us))
+
+    async def _give_way(self, now_us: int) -> int:
+        """Let runs that wait for a slot go first, for a while; the time after that."""
+        for _ in range(_PRESSED_WAITS):
+            if not self._pressed():
+                break
+            await self._clock.sleep(_PRESSED_WAIT)
+            now_us = self._clock.now_us()
+            await self._attend(now_us)
+        return now_us
 
     async def _read(self, rows: list[int]) -> dict[int, Schedule]:
         found = await self._store.schedules(rows)
