@@ -44,14 +44,11 @@ def read_named_draft(message: schedule_pb2.Schedule, name: ScheduleName, now_us:
     return _draft(message, name, now_us, Reading())
 
 
-def read_drafts(request: pb.BatchCreateSchedulesRequest, now_us: int) -> list[Draft]:
-    """The schedules that a batch wants created."""
-    drafts = []
-    for one in request.requests:
-        reading = Reading()
-        name = _name_of_one(request.parent, one, reading)
-        drafts.append(_draft(one.schedule, name, now_us, reading, pause_of(one, reading)))
-    return drafts
+def read_one(parent: str, now_us: int, request: pb.CreateScheduleRequest) -> Draft:
+    """One of the schedules that a batch with that parent wants created."""
+    reading = Reading()
+    name = _name_of_one(parent, request, reading)
+    return _draft(request.schedule, name, now_us, reading, pause_of(request, reading))
 
 
 def refuse_faults(drafts: Iterable[tuple[str, Draft]], now_us: int, calendars: Calendars) -> None:

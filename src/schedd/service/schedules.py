@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from schedd.core.changes import changed_fields
 from schedd.core.errors import (
@@ -34,6 +35,7 @@ from schedd.service.answers import Answers
 from schedd.service.asking import Asking
 from schedd.service.changejournal import change_entry, held_back, paused_entry
 from schedd.service.following import FollowUpCheck
+from schedd.service.portions import in_portions
 from schedd.service.preconditions import live, must_be_seen, readable, unreadable
 
 BATCH_MAX = 1000
@@ -214,7 +216,7 @@ class Schedules:
         self._engine.must_be_open()
         now_us = self._clock.now_us()
         async with self._following.held(drafts):
-            wrong = [check_schedule(draft, now_us=now_us, calendars=self.calendars) for draft in drafts]
+            wrong = await in_portions(self._clock, partial(check_schedule, now_us=now_us, calendars=self.calendars), drafts)
             if not any(wrong):
                 wrong = await self._following.wrong(drafts)
             violations = tuple(violation.within(parent) for parent, found in zip(parents, wrong, strict=True) for violation in found)

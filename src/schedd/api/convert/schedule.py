@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Literal
@@ -121,12 +121,11 @@ def schedule(schedule: StoredSchedule, *, kept: timedelta | None = None) -> sche
     return message
 
 
-def add_schedules(messages: RepeatedCompositeFieldContainer[schedule_pb2.Schedule], schedules: Sequence[Schedule]) -> None:
-    """Append the messages of schedules."""
-    for each in schedules:
-        message = messages.add()
-        _fill_definition(message, each)
-        _fill_standing(message, each)
+def add_schedule(messages: RepeatedCompositeFieldContainer[schedule_pb2.Schedule], schedule: Schedule) -> None:
+    """Append the message of a schedule."""
+    message = messages.add()
+    _fill_definition(message, schedule)
+    _fill_standing(message, schedule)
 
 
 def _fill_definition(message: schedule_pb2.Schedule, schedule: StoredSchedule) -> None:
