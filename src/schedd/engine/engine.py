@@ -121,7 +121,7 @@ class Engine:
         self.definitions = Definitions(store, self.almanac, self.occasions, capacity=settings.definitions_kept)
         self.recorder = Recorder(store, self.runs, clock, self._undertakings, linger=settings.record_linger)
         self.clock_watch = ClockWatch(clock, self.recorder)
-        self.keeper = Keeper(store, clock, self.runs, self.occasions)
+        self.keeper = Keeper(store=store, clock=clock, runs=self.runs, occasions=self.occasions, definitions=self.definitions)
         self.endings = Endings(self.runs, self.recorder, self.keeper, self.timeline)
         self.dispatcher = Dispatcher(
             clock=clock,
@@ -215,8 +215,7 @@ class Engine:
             zone_watch=self.zone_watch,
         )
         self.keeper.connect(
-            change=self.registry.change,
-            quarantine=self.registry.quarantine,
+            changes=self.registry,
             end_pause=self._end_pause,
             wake_planner=self.planner.wake,
             committed=self.recorder.committed,
