@@ -165,6 +165,88 @@ class DeliveryRequest(NamedTuple):
     labels: Mapping[str, str] = _NO_LABELS
 
 
+def instant_text(instant_us: int) -> str:
+    """The instant in RFC 3339, in UTC with `Z`, with microseconds only where there are some."""
+    second, micros = divmod(instant_us, 1_000_000)
+    return f"{_second_text(second)}.{micros:06d}Z" if micros else f"{_second_text(second)}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second_text(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).replace(tzinfo=None).isoformat()
+
+
+def delivery_key(self) -> str:
+        """The key that a target deduplicates on: the same over every attempt and every redelivery."""
+        return delivery_key(self.schedule_uid, self.nominal_us)
+
+
+class AttemptResult(NamedTuple):
+    """What one delivery came to: a value, never an exception.
+
+    `code` is the HTTP status or the exit code (negative: the signal's number), None where there was neither. `message` is for
+    people. `output` is the response's body, or standard output; `error_output` is standard error; both are capped, and
+    `output_truncated` says whether something was left out. `retry_after` is what the target asked for.
+    """
+
+    outcome: Outcome
+    reason: Reason
+    code: int | None = None
+    message: str = ""
+    output: bytes = b""
+    error_output: bytes = b""
+    output_truncated: bool = False
+    retry_after: timedelta | None = None
+
+
+class Attempt(NamedTuple):
+    """One stored attempt of an execution, numbered from 1. Instants are UTC microseconds."""
+
+    execution_id: int
+    number: int
+    started_us: int
+    finished_us: int
+    result: AttemptResult
+
+
+class Survivor(NamedTuple):
+    """An attempt that an earlier daemon had started and not seen the end of.
+
+    It runs, or has ended and its result waits; it began `age_us` ago, as process `pid`. `ended`: nobody was left who could have told its
+    exit code, so that its tree was ended.
+    """
+
+    execution_id: int
+    attempt: int
+    pid: int
+    age_us: int
+    ended: bool = False
+
+
+_NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class DeliveryRequest(NamedTuple):
+    """All that a target needs to make one attempt.
+
+    The facts go out as headers or environment variables and fill the templates. `timeout` bounds the attempt (None: no bound); the target
+    keeps it and ends what it started. `previous_success_us` is the nominal time of the schedule's last success, if any.
+    """
+
+    target: Target
+    schedule: ScheduleName
+    schedule_uid: int
+    execution_id: int
+    attempt: int
+    cause: Cause
+    nominal_us: int
+    due_us: int
+    time_zone: str = "UTC"
+    timeout: timedelta | None = None
+    previous_success_us: int | None = None
+    labels: Mapping[str, str] = _NO_LABELS
+
+
 @lru_cache(maxsize=1024)
 def instant_text(instant_us: int) -> str:
     """The instant in RFC 3339, in UTC with `Z`, with microseconds only where there are some."""
