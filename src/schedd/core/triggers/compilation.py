@@ -36,10 +36,11 @@ from schedd.core.triggers.cron import parse_cron, uses_seed
 from schedd.core.triggers.eventbridge import parse_eventbridge_cron
 from schedd.core.triggers.fields import FieldRule, Fields
 from schedd.core.triggers.interval import LONGEST, SHORTEST, IntervalRule
+from schedd.core.triggers.leaps import excluding
 from schedd.core.triggers.oncalendar import parse_oncalendar
 from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, Rate, Recognised, recognise
 from schedd.core.triggers.recurrence import WholeDays, compile_recurrence, excluded_dates
-from schedd.core.triggers.rule import NEVER, Bounded, ExcludedInstants, Excluding, Exclusion, Instants, Omitted, Rule, Union
+from schedd.core.triggers.rule import NEVER, Bounded, ExcludedInstants, Exclusion, Instants, Omitted, Rule, Union
 from schedd.core.triggers.shift import Shifted
 from schedd.core.triggers.timeset import DaysOf, InZone, LeftOut
 from schedd.core.triggers.zonedtimes import Place
@@ -247,7 +248,7 @@ def _exclusions(when: When, setting: Setting) -> tuple[Exclusion, ...]:
 def _limited(rule: Rule, when: When, exclusions: tuple[Exclusion, ...]) -> Rule:
     """The rule without what is excluded, within the bounds."""
     if exclusions:
-        rule = Excluding(rule, exclusions)
+        rule = excluding(rule, exclusions)
     if when.start_us is not None or when.end_us is not None:
         rule = Bounded(rule, when.start_us, when.end_us)
     return rule
