@@ -41,6 +41,11 @@ def test_after_attempt_template_fault_is_not_retried() -> None:
     assert after(result) == Finish(outcome=Outcome.FAILED, reason=Reason.TEMPLATE)
 
 
+@pytest.mark.parametrize("reason", [Reason.CONNECTION, Reason.RESOURCE_LIMIT, Reason.SIGNAL, Reason.SPAWN])
+def test_failures_that_another_attempt_may_cure_are_retried_by_default(reason: Reason) -> None:
+    assert after(AttemptResult(outcome=Outcome.FAILED, reason=reason)) == RetryAt(at_us=5 * SECOND)
+
+
 def test_after_attempt_past_the_maximum_age_fails() -> None:
     assert after(FAILED, now_us=24 * 3600 * SECOND) == Finish(outcome=Outcome.FAILED, reason=Reason.RETRY_MAX_AGE)
 

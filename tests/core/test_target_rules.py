@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from schedd.core.model.target import PAYLOAD_LIMIT_BYTES, HttpTarget, Payload, ProcessTarget, StatusRange
+from schedd.core.model.target import PAYLOAD_LIMIT_BYTES, HttpTarget, Payload, ProcessTarget, ResourceLimits, StatusRange
 from schedd.core.target_rules import check_target
 
 HTTP = HttpTarget(url="https://example.com/hook")
 PROCESS = ProcessTarget(argv=("/bin/true",))
+LIMITS = "process.resource_limits"
 
 
 @pytest.mark.parametrize(
@@ -97,6 +98,9 @@ def test_wrong_http_field_is_named(fields: dict[str, Any], field: str, reason: s
         {"kill_grace": timedelta(0)},
         {"user": "www-data", "group": "1000"},
         {"umask": 0o777, "nice": -20},
+        {"resource_limits": ResourceLimits()},
+        {"resource_limits": ResourceLimits(address_space_bytes=1 << 20, file_size_bytes=0, open_files=3, processes=1, core_size_bytes=0)},
+        {"resource_limits": ResourceLimits(address_space_bytes=1 << 62, cpu_time=timedelta(seconds=1), core_size_bytes=1 << 62)},
         {"stdin": Payload(content=b"\0", template=False)},
     ],
 )
@@ -130,6 +134,13 @@ def test_good_process_target_has_no_violation(fields: dict[str, Any]) -> None:
         ({"umask": 0o1000}, "process.umask", "OUT_OF_RANGE"),
         ({"nice": 20}, "process.nice", "OUT_OF_RANGE"),
         ({"stdin": Payload(content=b"{{ nope }}")}, "process.stdin.content", "INVALID_TEMPLATE"),
+        ({"resource_limits": ResourceLimits(address_space_bytes=(1 << 20) - 1)}, f"{LIMITS}.address_space_bytes", "OUT_OF_RANGE"),
+        ({"resource_limits": ResourceLimits(file_size_bytes=-1)}, f"{LIMITS}.file_size_bytes", "OUT_OF_RANGE"),
+        ({"resource_limits": ResourceLimits(open_files=2)}, f"{LIMITS}.open_files", "OUT_OF_RANGE"),
+        ({"resource_limits": ResourceLimits(processes=0)}, f"{LIMITS}.processes", "OUT_OF_RANGE"),
+        ({"resource_limits": ResourceLimits(core_size_bytes=-1)}, f"{LIMITS}.core_size_bytes", "OUT_OF_RANGE"),
+        ({"resource_limits": ResourceLimits(cpu_time=timedelta(0))}, f"{LIMITS}.cpu_time", "OUT_OF_RANGE"),
+        ({"resource_limits": ResourceLimits(cpu_time=timedelta(seconds=1.5))}, f"{LIMITS}.cpu_time", "OUT_OF_RANGE"),
         ({"output_limit_bytes": 2 << 20}, "process.output_limit_bytes", "OUT_OF_RANGE"),
     ],
 )

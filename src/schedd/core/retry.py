@@ -16,6 +16,7 @@ RETRYABLE = frozenset(
         Reason.CONNECTION,
         Reason.EXIT_CODE,
         Reason.SIGNAL,
+        Reason.RESOURCE_LIMIT,
         Reason.SPAWN,
         Reason.TIMEOUT,
         Reason.TARGET_ERROR,

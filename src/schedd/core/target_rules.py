@@ -12,7 +12,7 @@ from typing import assert_never
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from schedd.core.errors import FieldViolation, TemplateError
-from schedd.core.model.target import PAYLOAD_LIMIT_BYTES, HttpTarget, Payload, ProcessTarget, Target
+from schedd.core.model.target import PAYLOAD_LIMIT_BYTES, HttpTarget, Payload, ProcessTarget, ResourceLimits, Target
 from schedd.core.template import Template
 
 OUTPUT_LIMIT_MAX_BYTES = 1024 * 1024
@@ -27,6 +27,15 @@ ARGUMENTS_MAX = 256
 ARGUMENTS_MAX_BYTES = 128 * 1024
 ENVIRONMENT_MAX = 256
 ENVIRONMENT_MAX_BYTES = 128 * 1024
+LEAST_LIMITS = {
+    "address_space_bytes": 1024 * 1024,
+    "file_size_bytes": 0,
+    "open_files": 3,
+    "processes": 1,
+    "core_size_bytes": 0,
+}
+"""The least values of resource limits: standard input, output and error are open files too."""
+CPU_TIME_LEAST = timedelta(seconds=1)
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -163,6 +172,8 @@ def _process(target: ProcessTarget, labels: Collection[str] | None) -> Iterator[
     if not timedelta(0) <= target.kill_grace <= KILL_GRACE_MAX:
         yield _violation("process.kill_grace", "OUT_OF_RANGE", "the time between SIGTERM and SIGKILL is from 0 s to 10 min")
     yield from _account(target)
+    if target.resource_limits is not None:
+        yield from _resource_limits(target.resource_limits)
     yield from _output_limit("process", target.output_limit_bytes)
 
 
@@ -211,6 +222,17 @@ def _account(target: ProcessTarget) -> Iterator[FieldViolation]:
         yield _violation("process.umask", "OUT_OF_RANGE", f"{target.umask:#o} is not within 0 to 0777")
     if not -20 <= target.nice <= 19:
         yield _violation("process.nice", "OUT_OF_RANGE", f"{target.nice} is not within -20 (favoured) to 19 (patient)")
+
+
+def _resource_limits(limits: ResourceLimits) -> Iterator[FieldViolation]:
+    for name, least in LEAST_LIMITS.items():
+        value = getattr(limits, name)
+        if value is not None and value < least:
+            yield _violation(f"process.resource_limits.{name}", "OUT_OF_RANGE", f"{value} is too low; from {least} on it can be")
+    cpu_time = limits.cpu_time
+    if cpu_time is not None and (cpu_time < CPU_TIME_LEAST or cpu_time.microseconds):
+        description = f"{cpu_time.total_seconds():g} s is not a number of whole seconds, 1 s at least: the kernel counts no finer"
+        yield _violation("process.resource_limits.cpu_time", "OUT_OF_RANGE", description)
 
 
 def _payload(field: str, payload: Payload, labels: Collection[str] | None) -> Iterator[FieldViolation]:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from google.protobuf.message import Message
 
 from schedd.api.convert.basics import duration, unbuilt
-from schedd.api.convert.target import UNBUILT_OF_HTTP, UNBUILT_OF_PROCESS, http, http_of, process, process_of
+from schedd.api.convert.target import UNBUILT_OF_HTTP, http, http_of, process, process_of
 from schedd.api.convert.when import trigger_message, trigger_of
 from schedd.api.reading import Reading
 from schedd.core.model.policy import CommandHolds, Condition, DayFits, FollowUp, Notify, TriggerSchedule
@@ -32,7 +32,6 @@ def condition_of(message: policy_pb2.Condition, now_us: int, reading: Reading) -
     field = "policies.condition"
     match message.WhichOneof("rule"):
         case "command":
-            _refuse_unbuilt(message.command, UNBUILT_OF_PROCESS, f"{field}.command", reading)
             command = process_of(message.command, reading, f"{field}.command")
             timeout = reading.span(message.timeout, f"{field}.timeout", _TIMEOUT) if message.HasField("timeout") else _TIMEOUT
             return CommandHolds(command=command, timeout=timeout)

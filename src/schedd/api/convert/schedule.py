@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from schedd.api.convert.basics import Words, fill_timestamp, timestamp, unbuilt
 from schedd.api.convert.execution import OUTCOME, REASON
 from schedd.api.convert.policy import policies, policies_of
-from schedd.api.convert.target import UNBUILT_OF_HTTP, UNBUILT_OF_PROCESS, target, target_of
+from schedd.api.convert.target import UNBUILT_OF_HTTP, target, target_of
 from schedd.api.convert.when import fill_when, when_of
 from schedd.api.names import execution_name
 from schedd.api.reading import Reading
@@ -49,7 +49,6 @@ _MICROSECOND = timedelta(microseconds=1)
 
 _UNBUILT = {
     ("target", "http"): UNBUILT_OF_HTTP,
-    ("target", "process"): UNBUILT_OF_PROCESS,
 }
 
 

@@ -13,17 +13,21 @@ from schedd.core.model.target import (
     HttpTarget,
     Payload,
     ProcessTarget,
+    ResourceLimits,
     StatusRange,
     Target,
 )
 from schedd.v1 import target_pb2
 
 UNBUILT_OF_HTTP = ("auth", "signature", "tls")
-UNBUILT_OF_PROCESS = ("resource_limits",)
 """What of the messages of targets is not built yet."""
 
 _STDIN_TYPE = "application/octet-stream"
 _KILL_GRACE = timedelta(seconds=10)
+_LIMITS = ("address_space_bytes", "file_size_bytes", "open_files", "processes", "core_size_bytes")
+"""The fields of ResourceLimits that are numbers."""
+_CPU_TIME = timedelta(seconds=1)
+"""Stands in for one that cannot be read."""
 _NOBODY = HttpTarget(url="http://localhost/")
 """Stands in for a target that is empty."""
 
@@ -104,6 +108,7 @@ def process_of(message: target_pb2.ProcessTarget, reading: Reading, field: str =
         umask=message.umask if message.HasField("umask") else 0o077,
         nice=message.nice,
         output_limit_bytes=message.output_limit_bytes if message.HasField("output_limit_bytes") else OUTPUT_LIMIT_BYTES,
+        resource_limits=_limits_of(message.resource_limits, reading, f"{field}.resource_limits"),
     )
 
 
@@ -121,7 +126,22 @@ def process(target: ProcessTarget) -> target_pb2.ProcessTarget:
         umask=target.umask,
         nice=target.nice,
         output_limit_bytes=target.output_limit_bytes,
+        resource_limits=None if target.resource_limits is None else _limits(target.resource_limits),
     )
+
+
+def _limits_of(message: target_pb2.ResourceLimits, reading: Reading, field: str) -> ResourceLimits | None:
+    """The limits that a message describes; None if it sets none."""
+    given = {each.name: value for each, value in message.ListFields()}
+    if not given:
+        return None
+    cpu_time = reading.span(message.cpu_time, f"{field}.cpu_time", _CPU_TIME) if "cpu_time" in given else None
+    return ResourceLimits(cpu_time=cpu_time, **{name: given[name] for name in _LIMITS if name in given})
+
+
+def _limits(limits: ResourceLimits) -> target_pb2.ResourceLimits:
+    cpu_time = None if limits.cpu_time is None else duration(limits.cpu_time)
+    return target_pb2.ResourceLimits(cpu_time=cpu_time, **{name: getattr(limits, name) for name in _LIMITS})
 
 
 def payload_of(message: target_pb2.Payload, content_type: str) -> Payload:

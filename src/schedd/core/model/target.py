@@ -56,13 +56,28 @@ class HttpTarget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceLimits:
+    """Limits of one process, setrlimit(2): sizes in bytes, `cpu_time` in whole seconds. What is None stays as the daemon has it.
+
+    `processes` counts those of its user, whoever started them.
+    """
+
+    address_space_bytes: int | None = None
+    cpu_time: timedelta | None = None
+    file_size_bytes: int | None = None
+    open_files: int | None = None
+    processes: int | None = None
+    core_size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessTarget:
     """One subprocess.
 
     `argv` (*templates*) is executed without a shell; a shell is `["/bin/sh", "-c", …]`. The environment is clean: PATH, HOME, USER,
     LANG, the SCHEDD_ variables and `env` (values are *templates*), which wins. `stdin` is fed and closed. On timeout or
     cancel the whole tree gets SIGTERM and, after `kill_grace`, SIGKILL. `output_limit_bytes` bounds what is kept of standard output
-    and of standard error, each: the beginning and the end. Empty `user`, `group`: the daemon's own.
+    and of standard error, each: the beginning and the end. Empty `user`, `group`, and no `resource_limits`: the daemon's own.
     """
 
     argv: tuple[str, ...]
@@ -76,6 +91,7 @@ class ProcessTarget:
     umask: int = 0o077
     nice: int = 0
     output_limit_bytes: int = OUTPUT_LIMIT_BYTES
+    resource_limits: ResourceLimits | None = None
 
 
 Target = HttpTarget | ProcessTarget

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import signal
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -21,9 +20,11 @@ from schedd.core.template import VARIABLES, Template
 from schedd.targets.payload import render_payload
 from schedd.targets.process.door import Record
 from schedd.targets.process.frames import End, Held, Message, Result, Start, Stopping, Sweep
+from schedd.targets.process.limits import kernel_limits
 from schedd.targets.process.line import Line, Terms
 from schedd.targets.process.reunion import Reunion, forget, is_of_this_boot, meet, proven, records
 from schedd.targets.process.tree import TAG_BASE, snapshot, tagged
+from schedd.targets.process.verdict import attempt_result
 
 _DEATHS_MAX = 3
 _REUNION_S = 10.0
@@ -95,7 +96,7 @@ class ProcessTargets:
         result = await self._result(held.job, future)
         # The schedule may call something else by now; then its process was judged as processes are by default.
         target = request.target if isinstance(request.target, ProcessTarget) else ProcessTarget(argv=("true",))
-        return _attempt_result(target, request, result)
+        return attempt_result(target, request, result)
 
     def end(self, survivor: Survivor) -> None:
         """End its tree, with the grace that it was started with; `adopt` tells when it is gone."""
@@ -230,7 +231,7 @@ class ProcessTargets:
         self._send(message)
         if message.timeout_s >= 0:
             self._expect(message.job, message.timeout_s)
-        return _attempt_result(target, request, await self._result(message.job, pending.result))
+        return attempt_result(target, request, await self._result(message.job, pending.result))
 
     async def _result(self, job: int, future: asyncio.Future[Result]) -> Result:
         try:
@@ -322,48 +323,9 @@ def _start_message(job: int, mark: int, target: ProcessTarget, request: Delivery
         output_limit=target.output_limit_bytes,
         grace_s=target.kill_grace.total_seconds(),
         timeout_s=-1.0 if request.timeout is None else max(request.timeout.total_seconds(), 0.0),
+        limits=kernel_limits(target.resource_limits),
     )
-
-
-def _attempt_result(target: ProcessTarget, request: DeliveryRequest, result: Result) -> AttemptResult:
-    outcome, reason, code, message = _verdict(target, request, result)
-    return AttemptResult(
-        outcome=outcome,
-        reason=reason,
-        code=code,
-        message="; ".join(filter(None, (message, result.message))),
-        output=result.output,
-        error_output=result.error_output,
-        output_truncated=result.truncated,
-    )
-
-
-def _verdict(target: ProcessTarget, request: DeliveryRequest, result: Result) -> tuple[Outcome, Reason, int | None, str]:
-    match result.kind:
-        case "EXIT" if result.code in target.success_exit_codes:
-            return Outcome.SUCCEEDED, Reason.COMPLETED, result.code, ""
-        case "EXIT" if result.code >= 0:
-            return Outcome.FAILED, Reason.EXIT_CODE, result.code, f"exited with code {result.code}"
-        case "EXIT":
-            return Outcome.FAILED, Reason.SIGNAL, result.code, f"ended by signal {_signal_name(-result.code)}"
-        case "SPAWN":
-            return Outcome.FAILED, Reason.SPAWN, None, ""
-        case "TIMEOUT":
-            # A process of an earlier daemon was started under the timeout of then.
-            after = f" after {request.timeout.total_seconds():g} s" if request.timeout is not None else ""
-            return Outcome.FAILED, Reason.TIMEOUT, result.code, f"still running{after}, and ended"
-        case "ENDED":
-            return Outcome.FAILED, Reason.INTERRUPTED, result.code, "ended together with the daemon, or since it had outlived it"
-        case _:
-            return Outcome.FAILED, Reason.TARGET_ERROR, None, "the process helper died while it ran, and it was ended"
 
 
 def _failure(reason: Reason, message: str) -> AttemptResult:
     return AttemptResult(outcome=Outcome.FAILED, reason=reason, message=message)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return str(number)
