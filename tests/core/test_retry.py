@@ -36,9 +36,9 @@ def test_after_attempt_last_one_fails_with_its_own_reason() -> None:
     assert after(FAILED, attempt=4) == Finish(outcome=Outcome.FAILED, reason=Reason.HTTP_STATUS)
 
 
-def test_after_attempt_template_fault_is_not_retried() -> None:
-    result = AttemptResult(outcome=Outcome.FAILED, reason=Reason.TEMPLATE)
-    assert after(result) == Finish(outcome=Outcome.FAILED, reason=Reason.TEMPLATE)
+@pytest.mark.parametrize("reason", [Reason.TEMPLATE, Reason.TARGET_DENIED])
+def test_after_attempt_what_another_attempt_cannot_change_is_not_retried(reason: Reason) -> None:
+    assert after(AttemptResult(outcome=Outcome.FAILED, reason=reason)) == Finish(outcome=Outcome.FAILED, reason=reason)
 
 
 @pytest.mark.parametrize("reason", [Reason.CONNECTION, Reason.RESOURCE_LIMIT, Reason.SIGNAL, Reason.SPAWN])

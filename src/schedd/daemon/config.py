@@ -17,6 +17,9 @@ _SECOND = timedelta(seconds=1)
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 
+METADATA = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254", "fd20:ce::254", "100.100.100.200")
+"""Addresses of one link, among them those of most clouds' metadata services; then EC2's and GCE's over IPv6, and Alibaba Cloud's."""
+
 
 def _key(description: str, *examples: object, restart: bool = False, default: str = "") -> Meta:
     """A key's description. `default` says in words what the default is where it depends on the host."""
@@ -194,6 +197,43 @@ class Engine(Struct, frozen=True, kw_only=True):
     circuits: Circuits = Circuits()
 
 
+class Http(Struct, frozen=True, kw_only=True):
+    """Whom HTTP targets may call. What is denied is refused at creation if it stands in the URL, and at each connection, redirects too."""
+
+    deny: Annotated[
+        tuple[str, ...],
+        _key(
+            "Whom they may not call: addresses and networks, hosts by name with * and ?, unix sockets as unix:/path. An IPv4 address "
+            "within an IPv6 one (mapped, 6to4, NAT64, Teredo) counts as well. The default are addresses of one link, and those under which "
+            "clouds give out credentials.",
+            ["169.254.0.0/16", "*.internal", "unix:/run/docker.sock"],
+        ),
+    ] = METADATA
+    allow: Annotated[
+        tuple[str, ...],
+        _key(
+            "Exceptions from deny and global_only, in the same form. A host that is allowed by its name may be called wherever that leads.",
+            ["10.1.2.0/24", "hooks.corp.internal"],
+        ),
+    ] = ()
+    global_only: Annotated[
+        bool,
+        _key(
+            "Call only addresses that are reachable from everywhere: no loopback, private, shared or multicast ones and no unix sockets, "
+            "unless allow has them.",
+        ),
+    ] = False
+
+
+class Process(Struct, frozen=True, kw_only=True):
+    """Whether commands run."""
+
+    enabled: Annotated[
+        bool,
+        _key("Whether process targets, and conditions that are commands, run; else they are refused at creation, and denied at a fire."),
+    ] = True
+
+
 class Retention(Struct, frozen=True, kw_only=True):
     """How long the past is kept."""
 
@@ -229,6 +269,8 @@ class Config(Struct, frozen=True, kw_only=True):
     storage: Storage
     listen: Listen
     engine: Engine = Engine()
+    http: Http = Http()
+    process: Process = Process()
     retention: Retention = Retention()
     log: Log = Log()
     runtime: Runtime = Runtime()

@@ -19,6 +19,7 @@ from schedd.daemon.config import Config
 from schedd.daemon.errors import ConfigError, ConfigFault
 from schedd.daemon.keys import Key, is_section, keys, sections
 from schedd.daemon.listening import listening_faults
+from schedd.daemon.permitting import permitting_faults
 from schedd.daemon.places import Places
 
 DEFAULT = "default"
@@ -158,7 +159,7 @@ def _build(struct: type[Struct], values: Mapping[str, Any], prefix: str = "") ->
 
 def _cross_faults(config: Config, origins: Mapping[str, str]) -> list[ConfigFault]:
     """What is wrong between keys that are right by themselves."""
-    reasons = listening_faults(config.listen)
+    reasons = [*listening_faults(config.listen), *permitting_faults(config)]
     if not Path(config.storage.path).is_absolute():
         reasons.append(("storage.path", f"{config.storage.path} is not absolute: write {Path(config.storage.path).absolute()}"))
     if config.engine.arm_interval * 2 > config.engine.horizon:

@@ -79,6 +79,8 @@ class Reason(StrEnum):
     DST_FOLD = "DST_FOLD"
     """Its local time was the second of a repeated one."""
     DRAINING = "DRAINING"
+    TARGET_DENIED = "TARGET_DENIED"
+    """The daemon's configuration forbids the target."""
     RESOURCE_LIMIT = "RESOURCE_LIMIT"
     """A resource limit of the process was passed."""
     CONDITION = "CONDITION"

@@ -12,7 +12,9 @@ from schedd.core.model.execution import AttemptResult, DeliveryRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import KEPT_BYTES, RenderedHttp, without_secret
 from schedd.core.model.target import HttpTarget, StatusRange
+from schedd.core.permissions import Permissions
 from schedd.targets.http.call import Outgoing, render
+from schedd.targets.http.doors import OPEN, DeniedError
 from schedd.targets.http.errors import connection_message
 from schedd.targets.http.limits import HttpLimits
 from schedd.targets.http.wire import Answer, Wire, WireError
@@ -31,13 +33,15 @@ class WallClock(Protocol):
 
 
 class HttpTargets:
-    """The `Target` port for `HttpTarget`."""
+    """The `Target` port for `HttpTarget`. `permissions` decide about every connection that is made."""
 
-    def __init__(self, clock: WallClock, limits: HttpLimits = HttpLimits()) -> None:
+    def __init__(self, clock: WallClock, limits: HttpLimits = HttpLimits(), *, permissions: Permissions = OPEN) -> None:
         self._clock = clock
         self._limits = limits
+        self._permissions = permissions
         self._wire: Wire | None = None
         self._sessions: Sessions | None = None
+        self._retired: set[Sessions] = set()
         self._closed = False
 
     async def deliver(self, request: DeliveryRequest) -> AttemptResult:
@@ -50,6 +54,8 @@ class HttpTargets:
             return _failure(Reason.TEMPLATE, str(error))
         except TimeoutError:
             return _failure(Reason.TIMEOUT, f"no answer within {_seconds(request.timeout)}")
+        except DeniedError as error:
+            return _failure(Reason.TARGET_DENIED, str(error))
         except OSError as error:
             return _failure(Reason.CONNECTION, connection_message(error))
         except Exception as error:  # noqa: BLE001 (a failing target is a value)
@@ -76,13 +82,24 @@ class HttpTargets:
     def force(self, execution_id: int) -> None:
         """A cancelled call ends at once as it is."""
 
+    async def permit(self, permissions: Permissions) -> None:
+        """Let these decide about connections from now on; calls that are under way end as they would."""
+        self._permissions = permissions
+        if self._wire is not None:
+            self._wire.permit(permissions)
+        if self._sessions is not None:
+            retired, self._sessions = self._sessions, None
+            self._retired = {each for each in self._retired if not each.is_closed} | {retired}
+            await retired.retire()
+
     async def aclose(self) -> None:
         """Close every connection; calls that are still under way fail."""
         self._closed = True
         if self._wire is not None:
             self._wire.close()
-        if self._sessions is not None:
-            await self._sessions.aclose()
+        for sessions in (self._sessions, *self._retired):
+            if sessions is not None:
+                await sessions.aclose()
 
     async def _deliver(self, request: DeliveryRequest) -> AttemptResult:
         target = request.target
@@ -97,7 +114,12 @@ class HttpTargets:
         assert outgoing.address.place is not None, "a message is made only for a place"
         target, limits = outgoing.target, self._limits
         if self._wire is None:
-            self._wire = Wire(connections=limits.connections_per_host, keepalive_s=limits.keepalive_s, dns_cache_s=limits.dns_cache_s)
+            self._wire = Wire(
+                connections=limits.connections_per_host,
+                keepalive_s=limits.keepalive_s,
+                dns_cache_s=limits.dns_cache_s,
+                permissions=self._permissions,
+            )
         return await self._wire.call(
             outgoing.address.place,
             target.method,
@@ -116,7 +138,7 @@ class HttpTargets:
         if self._closed:
             raise WireError("the daemon is ending")
         if self._sessions is None:
-            self._sessions = sessions_type(self._limits)
+            self._sessions = sessions_type(self._limits, self._permissions)
         return self._sessions
 
     def _result(self, target: HttpTarget, answer: Answer) -> AttemptResult:

@@ -16,6 +16,7 @@ from schedd.core.model.execution import AttemptResult, DeliveryRequest, Survivor
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import KEPT_BYTES, RenderedProcess, without_secret
 from schedd.core.model.target import ProcessTarget
+from schedd.core.permissions import NO_COMMANDS
 from schedd.core.template import VARIABLES, Template
 from schedd.targets.payload import render_payload
 from schedd.targets.process.door import Record
@@ -52,9 +53,12 @@ class ProcessTargets:
 
     With a directory `home`, the helper outlives a daemon that dies: it waits `patience_s` for the next one, which takes it over by
     `reunite`, and is the `Survivors` port to what it holds.
+
+    While it is not `enabled`, deliveries are denied; what runs already goes on.
     """
 
-    def __init__(self, *, home: Path | None = None, overdue_s: float = 30, patience_s: float = 300) -> None:
+    def __init__(self, *, home: Path | None = None, overdue_s: float = 30, patience_s: float = 300, enabled: bool = True) -> None:
+        self.enabled = enabled
         self._home = home
         self._overdue_s = overdue_s
         self._patience_s = patience_s
@@ -74,7 +78,7 @@ class ProcessTargets:
             self._line = Line.open(terms, self._receive, self._died)
 
     async def reunite(self) -> None:
-        """Take over the helper of an earlier daemon if there is one and it answers, else start one. Raises: OSError."""
+        """Take over the helper of an earlier daemon if there is one and it answers, else start one if it is enabled. Raises: OSError."""
         if self._home is not None:
             try:
                 self._home.mkdir(mode=0o700, exist_ok=True)
@@ -82,7 +86,8 @@ class ProcessTargets:
             except OSError as error:
                 log.warning("processes_not_kept", directory=str(self._home), detail=error.strerror)
                 self._home = None
-        self.start()
+        if self.enabled:
+            self.start()
 
     async def survivors(self, expected: Collection[tuple[int, int]]) -> Sequence[Survivor]:
         """What the helper of an earlier daemon holds. Of `expected` (execution, attempt), what it left behind if it is gone is ended."""
@@ -116,6 +121,8 @@ class ProcessTargets:
         """Run the process once; every end is a value. When the call is cancelled, the process's whole tree is gone before it ends."""
         if self._closed:
             return _failure(Reason.INTERRUPTED, "the daemon is ending")
+        if not self.enabled:
+            return _failure(Reason.TARGET_DENIED, NO_COMMANDS)
         try:
             return await self._deliver(request)
         except TemplateError as error:

@@ -1,0 +1,39 @@
+"""Whom a daemon lets schedules call by its configuration, and what a wrong one is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from schedd.daemon.errors import ConfigError
+from schedd.daemon.permitting import permissions_of
+from schedd.daemon.places import Places
+from schedd.daemon.sources import Request, load
+
+
+def request(tmp_path: Path, *flags: str) -> Request:
+    return Request(places=Places(state=tmp_path, runtime=tmp_path, configuration=tmp_path), environ={}, flags=flags)
+
+
+@pytest.mark.parametrize(
+    "address", ["169.254.169.254", "169.254.170.2", "fe80::a9fe:a9fe", "fd00:ec2::254", "100.100.100.200", "::ffff:169.254.1.1"]
+)
+def test_addresses_where_clouds_give_out_credentials_are_denied_by_default(tmp_path: Path, address: str) -> None:
+    assert permissions_of(load(request(tmp_path)).config).address_fault(address, address) != ""
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "10.1.2.3", "192.168.0.1", "fd12::1", "8.8.8.8"])
+def test_other_addresses_of_this_host_and_of_private_networks_are_not(tmp_path: Path, address: str) -> None:
+    assert permissions_of(load(request(tmp_path)).config).address_fault(address, address) == ""
+
+
+def test_wrong_entries_are_named_with_their_keys(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(request(tmp_path, "http.deny=10.0.0.1/8,fine.example,a b", "http.allow=unix:app"))
+    assert [(fault.key, fault.origin) for fault in caught.value.faults] == [
+        ("http.deny", "flag --set"),
+        ("http.deny", "flag --set"),
+        ("http.allow", "flag --set"),
+    ]
+    assert "write 10.0.0.0/8" in str(caught.value)
