@@ -67,6 +67,17 @@ def test_limits_out_of_bounds_are_refused_where_they_stand(capfd: pytest.Capture
     assert (refused.code, ":6:" in refused.err, "2 is too low; from 3 on it can be" in refused.err) == (1, True, True)
 
 
+@pytest.mark.parametrize("auth", ["{bearer: pager}", "{bearer: {token: {name: pager}}}", "{basic: {username: me, password: pager}}"])
+def test_credentials_of_a_file_name_a_secret_that_the_daemon_has_to_have(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, auth: str
+) -> None:
+    file = _write(
+        tmp_path, f"schedules:\n  - name: x\n    schedule: '@yearly'\n    http:\n      url: http://localhost/\n      auth: {auth}\n"
+    )
+    refused = Run(capfd, "apply", "-f", file)
+    assert (refused.code, ":6:" in refused.err, "there is no secret pager in [secrets]" in refused.err) == (1, True, True)
+
+
 def test_apply_is_idempotent_shows_differences_and_prunes(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = _write(tmp_path, FILE)
 

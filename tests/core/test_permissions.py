@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schedd.core.model.policy import CommandHolds, DayFits, Notify, Policies, TriggerSchedule
 from schedd.core.model.schedule import Schedule, ScheduleName
-from schedd.core.model.target import HttpTarget, ProcessTarget, Target
+from schedd.core.model.target import AuthScheme, HttpAuth, HttpTarget, ProcessTarget, Target
 from schedd.core.model.when import Cron, When
 from schedd.core.permissions import Permissions, check_permissions, parse_listed
 
@@ -168,3 +168,16 @@ def test_commands_are_forbidden_as_targets_and_as_conditions() -> None:
 
 def test_nothing_is_forbidden_without_a_configuration() -> None:
     assert check_permissions(Permissions(), schedule(HttpTarget(url="http://169.254.169.254/"))) == ()
+
+
+def test_secrets_that_are_not_configured_are_named() -> None:
+    permissions = Permissions(secrets=frozenset({"known"}))
+    unknown = HttpTarget(url="http://x/", auth=HttpAuth(scheme=AuthScheme.BASIC, secret="other", username="me"))
+    known = HttpTarget(url="http://x/", auth=HttpAuth(scheme=AuthScheme.BEARER, secret="known"))
+    found = check_permissions(permissions, schedule(unknown, Policies(on_failure=(Notify(target=known), Notify(target=unknown)))))
+    assert [(each.field, each.reason) for each in found] == [
+        ("target.http.auth.basic.password.name", "UNKNOWN_SECRET"),
+        ("policies.on_failure[1].notify.auth.basic.password.name", "UNKNOWN_SECRET"),
+    ]
+    assert "there is no secret other" in found[0].description
+    assert check_permissions(permissions, schedule(known)) == ()

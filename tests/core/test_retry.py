@@ -65,7 +65,7 @@ def test_after_attempt_retry_after_past_the_maximum_age_fails() -> None:
 
 @given(reason=st.sampled_from(sorted(RETRYABLE)), chosen=st.sets(st.sampled_from(sorted(RETRYABLE))))
 def test_is_retried_goes_by_the_reasons_if_there_are_any(reason: Reason, chosen: set[Reason]) -> None:
-    result = AttemptResult(outcome=Outcome.FAILED, reason=reason)
+    result = AttemptResult(outcome=Outcome.FAILED, reason=reason, code=401)
     assert is_retried(RetryOn(reasons=tuple(chosen)), result) == (not chosen or reason in chosen)
 
 
@@ -73,6 +73,21 @@ def test_is_retried_goes_by_the_reasons_if_there_are_any(reason: Reason, chosen:
 def test_is_retried_status_goes_by_the_ranges(code: int, first: int, width: int) -> None:
     retry_on = RetryOn(http_status=(StatusRange(first=first, last=first + width), StatusRange(first=429, last=429)))
     assert is_retried(retry_on, FAILED._replace(code=code)) == (first <= code <= first + width or code == 429)
+
+
+def test_is_retried_secret_that_cannot_be_had_is_not_unless_another_try_is_asked_for() -> None:
+    missing = AttemptResult(outcome=Outcome.FAILED, reason=Reason.AUTHENTICATION)
+    named = RetryOn(reasons=(Reason.AUTHENTICATION,), http_status=(StatusRange(first=401, last=401),))
+    assert not is_retried(RetryOn(), missing)
+    assert not is_retried(named, missing)
+    assert is_retried(RetryOn(), missing._replace(retry_after=timedelta(0)))
+    assert after(missing._replace(retry_after=timedelta(0))) == RetryAt(at_us=5 * SECOND)
+
+
+@pytest.mark.parametrize(("first", "retried"), [(400, True), (402, False)])
+def test_is_retried_refused_credentials_go_by_the_status(first: int, retried: bool) -> None:
+    refused = AttemptResult(outcome=Outcome.FAILED, reason=Reason.AUTHENTICATION, code=401)
+    assert is_retried(RetryOn(http_status=(StatusRange(first=first, last=499),)), refused) == retried
 
 
 @given(code=st.integers(1, 255), chosen=st.sets(st.integers(1, 255), min_size=1))

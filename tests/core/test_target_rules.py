@@ -8,12 +8,23 @@ from typing import Any
 
 import pytest
 
-from schedd.core.model.target import PAYLOAD_LIMIT_BYTES, HttpTarget, Payload, ProcessTarget, ResourceLimits, StatusRange
+from schedd.core.model.target import (
+    PAYLOAD_LIMIT_BYTES,
+    AuthScheme,
+    HttpAuth,
+    HttpTarget,
+    Payload,
+    ProcessTarget,
+    ResourceLimits,
+    StatusRange,
+)
 from schedd.core.target_rules import check_target
 
 HTTP = HttpTarget(url="https://example.com/hook")
 PROCESS = ProcessTarget(argv=("/bin/true",))
 LIMITS = "process.resource_limits"
+BEARER = HttpAuth(scheme=AuthScheme.BEARER, secret="a.token-1_b")
+BASIC = HttpAuth(scheme=AuthScheme.BASIC, secret="password", username="me & you")
 
 
 @pytest.mark.parametrize(
@@ -31,6 +42,10 @@ LIMITS = "process.resource_limits"
         {"expected_status": (StatusRange(first=100, last=599),)},
         {"output_limit_bytes": 0},
         {"output_limit_bytes": 1 << 20},
+        {"auth": BEARER, "headers": (("X-A", "b"),)},
+        {"auth": BASIC, "url": "http+unix://%2Frun%2Fa@b.sock/path"},
+        {"url": "https://me:secret@example.com/a@b"},
+        {"auth": BASIC, "url": "https://example.com/a@b"},
     ],
 )
 def test_good_http_target_has_no_violation(fields: dict[str, Any]) -> None:
@@ -77,6 +92,14 @@ def test_good_http_target_has_no_violation(fields: dict[str, Any]) -> None:
         ({"expected_status": (StatusRange(first=300, last=200),)}, "http.expected_status[0]", "OUT_OF_RANGE"),
         ({"expected_status": (StatusRange(first=200, last=600),)}, "http.expected_status[0]", "OUT_OF_RANGE"),
         ({"body_match": "x" * 1025}, "http.body_match", "TOO_LARGE"),
+        ({"auth": replace(BEARER, secret="")}, "http.auth.bearer.token.name", "INVALID_NAME"),
+        ({"auth": replace(BASIC, secret="a/b")}, "http.auth.basic.password.name", "INVALID_NAME"),
+        ({"auth": replace(BASIC, secret="a" * 65)}, "http.auth.basic.password.name", "INVALID_NAME"),
+        ({"auth": replace(BASIC, username="")}, "http.auth.basic.username", "INVALID_NAME"),
+        ({"auth": replace(BASIC, username="a:b")}, "http.auth.basic.username", "INVALID_NAME"),
+        ({"auth": replace(BASIC, username="a\nb")}, "http.auth.basic.username", "INVALID_NAME"),
+        ({"auth": BEARER, "headers": (("X", "y"), ("AUTHORIZATION", "x"))}, "http.headers[1].name", "RESERVED_HEADER"),
+        ({"auth": BEARER, "url": "https://me@example.com/"}, "http.url", "INVALID_URL"),
         ({"output_limit_bytes": -1}, "http.output_limit_bytes", "OUT_OF_RANGE"),
         ({"output_limit_bytes": (1 << 20) + 1}, "http.output_limit_bytes", "OUT_OF_RANGE"),
     ],

@@ -1,4 +1,4 @@
-"""What the operator of a daemon lets schedules call: which addresses and hosts over HTTP, and whether commands at all.
+"""What the operator of a daemon lets schedules call: which addresses and hosts over HTTP, with which secrets, and whether commands at all.
 
 An address is judged as everything that it leads to: the IPv4 address within an IPv4-mapped, 6to4, NAT64 or Teredo one, and this host
 behind `0.0.0.0`. What is allowed by name is allowed wherever its name leads.
@@ -17,6 +17,7 @@ from schedd.core.errors import FieldViolation
 from schedd.core.model.policy import CommandHolds, FollowUp, Notify, Policies
 from schedd.core.model.schedule import Schedule
 from schedd.core.model.target import HttpTarget, Target
+from schedd.core.target_rules import secret_field
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -53,13 +54,14 @@ class Listed:
 class Permissions:
     """Whom HTTP targets may call: all but `denied`, and, if `global_only`, but what is not reachable from everywhere; `allowed` wins.
 
-    `commands`: whether process targets may run.
+    `commands`: whether process targets may run. `secrets`: the names of those that HTTP targets may use.
     """
 
     denied: Listed = Listed()
     allowed: Listed = Listed()
     global_only: bool = False
     commands: bool = True
+    secrets: frozenset[str] = frozenset()
 
     @property
     def all_hosts(self) -> bool:
@@ -154,8 +156,6 @@ def _pattern(entry: str) -> str:
 
 def check_permissions(permissions: Permissions, schedule: Schedule) -> tuple[FieldViolation, ...]:
     """What the configuration forbids of what stands in a schedule. Hosts that are templates, and where names lead, are seen at a fire."""
-    if permissions.all_hosts and permissions.commands:
-        return ()
     return (*_target(permissions, schedule.target), *_policies(permissions, schedule.policies))
 
 
@@ -168,16 +168,23 @@ def _policies(permissions: Permissions, policies: Policies) -> Iterator[FieldVio
 
 def _follow_ups(permissions: Permissions, field: str, follow_ups: Sequence[FollowUp]) -> Iterator[FieldViolation]:
     for index, each in enumerate(follow_ups):
-        if isinstance(each, Notify) and (fault := _url_fault(permissions, each.target.url)):
-            yield _denied(f"{field}[{index}].notify.url", fault)
+        if isinstance(each, Notify):
+            yield from _http(permissions, f"{field}[{index}].notify", each.target)
 
 
 def _target(permissions: Permissions, target: Target) -> Iterator[FieldViolation]:
     if isinstance(target, HttpTarget):
-        if fault := _url_fault(permissions, target.url):
-            yield _denied("target.http.url", fault)
+        yield from _http(permissions, "target.http", target)
     elif not permissions.commands:
         yield _denied("target.process", NO_COMMANDS)
+
+
+def _http(permissions: Permissions, field: str, target: HttpTarget) -> Iterator[FieldViolation]:
+    if fault := _url_fault(permissions, target.url):
+        yield _denied(f"{field}.url", fault)
+    if target.auth is not None and target.auth.secret not in permissions.secrets:
+        description = f"there is no secret {target.auth.secret} in [secrets] of the daemon's configuration"
+        yield FieldViolation(field=f"{field}.{secret_field(target.auth)}", reason="UNKNOWN_SECRET", description=description)
 
 
 def _url_fault(permissions: Permissions, url: str) -> str:

@@ -12,7 +12,7 @@ from typing import assert_never
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from schedd.core.errors import FieldViolation, TemplateError
-from schedd.core.model.target import PAYLOAD_LIMIT_BYTES, HttpTarget, Payload, ProcessTarget, ResourceLimits, Target
+from schedd.core.model.target import PAYLOAD_LIMIT_BYTES, AuthScheme, HttpAuth, HttpTarget, Payload, ProcessTarget, ResourceLimits, Target
 from schedd.core.template import Template
 
 OUTPUT_LIMIT_MAX_BYTES = 1024 * 1024
@@ -35,12 +35,15 @@ LEAST_LIMITS = {
     "core_size_bytes": 0,
 }
 """The least values of resource limits: standard input, output and error are open files too."""
+USERNAME_MAX_CHARACTERS = 256
 CPU_TIME_LEAST = timedelta(seconds=1)
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.@-]{0,254}\$?|[0-9]{1,10}")
 _SET_BY_SCHEDD = frozenset({"connection", "content-length", "transfer-encoding"})
+_SECRET = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SECRET_FIELDS = {AuthScheme.BEARER: "bearer.token.name", AuthScheme.BASIC: "basic.password.name"}
 _SAMPLE = "1"
 
 
@@ -69,7 +72,30 @@ def _http(target: HttpTarget, labels: Collection[str] | None) -> Iterator[FieldV
     if len(target.body_match) > BODY_MATCH_MAX_CHARACTERS:
         description = f"it is {len(target.body_match)} characters long, {BODY_MATCH_MAX_CHARACTERS} are possible"
         yield _violation("http.body_match", "TOO_LARGE", description)
+    if target.auth is not None:
+        yield from _auth(target, target.auth)
     yield from _output_limit("http", target.output_limit_bytes)
+
+
+def secret_field(auth: HttpAuth) -> str:
+    """The field that names the secret, below the target's `http`."""
+    return f"auth.{_SECRET_FIELDS[auth.scheme]}"
+
+
+def _auth(target: HttpTarget, auth: HttpAuth) -> Iterator[FieldViolation]:
+    if not _SECRET.fullmatch(auth.secret):
+        description = f"{auth.secret!r} is not a secret's name: 1 to 64 letters, digits, dots, dashes and underscores are"
+        yield _violation(f"http.{secret_field(auth)}", "INVALID_NAME", description)
+    if auth.scheme is AuthScheme.BASIC:
+        name = auth.username
+        if not 1 <= len(name) <= USERNAME_MAX_CHARACTERS or ":" in name or not name.isprintable():
+            description = f"a user name has 1 to {USERNAME_MAX_CHARACTERS} printable characters and no colon"
+            yield _violation("http.auth.basic.username", "INVALID_NAME", description)
+    for index, (name, _) in enumerate(target.headers):
+        if name.lower() == "authorization":
+            yield _violation(f"http.headers[{index}].name", "RESERVED_HEADER", "auth sets it: leave one of the two out")
+    if "@" in target.url.partition("://")[2].partition("/")[0] and not target.url.startswith("http+unix"):
+        yield _violation("http.url", "INVALID_URL", "it has a user of its own, and auth sets one: leave one of the two out")
 
 
 def _url(url: str, labels: Collection[str] | None) -> Iterator[FieldViolation]:

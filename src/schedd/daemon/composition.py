@@ -44,6 +44,7 @@ from schedd.daemon.logging import configure_logging
 from schedd.daemon.notify import Notifier
 from schedd.daemon.permitting import permissions_of
 from schedd.daemon.publicholidays import PublicHolidays
+from schedd.daemon.secrets import secret_files
 from schedd.engine.clock import SystemClock
 from schedd.engine.engine import Engine, EngineSettings
 from schedd.engine.ids import TimeIds
@@ -62,6 +63,7 @@ from schedd.service.previews import Previews
 from schedd.service.schedules import Schedules
 from schedd.store.sqlite import SqliteStore
 from schedd.targets.http.limits import HttpLimits
+from schedd.targets.http.secrets import SecretFiles
 from schedd.targets.http.target import HttpTargets
 from schedd.targets.process.target import ProcessTargets
 
@@ -156,7 +158,7 @@ class Daemon:
         processes = ProcessTargets(home=database.with_name(database.name + ".processes").absolute(), enabled=permissions.commands)
         await processes.reunite()
         limits = HttpLimits(connections_per_host=_limits(self._config).of_host)
-        https = HttpTargets(self._clock, limits, permissions=permissions)
+        https = HttpTargets(self._clock, limits, permissions=permissions, secrets=SecretFiles(secret_files(self._config.secrets)))
         try:
             yield _Targets(processes=processes, https=https)
         finally:
@@ -210,6 +212,7 @@ class Daemon:
                 configure_logging(config.log)
                 engine.housekeeper.retention = _retention(config)
                 schedules.permissions = permissions_of(config)
+                targets.https.secrets = SecretFiles(secret_files(config.secrets))
                 await targets.permit(schedules.permissions)
                 await self._journal_reload(store)
                 log.info("reloaded", restart_wanted=waiting)

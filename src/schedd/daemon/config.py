@@ -270,6 +270,15 @@ class Config(Struct, frozen=True, kw_only=True):
     listen: Listen
     engine: Engine = Engine()
     http: Http = Http()
+    secrets: Annotated[
+        dict[str, str],
+        _key(
+            "A name that HTTP targets may give as that of their bearer token or password, and the file that holds it on one line; what has "
+            "no slash is the name of a systemd credential (LoadCredential=). The file is looked at each time: a secret is changed by "
+            "writing its file; others must not be able to read it. A secret goes to targets alone: it is not stored, logged or shown.",
+            {"pager-token": "/etc/schedd/secrets/pager-token", "billing": "billing.cred"},
+        ),
+    ] = {}
     process: Process = Process()
     retention: Retention = Retention()
     log: Log = Log()

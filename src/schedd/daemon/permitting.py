@@ -14,6 +14,7 @@ def permissions_of(config: Config) -> Permissions:
         allowed=parse_listed(http.allow),
         global_only=http.global_only,
         commands=config.process.enabled,
+        secrets=frozenset(config.secrets),
     )
 
 

@@ -1,21 +1,19 @@
-"""Schedules between protobuf and the model, and what of a message is not built yet."""
+"""Schedules between protobuf and the model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
-from google.protobuf.message import Message
 
-from schedd.api.convert.basics import Words, fill_timestamp, timestamp, unbuilt
+from schedd.api.convert.basics import Words, fill_timestamp, timestamp
 from schedd.api.convert.execution import OUTCOME, REASON
 from schedd.api.convert.policy import policies, policies_of
-from schedd.api.convert.target import UNBUILT_OF_HTTP, target, target_of
+from schedd.api.convert.target import target, target_of
 from schedd.api.convert.when import fill_when, when_of
 from schedd.api.names import execution_name
 from schedd.api.reading import Reading
-from schedd.core.errors import FieldViolation
 from schedd.core.model.batch import LastRun
 from schedd.core.model.execution import id_text
 from schedd.core.model.policy import Policies
@@ -47,14 +45,9 @@ DEFINITION_FIELDS = (
 
 _MICROSECOND = timedelta(microseconds=1)
 
-_UNBUILT = {
-    ("target", "http"): UNBUILT_OF_HTTP,
-}
-
 
 def schedule_of(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int, reading: Reading) -> Schedule:
     """A new schedule from what a client sent; `reading` notes its faults, also fields that are not built yet."""
-    reading.faults += _not_built(message)
     return Schedule(
         name=name,
         when=when_of(message, now_us, reading),
@@ -157,15 +150,3 @@ def _last_run(last: LastRun) -> schedule_pb2.LastRun:
     if last.previous_success_us is not None:
         message.previous_success_time.CopyFrom(timestamp(last.previous_success_us))
     return message
-
-
-def _not_built(message: schedule_pb2.Schedule) -> Iterator[FieldViolation]:
-    for path, names in _UNBUILT.items():
-        part: Message = message
-        for step in path:
-            if not part.HasField(step):
-                break
-            part = getattr(part, step)
-        else:
-            present = {field.name for field, _ in part.ListFields()}
-            yield from (unbuilt(".".join((*path, name))) for name in names if name in present)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from schedd.api.convert.basics import duration
+from schedd.api.convert.basics import duration, unbuilt
 from schedd.api.reading import Reading
 from schedd.core.model.target import (
     OUTPUT_LIMIT_BYTES,
     SUCCESS_STATUS,
+    AuthScheme,
+    HttpAuth,
     HttpTarget,
     Payload,
     ProcessTarget,
@@ -19,8 +21,12 @@ from schedd.core.model.target import (
 )
 from schedd.v1 import target_pb2
 
-UNBUILT_OF_HTTP = ("auth", "signature", "tls")
-"""What of the messages of targets is not built yet."""
+_UNBUILT_OF_HTTP = {
+    "signature": "it will sign the request in the Standard Webhooks form",
+    "tls": "it will present a client's certificate and trust authorities of your own",
+}
+"""What of the message is not built yet, and what it will do."""
+_OAUTH2 = "it will fetch a token from token_url, keep it, and fetch it anew on 401"
 
 _STDIN_TYPE = "application/octet-stream"
 _KILL_GRACE = timedelta(seconds=10)
@@ -36,7 +42,7 @@ def target_of(message: target_pb2.Target, reading: Reading) -> Target:
     """The target that a message describes."""
     match message.WhichOneof("kind"):
         case "http":
-            return http_of(message.http)
+            return http_of(message.http, reading)
         case "process":
             return process_of(message.process, reading)
         case _:
@@ -63,8 +69,10 @@ def status_ranges(ranges: Iterable[StatusRange]) -> list[target_pb2.StatusRange]
     return [target_pb2.StatusRange(first=codes.first, last=codes.last) for codes in ranges]
 
 
-def http_of(message: target_pb2.HttpTarget) -> HttpTarget:
-    """The HTTP target that a message describes."""
+def http_of(message: target_pb2.HttpTarget, reading: Reading, field: str = "target.http") -> HttpTarget:
+    """The HTTP target that a message, at that field, describes."""
+    present = {each.name for each, _ in message.ListFields()}
+    reading.faults += [unbuilt(f"{field}.{name}", what) for name, what in _UNBUILT_OF_HTTP.items() if name in present]
     return HttpTarget(
         url=message.url,
         method=message.method or "POST",
@@ -74,6 +82,7 @@ def http_of(message: target_pb2.HttpTarget) -> HttpTarget:
         body_match=message.body_match,
         follow_redirects=message.follow_redirects,
         output_limit_bytes=message.output_limit_bytes if message.HasField("output_limit_bytes") else OUTPUT_LIMIT_BYTES,
+        auth=_auth_of(message.auth, reading, f"{field}.auth") if "auth" in present else None,
     )
 
 
@@ -88,7 +97,28 @@ def http(target: HttpTarget) -> target_pb2.HttpTarget:
         body_match=target.body_match,
         follow_redirects=target.follow_redirects,
         output_limit_bytes=target.output_limit_bytes,
+        auth=None if target.auth is None else _auth(target.auth),
     )
+
+
+def _auth_of(message: target_pb2.HttpAuth, reading: Reading, field: str) -> HttpAuth | None:
+    match message.WhichOneof("method"):
+        case "bearer":
+            return HttpAuth(scheme=AuthScheme.BEARER, secret=message.bearer.token.name)
+        case "basic":
+            return HttpAuth(scheme=AuthScheme.BASIC, secret=message.basic.password.name, username=message.basic.username)
+        case "oauth2":
+            reading.faults.append(unbuilt(f"{field}.oauth2", _OAUTH2))
+        case _:
+            reading.note(field, "REQUIRED", 'is empty: give a method, such as {bearer: {token: {name: "a-secret"}}}')
+    return None
+
+
+def _auth(auth: HttpAuth) -> target_pb2.HttpAuth:
+    secret = target_pb2.SecretReference(name=auth.secret)
+    if auth.scheme is AuthScheme.BEARER:
+        return target_pb2.HttpAuth(bearer=target_pb2.BearerAuth(token=secret))
+    return target_pb2.HttpAuth(basic=target_pb2.BasicAuth(username=auth.username, password=secret))
 
 
 def process_of(message: target_pb2.ProcessTarget, reading: Reading, field: str = "target.process") -> ProcessTarget:

@@ -79,6 +79,8 @@ class Reason(StrEnum):
     DST_FOLD = "DST_FOLD"
     """Its local time was the second of a repeated one."""
     DRAINING = "DRAINING"
+    AUTHENTICATION = "AUTHENTICATION"
+    """No credentials could be had, or the target refused them."""
     TARGET_DENIED = "TARGET_DENIED"
     """The daemon's configuration forbids the target."""
     RESOURCE_LIMIT = "RESOURCE_LIMIT"

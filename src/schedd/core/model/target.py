@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from enum import StrEnum
 
 PAYLOAD_LIMIT_BYTES = 256 * 1024
 OUTPUT_LIMIT_BYTES = 64 * 1024
@@ -36,6 +37,25 @@ class StatusRange:
 SUCCESS_STATUS = (StatusRange(first=200, last=299),)
 
 
+class AuthScheme(StrEnum):
+    """How an HTTP request says who sends it, RFC 6750 and RFC 7617."""
+
+    BEARER = "BEARER"
+    BASIC = "BASIC"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAuth:
+    """Credentials of an HTTP request. `secret` names what the operator configured: the token, or the password of `username`.
+
+    A bearer token has no user name: it is empty then.
+    """
+
+    scheme: AuthScheme
+    secret: str
+    username: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpTarget:
     """One HTTP request.
@@ -53,6 +73,7 @@ class HttpTarget:
     body_match: str = ""
     follow_redirects: bool = False
     output_limit_bytes: int = OUTPUT_LIMIT_BYTES
+    auth: HttpAuth | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
