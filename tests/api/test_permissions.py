@@ -31,6 +31,18 @@ async def test_denied_url_is_refused_by_field_at_creation(api: Api) -> None:
     assert "http.deny has 169.254.0.0/16" in refusal.message
 
 
+async def test_secret_that_is_not_configured_is_refused_by_field_and_one_that_is_comes_back(api: Api) -> None:
+    api.rig.schedules.permissions = Permissions(secrets=frozenset({"known"}))
+    schedule = http()
+    schedule.target.http.auth.basic.username = "me"
+    schedule.target.http.auth.basic.password.name = "unknown"
+    refusal = await refused(api.schedules.CreateSchedule(pb.CreateScheduleRequest(schedule=schedule)))
+    assert refusal.fields == {"schedule.target.http.auth.basic.password.name": "UNKNOWN_SECRET"}
+    schedule.target.http.auth.basic.password.name = "known"
+    made = await api.schedules.CreateSchedule(pb.CreateScheduleRequest(schedule=schedule))
+    assert made.target.http.auth == schedule.target.http.auth
+
+
 async def test_denied_parts_of_a_batch_are_refused_by_field(api: Api) -> None:
     api.rig.schedules.permissions = STRICT
     command, told = http("a"), http("b")

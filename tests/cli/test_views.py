@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from schedd.cli.views import schedule_lines
 from schedd.v1.schedule_pb2 import Schedule
@@ -20,7 +21,7 @@ SECRET = SecretReference(name="pager")
         (Target(http=HttpTarget(auth=HttpAuth(bearer=BearerAuth(token=SECRET)))), "bearer token, secret pager"),
         (Target(http=HttpTarget(auth=HttpAuth(basic=BasicAuth(username="me", password=SECRET)))), "user me, secret pager"),
         (
-            Target(process=ProcessTarget(resource_limits=ResourceLimits(cpu_time=timedelta(seconds=90), core_size_bytes=0))),
+            Target(process=ProcessTarget(resource_limits=ResourceLimits(cpu_time=Duration(seconds=90), core_size_bytes=0))),
             "cpu_time 1m30s, core_size_bytes 0",
         ),
     ],

@@ -167,7 +167,8 @@ def test_commands_are_forbidden_as_targets_and_as_conditions() -> None:
 
 
 def test_nothing_is_forbidden_without_a_configuration() -> None:
-    assert check_permissions(Permissions(), schedule(HttpTarget(url="http://169.254.169.254/"))) == ()
+    auth = HttpAuth(scheme=AuthScheme.BEARER, secret="any")
+    assert check_permissions(Permissions(), schedule(HttpTarget(url="http://169.254.169.254/", auth=auth))) == ()
 
 
 def test_secrets_that_are_not_configured_are_named() -> None:

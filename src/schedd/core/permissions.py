@@ -6,7 +6,7 @@ behind `0.0.0.0`. What is allowed by name is allowed wherever its name leads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -50,18 +50,29 @@ class Listed:
         return next((str(network) for network in self.networks if network.version == address.version and address in network), "")
 
 
+class _AnyName:
+    """Holds every name."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+ANY_NAME: Container[str] = _AnyName()
+"""Where there is no configuration that could name some."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permissions:
     """Whom HTTP targets may call: all but `denied`, and, if `global_only`, but what is not reachable from everywhere; `allowed` wins.
 
-    `commands`: whether process targets may run. `secrets`: the names of those that HTTP targets may use.
+    `commands`: whether process targets may run. `secrets`: the names of those that HTTP targets may use. The default forbids nothing.
     """
 
     denied: Listed = Listed()
     allowed: Listed = Listed()
     global_only: bool = False
     commands: bool = True
-    secrets: frozenset[str] = frozenset()
+    secrets: Container[str] = ANY_NAME
 
     @property
     def all_hosts(self) -> bool:
