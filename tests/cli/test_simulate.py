@@ -48,7 +48,8 @@ def test_simulate_needs_no_secret_and_takes_targets_that_a_daemon_may_deny(capfd
     path = tmp_path / "secret.yaml"
     path.write_text("schedules:\n  - {name: a, schedule: '@hourly', http: {url: 'http://169.254.169.254/', auth: {bearer: any}}}\n")
     told = Run(capfd, "simulate", str(path), *DAY)
-    assert (told.code, told.err) == (0, "")
+    assert told.code == 0, told.err
+    assert re.search(r"a +23 +- +- +1 +-\n", told.out)
 
 
 def test_simulate_as_json_has_the_same_figures(capfd: pytest.CaptureFixture[str], file: str) -> None:

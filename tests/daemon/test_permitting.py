@@ -28,6 +28,13 @@ def test_other_addresses_of_this_host_and_of_private_networks_are_not(tmp_path: 
     assert permissions_of(load(request(tmp_path)).config).address_fault(address, address) == ""
 
 
+def test_socket_is_meant_by_the_path_that_leads_to_it_and_by_its_own(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    permissions = permissions_of(load(request(tmp_path, f"http.deny=unix:{tmp_path}/link/app.sock")).config)
+    assert permissions.denied.hosts == (f"unix:{tmp_path}/link/app.sock", f"unix:{tmp_path}/run/app.sock")
+
+
 def test_wrong_entries_are_named_with_their_keys(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(request(tmp_path, "http.deny=10.0.0.1/8,fine.example,a b", "http.allow=unix:app"))

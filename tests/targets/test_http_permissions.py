@@ -159,9 +159,12 @@ async def test_unix_socket_is_denied_by_its_path_and_by_what_it_links_to(server:
         assert [is_denied(await call(url)) for url in urls] == [True] * 3
     async with calling(denying(global_only=True), long_way=False) as call:
         assert is_denied(await call(urls[0]))
+    allow = (f"unix:{tmp_path}/link.*",)
+    async with calling(denying(f"unix:{tmp_path}/app.sock", allow=allow), long_way=False) as call:
+        assert is_denied(await call(urls[1]))
     assert server.hosts == []
     async with calling(denying(global_only=True, allow=(f"unix:{tmp_path}/app.sock",)), long_way=False) as call:
-        assert (await call(urls[0])).outcome is Outcome.SUCCEEDED
+        assert [(await call(url)).outcome for url in urls] == [Outcome.SUCCEEDED] * 3
 
 
 def test_of_several_addresses_those_that_are_not_denied_remain() -> None:

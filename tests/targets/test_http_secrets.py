@@ -198,6 +198,7 @@ async def test_secret_that_cannot_be_sent_fails_the_delivery_and_says_why_withou
     result = await call(targets, HttpTarget(url=server.url(), auth=auth))
     assert (result.reason, server.got) == (Reason.AUTHENTICATION, [])
     assert words in result.message
+    assert (result.retry_after == timedelta(0)) == (words == "is empty")
 
 
 def test_secret_in_a_pipe_is_refused_and_waits_for_nobody(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from schedd.core.permissions import Permissions, parse_listed
+import os
+from collections.abc import Sequence
+
+from schedd.core.permissions import SOCKET_PREFIX, Listed, Permissions, parse_listed, socket_host
 from schedd.daemon.config import Config
 
 
@@ -10,12 +13,18 @@ def permissions_of(config: Config) -> Permissions:
     """The permissions that a checked configuration gives."""
     http = config.http
     return Permissions(
-        denied=parse_listed(http.deny),
-        allowed=parse_listed(http.allow),
+        denied=_listed(http.deny),
+        allowed=_listed(http.allow),
         global_only=http.global_only,
         commands=config.process.enabled,
         secrets=frozenset(config.secrets),
     )
+
+
+def _listed(entries: Sequence[str]) -> Listed:
+    """What the entries name; sockets also by the paths that theirs lead to: /var/run is a link on most hosts."""
+    sockets = (entry.removeprefix(SOCKET_PREFIX) for entry in entries if entry.startswith(SOCKET_PREFIX))
+    return parse_listed([*entries, *(socket_host(os.path.realpath(path)) for path in sockets)])
 
 
 def permitting_faults(config: Config) -> list[tuple[str, str]]:

@@ -62,7 +62,7 @@ class HttpTarget:
 
     `url` (*template*): http, https or http+unix (the socket's path percent-encoded as host). `headers` (values are *templates*) keep
     their order; a name may repeat. `expected_status` are the codes that count as success; with `body_match` the response's
-    body, up to the output limit, has to contain that text too. Redirects are not followed unless asked for.
+    body, up to the output limit, has to contain that text too. Redirects are not followed unless asked for. `auth`: its credentials.
     """
 
     url: str

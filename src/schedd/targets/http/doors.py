@@ -42,11 +42,13 @@ def check_address(permissions: Permissions, text: str) -> None:
 
 
 def check_socket(permissions: Permissions, path: str) -> None:
-    """Judge a unix socket by its path, and by the one that it is a link to. Raises: DeniedError."""
+    """Judge a unix socket by the path that its own leads to, and by its own unless that is allowed. Raises: DeniedError."""
     if permissions.all_hosts:
         return
-    for host in {socket_host(path): None, socket_host(os.path.realpath(path)): None}:
-        _refuse(host, permissions.host_fault(host))
+    real = socket_host(os.path.realpath(path))
+    if not permissions.allowed.host(real):
+        for host in (real, socket_host(path)):
+            _refuse(host, permissions.host_fault(host))
 
 
 def _refuse(host: str, fault: str) -> None:

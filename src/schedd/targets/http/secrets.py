@@ -110,7 +110,7 @@ def read_secret(name: str, path: Path) -> str:
     except UnicodeDecodeError as error:
         raise SecretError(f"the secret {name} is not UTF-8 text: {path}") from error.with_traceback(None)
     if not text:
-        raise SecretError(f"the secret {name} is empty: {path}")
+        raise SecretError(f"the secret {name} is empty: {path}", transient=True)  # As while it is being written.
     if not text.isprintable():
         raise SecretError(f"the secret {name} is not one line of printable characters: {path}")
     return text

@@ -129,7 +129,7 @@ class _Resolver(AbstractResolver):
 
     def __init__(self, permissions: Permissions) -> None:
         self._permissions = permissions
-        self._resolver = aiohttp.DefaultResolver()
+        self._resolver = aiohttp.ThreadedResolver()
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
         """See AbstractResolver. Raises: OSError, DeniedError among them."""
