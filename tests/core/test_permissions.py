@@ -80,6 +80,16 @@ def test_address_within_another_is_denied_as_it_is_itself(address: IPv4Address) 
         assert permissions.address_fault("host", str(wrapped)) != ""
 
 
+@pytest.mark.parametrize(
+    "address", ["169.254.169.254", "fe80::a9fe:a9fe", "fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "2002:a9fe:a9fe::"]
+)
+def test_address_where_clouds_give_out_credentials_is_denied_if_the_configuration_says_so(address: str) -> None:
+    denying = Permissions(metadata_denied=True)
+    assert denying.address_fault("host", address).endswith("http.deny_metadata is true")
+    assert replace(denying, allowed=parse_listed(["host"])).address_fault("host", address) == ""
+    assert (denying.address_fault("host", "10.0.0.1"), Permissions().address_fault("host", address)) == ("", "")
+
+
 def test_allowed_is_an_exception_by_network_and_by_name() -> None:
     permissions = Permissions(global_only=True, allowed=parse_listed(["10.1.0.0/16", "*.corp", "unix:/run/app.sock"]))
     assert permissions.address_fault("host", "10.1.2.3") == ""

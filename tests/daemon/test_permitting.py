@@ -35,6 +35,13 @@ def test_socket_is_meant_by_the_path_that_leads_to_it_and_by_its_own(tmp_path: P
     assert permissions.denied.hosts == (f"unix:{tmp_path}/link/app.sock", f"unix:{tmp_path}/run/app.sock")
 
 
+def test_own_entries_add_to_what_is_denied_by_default(tmp_path: Path) -> None:
+    flags = ("http.deny=10.0.0.0/8", "http.deny_metadata=false")
+    both, own = (permissions_of(load(request(tmp_path, *flags[:count])).config) for count in (1, 2))
+    assert [both.address_fault("x", address) != "" for address in ("10.0.0.1", "169.254.169.254")] == [True, True]
+    assert [own.address_fault("x", address) != "" for address in ("10.0.0.1", "169.254.169.254")] == [True, False]
+
+
 def test_wrong_entries_are_named_with_their_keys(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(request(tmp_path, "http.deny=10.0.0.1/8,fine.example,a b", "http.allow=unix:app"))

@@ -50,6 +50,12 @@ class Listed:
         return next((str(network) for network in self.networks if network.version == address.version and address in network), "")
 
 
+METADATA = Listed(
+    networks=tuple(map(ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254", "fd20:ce::254", "100.100.100.200"))),
+)
+"""Addresses of one link, among them those of most clouds' metadata services; then EC2's and GCE's over IPv6, and Alibaba Cloud's."""
+
+
 class _AnyName:
     """Holds every name."""
 
@@ -63,13 +69,16 @@ ANY_NAME: Container[str] = _AnyName()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permissions:
-    """Whom HTTP targets may call: all but `denied`, and, if `global_only`, but what is not reachable from everywhere; `allowed` wins.
+    """Whom HTTP targets may call: all but `denied`, METADATA if `metadata_denied`, and, if `global_only`, what not everybody can reach.
+
+    `allowed` has exceptions from all three.
 
     `commands`: whether process targets may run. `secrets`: the names of those that HTTP targets may use. The default forbids nothing.
     """
 
     denied: Listed = Listed()
     allowed: Listed = Listed()
+    metadata_denied: bool = False
     global_only: bool = False
     commands: bool = True
     secrets: Container[str] = ANY_NAME
@@ -77,7 +86,7 @@ class Permissions:
     @property
     def all_hosts(self) -> bool:
         """Whether every host may be called."""
-        return not self.global_only and self.denied == Listed()
+        return not self.global_only and not self.metadata_denied and self.denied == Listed()
 
     def host_fault(self, host: str) -> str:
         """Why that host, by the name that it is called by, is not to be called; empty if its name does not forbid it."""
@@ -98,6 +107,8 @@ class Permissions:
                 continue
             if network := self.denied.address(each):
                 return f"http.deny has {network}"
+            if self.metadata_denied and METADATA.address(each):
+                return "it is of one link, or gives out credentials of a cloud, and http.deny_metadata is true"
             if self.global_only and not _is_global(each):
                 return "it is not reachable from everywhere, and http.global_only is true"
         return ""

@@ -17,9 +17,6 @@ _SECOND = timedelta(seconds=1)
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 
-METADATA = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254", "fd20:ce::254", "100.100.100.200")
-"""Addresses of one link, among them those of most clouds' metadata services; then EC2's and GCE's over IPv6, and Alibaba Cloud's."""
-
 
 def _key(description: str, *examples: object, restart: bool = False, default: str = "") -> Meta:
     """A key's description. `default` says in words what the default is where it depends on the host."""
@@ -204,15 +201,22 @@ class Http(Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         _key(
             "Whom they may not call: addresses and networks, hosts by name with * and ?, unix sockets as unix:/path. An IPv4 address "
-            "within an IPv6 one (mapped, 6to4, NAT64, Teredo) counts as well. The default are addresses of one link, and those under which "
-            "clouds give out credentials.",
-            ["169.254.0.0/16", "*.internal", "unix:/run/docker.sock"],
+            "within an IPv6 one (mapped, 6to4, NAT64, Teredo) counts as well.",
+            ["10.0.0.0/8", "*.internal", "unix:/run/docker.sock"],
         ),
-    ] = METADATA
+    ] = ()
+    deny_metadata: Annotated[
+        bool,
+        _key(
+            "Deny addresses of one link (169.254.0.0/16, fe80::/10) and the others under which clouds give out credentials (fd00:ec2::254, "
+            "fd20:ce::254, 100.100.100.200).",
+        ),
+    ] = True
     allow: Annotated[
         tuple[str, ...],
         _key(
-            "Exceptions from deny and global_only, in the same form. A host that is allowed by its name may be called wherever that leads.",
+            "Exceptions from deny, deny_metadata and global_only, in the form of deny. A host that is allowed by its name may be called "
+            "wherever that leads.",
             ["10.1.2.0/24", "hooks.corp.internal"],
         ),
     ] = ()

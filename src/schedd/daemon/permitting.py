@@ -15,6 +15,7 @@ def permissions_of(config: Config) -> Permissions:
     return Permissions(
         denied=_listed(http.deny),
         allowed=_listed(http.allow),
+        metadata_denied=http.deny_metadata,
         global_only=http.global_only,
         commands=config.process.enabled,
         secrets=frozenset(config.secrets),
