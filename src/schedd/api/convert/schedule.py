@@ -1,24 +1,21 @@
-"""Schedules between protobuf and the model, and what of a message is not built yet."""
+"""Schedules between protobuf and the model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Literal
 
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
-from google.protobuf.message import Message
 
-from schedd.api.convert.basics import Words, fill_timestamp, timestamp, unbuilt
+from schedd.api.convert.basics import Words, fill_timestamp, timestamp
 from schedd.api.convert.execution import OUTCOME, REASON
 from schedd.api.convert.policy import policies, policies_of
 from schedd.api.convert.repetition import ByBytes
-from schedd.api.convert.target import UNBUILT_OF_HTTP, UNBUILT_OF_PROCESS, target, target_of
+from schedd.api.convert.target import target, target_of
 from schedd.api.convert.when import counts_from_now, fill_when, when_of
 from schedd.api.names import execution_name
 from schedd.api.reading import Reading
-from schedd.core.errors import FieldViolation
 from schedd.core.identity import ByIdentity
 from schedd.core.model.batch import LastRun
 from schedd.core.model.execution import id_text
@@ -66,11 +63,6 @@ _WHENS: ByBytes[When] = ByBytes()
 _TARGETS: ByBytes[Target] = ByBytes()
 _POLICIES: ByBytes[Policies] = ByBytes()
 
-_UNBUILT = {
-    ("target", "http"): UNBUILT_OF_HTTP,
-    ("target", "process"): UNBUILT_OF_PROCESS,
-}
-
 
 def schedule_of(
     message: schedule_pb2.Schedule, name: ScheduleName, now_us: int, reading: Reading, *, pause: Pause | None = None
@@ -79,17 +71,12 @@ def schedule_of(
     return Schedule(
         name=name,
         when=_WHENS.read(_sent_when(message), partial(when_of, message, now_us), reading, keep=not counts_from_now(message)),
-        target=_TARGETS.read(message.target.SerializeToString(), partial(_target_of, message), reading),
+        target=_TARGETS.read(message.target.SerializeToString(), partial(target_of, message.target), reading),
         policies=_policies_of(message, now_us, reading),
         description=message.description,
         labels=dict(message.labels),
         pause=pause,
     )
-
-
-def _target_of(message: schedule_pb2.Schedule, reading: Reading) -> Target:
-    reading.faults += _not_built(message)
-    return target_of(message.target, reading)
 
 
 def _policies_of(message: schedule_pb2.Schedule, now_us: int, reading: Reading) -> Policies:
@@ -208,15 +195,3 @@ def _last_run(last: LastRun) -> schedule_pb2.LastRun:
     if last.previous_success_us is not None:
         message.previous_success_time.CopyFrom(timestamp(last.previous_success_us))
     return message
-
-
-def _not_built(message: schedule_pb2.Schedule) -> Iterator[FieldViolation]:
-    for path, names in _UNBUILT.items():
-        part: Message = message
-        for step in path:
-            if not part.HasField(step):
-                break
-            part = getattr(part, step)
-        else:
-            present = {field.name for field, _ in part.ListFields()}
-            yield from (unbuilt(".".join((*path, name))) for name in names if name in present)
