@@ -12,15 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from schedd.core.model.backfill import BackfillState
 from schedd.core.model.execution import Cause
 from schedd.core.model.journal import JournalKind
-from schedd.core.model.policy import CatchUp, CatchUpMode, Policies, Retry
+from schedd.core.model.policy import CatchUp, CatchUpMode, Overlap, Policies, Retry
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.engine.engine import EngineSettings
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.planner import Pace
 from schedd.service.asking import Asking
+from schedd.service.backfills import BackfillDraft
 from tests.engine.rig import BROKEN, SECOND, START_US, HandClock, Rig, running
 
 ANN = Asking(actor="ann")
@@ -91,6 +93,30 @@ async def test_trigger_whose_caller_leaves_meanwhile_runs_all_the_same(tmp_path:
             await left(rig, asyncio.ensure_future(rig.schedules.trigger(job.name, ANN)))
         await rig.settle()
         assert [request.cause for _, request in rig.target.requests] == [Cause.MANUAL]
+
+
+async def test_backfill_whose_caller_leaves_meanwhile_runs_all_the_same(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        job = await rig.create("0 * * * *")
+        three_hours = BackfillDraft(start_us=START_US - 3 * 3600 * SECOND, end_us=START_US, overlap=Overlap.ALLOW_ALL, rate_per_second=10)
+        with nobody_can_write(tmp_path / "db"):
+            await left(rig, asyncio.ensure_future(rig.backfills.start(job.name, three_hours, ANN)))
+        await rig.run_until(3)
+        assert rig.target.nominal_s() == [-10800, -7200, -3600]
+
+
+async def test_cancellation_of_a_backfill_whose_caller_leaves_meanwhile_ends_it_all_the_same(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        job = await rig.create("0 * * * *")
+        day = BackfillDraft(start_us=START_US - 24 * 3600 * SECOND, end_us=START_US, overlap=Overlap.ALLOW_ALL, rate_per_second=1)
+        made = await rig.backfills.start(job.name, day, ANN)
+        await rig.run_until(3)
+        ran = len(rig.target.requests)
+        with nobody_can_write(tmp_path / "db"):
+            await left(rig, asyncio.ensure_future(rig.backfills.cancel(job.name, made.id, actor="ann")))
+        await rig.run_until(30)
+        assert len(rig.target.requests) <= ran + 1
+        assert (await rig.backfills.get(job.name, made.id)).state is BackfillState.CANCELLED
 
 
 async def test_pause_while_the_planner_arms_lets_nothing_of_it_fire(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
 from schedd.engine.recorder import Recorder
 from schedd.engine.runs import Run, Runs
+from schedd.engine.undertakings import Undertakings
 
 UNFINISHED_AT_ONCE = 32
 """Of one range. Those that may not overlap wait for each other, and are in nobody else's way."""
@@ -101,6 +102,7 @@ class Backfiller:
         runs: Runs,
         recorder: Recorder,
         keeper: Keeper,
+        undertakings: Undertakings,
         waiting_at_once: int,
     ) -> None:
         self._store = store
@@ -111,6 +113,7 @@ class Backfiller:
         self._runs = runs
         self._recorder = recorder
         self._keeper = keeper
+        self._undertakings = undertakings
         self._waiting_at_once = waiting_at_once
         self._alarm = clock.alarm()
         self._ranges: OrderedDict[int, _Range] = OrderedDict()
@@ -177,7 +180,7 @@ class Backfiller:
             for range_ in chosen:
                 definition = definitions.get(range_.backfill.schedule_row)
                 if definition is None or isinstance(definition, Definition):
-                    await self._look_at(round_, range_, definition, now_us)
+                    await self._see_to(round_, range_, definition, now_us)
                 self._ranges.move_to_end(range_.backfill.id)
             await self._commit(round_)
             if round_.is_full:
@@ -191,6 +194,9 @@ class Backfiller:
 
         It is durable when this returns; what had started runs on.
         """
+        return await self._undertakings.see_through(self._cancel(backfill_id, actor))
+
+    async def _cancel(self, backfill_id: int, actor: str) -> bool:
         async with self._lock:
             range_ = self._ranges.get(backfill_id)
             if range_ is None:
@@ -230,6 +236,17 @@ class Backfiller:
             if (range_ := self._ranges.get(end.id)) is not None:
                 self._forget(range_)
 
+    async def _see_to(self, round_: _Round, range_: _Range, definition: Definition | None, now_us: int) -> None:
+        try:
+            await self._look_at(round_, range_, definition, now_us)
+        except UnavailableError:
+            raise
+        except Exception as error:  # One schedule's unforeseen fault must not stop the others; what is left of the range ends with it.
+            log.exception("backfill_failed", schedule=str(range_.backfill.schedule))
+            text = f"planning failed: {type(error).__name__}: {error}"
+            self._keeper.quarantine(range_.backfill.schedule_row, Reason.UNFORESEEN, text)
+            round_.ends.append((range_, self._cancelled(range_, Reason.UNFORESEEN, DAEMON, now_us)))
+
     async def _look_at(self, round_: _Round, range_: _Range, definition: Definition | None, now_us: int) -> None:
         """Decide about one range. A definition of None: there is no such schedule any more."""
         backfill = range_.backfill
@@ -256,7 +273,7 @@ class Backfiller:
             round_.is_full |= room > 0 or waiting <= 0
             return
         taken = step(definition.rule, backfill, room=room, now_us=now_us, horizon_us=_HORIZON_US)
-        known = await self._run_before(backfill, taken)
+        known = await self._run_before(round_, backfill, taken)
         for fire in taken.fires:
             if fire.nominal_us not in known:
                 execution = self._execution(backfill, definition, fire.nominal_us, fire.due_us, now_us)
@@ -269,12 +286,14 @@ class Backfiller:
             round_.stepped.append((range_, taken))
         round_.look_again(max(taken.paced_us - _HORIZON_US, now_us + _INTERVAL_US))
 
-    async def _run_before(self, backfill: Backfill, taken: Step) -> frozenset[int]:
-        """The occurrences of a step that another backfill has run, or is running: an occurrence is unique."""
+    async def _run_before(self, round_: _Round, backfill: Backfill, taken: Step) -> frozenset[int]:
+        """The occurrences of a step that another backfill has run, is running, or arms in this round: an occurrence is unique."""
         if backfill.cause is not Cause.BACKFILL or not taken.fires:
             return frozenset()
         first_us, last_us = taken.fires[0].nominal_us, taken.fires[-1].nominal_us
         known = await self._store.backfilled(backfill.schedule_uid, first_us=first_us, last_us=last_us)
+        if len(self._by_row[backfill.schedule_row]) > 1:
+            known |= {run.execution.nominal_us for other, run in round_.runs if _is_sibling(other.backfill, backfill)}
         return known & {fire.nominal_us for fire in taken.fires}
 
     async def _commit(self, round_: _Round) -> None:
@@ -361,12 +380,9 @@ class Backfiller:
 
     def _cancelled(self, range_: _Range, reason: Reason, actor: str, now_us: int) -> BackfillEnd:
         """What is left of the range is not run, for that reason."""
-        backfill, definition = range_.backfill, range_.definition
-        rest: Sequence[LeftOut] = ()
-        if definition is not None and backfill.next_us is not None:
-            rest = left_out(definition.rule, backfill.next_us, backfill.end_us, reason)
+        backfill = range_.backfill
         outcome = Outcome.CANCELLED if backfill.cause is Cause.BACKFILL else Outcome.SKIPPED
-        entries = [range_entry(backfill, one, outcome, now_us, actor=actor) for one in rest]
+        entries = [range_entry(backfill, one, outcome, now_us, actor=actor) for one in _rest(range_, reason)]
         if backfill.cause is Cause.BACKFILL:
             entries.append(entry_of(backfill, JournalKind.BACKFILL_FINISHED, now_us, actor=actor, reason=reason))
         return BackfillEnd(id=backfill.id, state=BackfillState.CANCELLED, finished_us=now_us, entries=tuple(entries))
@@ -375,6 +391,22 @@ class Backfiller:
         range_ = LeftOut(first_us=known[0], last_us=known[-1], count=len(known), counted=True, reason=Reason.REQUESTED)
         entry = range_entry(backfill, range_, Outcome.SKIPPED, now_us)
         return entry._replace(evidence={**entry.evidence, "detail": "another backfill has run them; redeliver those that failed"})
+
+
+def _rest(range_: _Range, reason: Reason) -> Sequence[LeftOut]:
+    """What of a range is not run, for that reason; nothing where its rule cannot say: a broken one must not keep it from ending."""
+    backfill, definition = range_.backfill, range_.definition
+    if definition is None or backfill.next_us is None:
+        return ()
+    try:
+        return left_out(definition.rule, backfill.next_us, backfill.end_us, reason)
+    except Exception:
+        log.exception("backfill_rest_not_told", schedule=str(backfill.schedule))
+        return ()
+
+
+def _is_sibling(one: Backfill, other: Backfill) -> bool:
+    return one.schedule_uid == other.schedule_uid and one.cause is other.cause
 
 
 def _ended_by(range_: _Range, definition: Definition | None) -> Reason | None:
