@@ -236,6 +236,19 @@ async def test_runs_that_wait_for_a_retry_keep_no_other_schedule_from_firing(tmp
         assert [str(request.schedule) for _, request in rig.target.requests][4:] == ["groups/default/schedules/live"]
 
 
+async def test_retries_that_were_cancelled_take_no_room_from_other_schedules(tmp_path: Path) -> None:
+    async with running(tmp_path / "db", settings=EngineSettings(pace=Pace(runs_ahead=3))) as rig:
+        rig.target.answers = [BROKEN] * 4
+        patient = Policies(retry=Retry(min_backoff=timedelta(hours=1), max_backoff=timedelta(hours=1), jitter=0))
+        broken = [await rig.create("rate(1 minute)", name=f"broken{index}", policies=patient) for index in range(4)]
+        await rig.run_until(61)
+        for schedule in broken:
+            await rig.schedules.delete(schedule.name, ANN)
+        await rig.create("rate(1 minute)", name="live")
+        await rig.run_until(130)
+        assert [str(request.schedule) for _, request in rig.target.requests][4:] == ["groups/default/schedules/live"]
+
+
 async def test_pause_that_ends_on_a_rule_that_cannot_be_compiled_disables_its_schedule_alone(tmp_path: Path) -> None:
     async with running(tmp_path / "db") as rig:
         await rig.create("rate(1 minute)", name="other")

@@ -38,6 +38,7 @@ _NO_TIME = timedelta(0)
 _AT_ONCE = 16
 """So many steps are made in one turn of the loop: what comes due together keeps nobody else from it."""
 
+_PRUNE_FLOOR = 1024
 _WAITING = (ExecutionState.ARMED, ExecutionState.WAITING_RETRY)
 
 log = structlog.get_logger(__name__)
@@ -113,12 +114,12 @@ class Dispatcher:
     @property
     def waiting(self) -> int:
         """How many executions are armed, or due and waiting for the global limit; those that something else holds do not count."""
-        return len(self._armed) + self._conditions.asked + self.gates.waiting - self.gates.aside
+        return self.ahead + self._conditions.asked + self.gates.waiting - self.gates.aside
 
     @property
     def ahead(self) -> int:
-        """How many of them wait for their time: what is armed, and retries."""
-        return len(self._armed)
+        """How many of them wait for their time, armed or for a retry: all that are unfinished, and stand nowhere else."""
+        return max(0, len(self._runs) - self._conditions.asked - self.gates.waiting - self.gates.running - self._overlaps.held)
 
     @property
     def running(self) -> int:
@@ -262,6 +263,9 @@ class Dispatcher:
         return due_us if looks_us is None else min(due_us, looks_us)
 
     def _push(self, run: Run) -> None:
+        if len(self._armed) > 2 * len(self._runs) + _PRUNE_FLOOR:  # What was cancelled or taken back would stay until its time.
+            self._armed = [entry for entry in self._armed if self._runs.holds(entry[2])]
+            heapq.heapify(self._armed)
         heapq.heappush(self._armed, (run.wake_us, next(self._order), run))
         if self._armed[0][2] is run:
             self._alarm.ring()
