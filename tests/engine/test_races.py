@@ -210,6 +210,20 @@ async def test_deleted_schedules_retry_is_not_made_after_an_end_right_after_the_
         assert entry.reason is Reason.DELETED
 
 
+async def test_attempt_cut_off_after_its_schedules_deletion_is_not_made_again(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with running(tmp_path / "db", clock=clock) as rig:
+        rig.target.hold = asyncio.Event()
+        job = await rig.create("rate(1 minute)")
+        await rig.run_until(61)
+        await rig.schedules.delete(job.name, ANN)
+    async with running(tmp_path / "db", clock=clock) as rig:
+        await rig.run_until(90)
+        assert rig.target.requests == []
+        (entry,) = await rig.journal(JournalKind.EXECUTION_FINISHED)
+        assert (entry.outcome, entry.reason) == (Outcome.CANCELLED, Reason.DELETED)
+
+
 async def test_attempt_that_fails_after_its_schedules_deletion_is_the_last(tmp_path: Path) -> None:
     async with running(tmp_path / "db") as rig:
         rig.target.answers, rig.target.hold = [BROKEN], asyncio.Event()

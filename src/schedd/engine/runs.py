@@ -13,6 +13,7 @@ from schedd.core.model.execution import Cause, Execution, ExecutionState
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.policy import Overlap
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.schedule import ScheduleState
 from schedd.core.slots import Ticket
 from schedd.engine.definitions import Definition
 
@@ -69,7 +70,7 @@ class Run:
         self.finished_us = execution.finished_us
         self.wake_us = execution.due_us if execution.next_attempt_us is None else execution.next_attempt_us
         self.shift_us = 0
-        self.is_last = False
+        self.is_last = definition.schedule.state is ScheduleState.DELETED
         self.task: asyncio.Task[None] | None = None
         self.ticket: Ticket[Run] | None = None
         self.cancelled_by = ""
