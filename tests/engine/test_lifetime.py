@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from schedd.core.model.journal import JournalKind
-from schedd.core.model.policy import AfterLastRun, Overlap, Policies, Retry
+from schedd.core.model.policy import AfterLastRun, Delivery, Overlap, Policies, Retry
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.service.asking import Asking
@@ -48,6 +48,19 @@ async def test_max_runs_are_counted_over_a_crash(tmp_path: Path) -> None:
         await rig.run_until(600)
         assert rig.target.nominal_s() == [180]
         assert (await rig.schedules.get(schedule.name)).run_count == 3
+
+
+async def test_schedule_whose_last_run_a_crash_cut_off_is_completed_at_the_next_start(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with running(tmp_path / "db", clock=clock) as rig:
+        rig.target.hold = asyncio.Event()
+        schedule = await rig.create(policies=Policies(max_runs=1, delivery=Delivery.AT_MOST_ONCE))
+        await rig.run_until(61)
+    async with running(tmp_path / "db", clock=clock) as rig:
+        await rig.run_until(62)
+        assert (await stands(rig, schedule)).state is ScheduleState.COMPLETED
+        (entry,) = await rig.journal(JournalKind.SCHEDULE_COMPLETED)
+        assert entry.reason is Reason.MAX_RUNS
 
 
 async def test_manual_and_skipped_ones_do_not_count_as_runs(tmp_path: Path) -> None:

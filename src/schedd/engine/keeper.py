@@ -86,10 +86,13 @@ class Keeper:
         self._without_occurrences.add(row)
         self.execution_finished(row)
 
-    def occurrence_found(self, row: int) -> None:
-        """The schedule's rule has not ended after all."""
+    def occurrence_found(self, row: int) -> bool:
+        """The schedule's rule has not ended after all. False: it is over all the same, since it has run as often as it may."""
+        if row in self._out_of_runs:
+            return False
         self._without_occurrences.discard(row)
         self._completed.discard(row)
+        return True
 
     def limit_reached(self, row: int) -> None:
         """The schedule has run as often as it may: if it is completed, then for that."""
