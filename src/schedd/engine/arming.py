@@ -57,19 +57,18 @@ def armed_execution(definition: Definition, execution_id: int, nominal_us: int, 
     )
 
 
-def missed_entry(
+def left_out_entry(
     schedule: Schedule,
     range_: LeftOut,
     now_us: int,
     *,
-    kind: JournalKind = JournalKind.OCCURRENCES_MISSED,
     outcome: Outcome = Outcome.MISSED,
     jumped: Evidence = NO_EVIDENCE,
 ) -> JournalEntry:
-    """The journal's one row for a range of occurrences that are not run; `jumped` is what the clock has to do with it."""
+    """The journal's one row for a range of occurrences that are missed, or skipped; `jumped` is what the clock has to do with it."""
     return JournalEntry(
         time_us=now_us,
-        kind=kind,
+        kind=JournalKind.OCCURRENCES_MISSED if outcome is Outcome.MISSED else JournalKind.OCCURRENCES_SKIPPED,
         schedule=schedule.name,
         schedule_row=schedule.row,
         schedule_uid=schedule.uid,

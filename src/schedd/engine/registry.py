@@ -21,7 +21,7 @@ from schedd.core.resumption import after_pause
 from schedd.core.timeline import NEVER, Timeline
 from schedd.core.triggers import Calendars, clockless, compile_when
 from schedd.engine.almanac import Almanac
-from schedd.engine.arming import armed_execution, missed_entry
+from schedd.engine.arming import armed_execution, left_out_entry
 from schedd.engine.backfiller import Backfiller
 from schedd.engine.definitions import Definitions
 from schedd.engine.dispatcher import Dispatcher
@@ -203,10 +203,7 @@ class Registry:
         if before.state is not ScheduleState.PAUSED:
             return await self.change(before, after, entry, *entries, planned_from_us=now_us, request=request)
         decided = self._after_pause(before, backlog, before_us)
-        skipped = [
-            missed_entry(before, range_, now_us, kind=JournalKind.OCCURRENCES_SKIPPED, outcome=Outcome.SKIPPED)
-            for range_ in decided.left_out
-        ]
+        skipped = [left_out_entry(before, range_, now_us, outcome=Outcome.SKIPPED) for range_ in decided.left_out]
         asked_for = AskedFor(actor=entry.actor, nominal_us=await self._not_there(before, decided.fires), backlog=backlog)
         told = (entry, *entries, *skipped)
         return await self.change(before, after, *told, planned_from_us=before_us - 1, asked_for=asked_for, request=request)
