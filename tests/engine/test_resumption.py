@@ -17,6 +17,7 @@ from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget, Payload
 from schedd.core.model.when import Expression, Spread, SpreadMode, When
+from schedd.engine import registry
 from schedd.service.asking import Asking
 from tests.engine.rig import SECOND, START_US, HandClock, Rig, running
 
@@ -228,3 +229,18 @@ async def test_manual_run_has_its_own_overlap_policy_and_payload_also_after_a_re
         await rig.engine.redeliver((await executions(rig))[1], actor="ann")
         await rig.settle()
         assert [request.target.payload for _, request in rig.target.requests if isinstance(request.target, HttpTarget)][2:] == [payload]
+
+
+async def test_pause_whose_end_fails_unforeseen_ends_in_a_quarantine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("boom")
+
+    async with running(tmp_path / "db") as rig:
+        job = await paused_from(rig, 30, until_s=70)
+        monkeypatch.setattr(registry, "after_pause", broken)
+        await rig.run_until(130)
+        stored = await rig.store.schedule(job.name)
+        assert (stored.state, stored.pause) == (ScheduleState.DISABLED, None)
+        assert "boom" in stored.state_reason
+        (entry,) = await rig.journal(JournalKind.SCHEDULE_DISABLED)
+        assert entry.reason is Reason.UNFORESEEN
