@@ -11,7 +11,7 @@ import pytest
 
 from schedd.core.errors import InvalidError, PreconditionError, QuotaError
 from schedd.core.model.backfill import Backfill, BackfillState, Progress
-from schedd.core.model.execution import Cause, Execution, ExecutionState
+from schedd.core.model.execution import Cause, Execution, ExecutionState, id_text
 from schedd.core.model.journal import JournalKind
 from schedd.core.model.policy import Overlap, Policies, Retry
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
@@ -67,6 +67,18 @@ async def test_backfill_runs_the_range_in_order_marked_and_at_its_rate(tmp_path:
         started, finished = await rig.journal(JournalKind.BACKFILL_STARTED, JournalKind.BACKFILL_FINISHED)
         assert (started.actor, started.reason, started.evidence["total_count"]) == ("ann", Reason.REQUESTED, 20)
         assert (finished.actor, finished.reason) == ("schedd", Reason.ENDED)
+
+
+async def test_backfill_has_delivery_keys_of_its_own(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        await rig.create("* * * * *", policies=Policies(retry=ONE_TRY))
+        await rig.run_until(61)
+        minute = BackfillDraft(start_us=START_US + 60 * SECOND, end_us=START_US + 61 * SECOND, overlap=Overlap.SKIP, rate_per_second=10)
+        made = await rig.backfills.start(JOB, minute, ASKING)
+        await rig.run_until(63)
+        live, again = (request.delivery_key for _, request in rig.target.requests)
+        assert again == f"{live}/{id_text(made.id)}"
+        assert [run.delivery_key for run in await executions(rig)] == [again]
 
 
 async def test_backfill_is_exempt_from_the_catch_up_window(tmp_path: Path) -> None:

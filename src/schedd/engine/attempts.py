@@ -210,6 +210,7 @@ class Attempts:
             timeout=self._limits.timeout(schedule),
             previous_success_us=run.definition.previous_success_us,
             labels=schedule.labels,
+            backfill=facts.backfill,
         )
 
     def rendered(self, run: Run) -> Rendering | None:
