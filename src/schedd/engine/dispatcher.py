@@ -37,6 +37,7 @@ from schedd.engine.runs import Run, Runs
 _NO_TIME = timedelta(0)
 _AT_ONCE = 16
 """So many steps are made in one turn of the loop: what comes due together keeps nobody else from it."""
+_PORTIONS_MOST = 64
 
 _PRUNE_FLOOR = 1024
 _WAITING = (ExecutionState.ARMED, ExecutionState.WAITING_RETRY)
@@ -208,8 +209,12 @@ class Dispatcher:
         if self._draining:
             return
         self.gates.look(now_us)
-        while self._start_ready(_AT_ONCE):
+        for _ in range(_PORTIONS_MOST):
+            if not self._start_ready(_AT_ONCE):
+                break
             yield
+        else:
+            self._alarm.ring()  # What has come due meanwhile is let in before the rest of it.
         yield from self.gates.settle(now_us, _AT_ONCE)
 
     def _admit_due(self, now_us: int) -> Iterator[None]:
@@ -242,17 +247,19 @@ class Dispatcher:
             self.gates.put(run)
 
     def _start_ready(self, most: int) -> bool:
-        """Start those whose turn it is; whether `most` were started, and others may be next."""
+        """Start those whose turn it is; whether `most` have had theirs, and others may be next."""
         started = 0
         while started < most:
             if self._draining or (run := self.gates.next()) is None:
                 return False
-            if run.background and (earlier := self._overlaps.earlier(run) or self._overlaps.overtaken(run)):
+            if run.state is ExecutionState.FINISHED:
+                pass
+            elif run.background and (earlier := self._overlaps.earlier(run) or self._overlaps.overtaken(run)):
                 self.gates.free(run)
                 self._overlaps.decide(run, earlier)
             else:
                 self.attempts.start(run)
-                started += 1
+            started += 1
         return True
 
     def _next_us(self, now_us: int) -> int | None:
