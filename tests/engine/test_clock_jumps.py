@@ -15,7 +15,7 @@ from schedd.core.model.journal import JournalKind
 from schedd.core.model.policy import AfterLastRun, CatchUp, CatchUpMode, Concurrency, Overlap, Policies, Retry
 from schedd.core.model.query import Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
-from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
+from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget
 from schedd.core.model.when import AfterCompletion, Cron, When
 from schedd.engine.engine import EngineSettings
@@ -428,6 +428,55 @@ def _minutely(name: str) -> Schedule:
 
 
 # A host that starts with its clock in the future
+
+
+@pytest.mark.parametrize("while_down", [False, True])
+async def test_pause_that_a_wrong_clock_had_ended_holds_back_until_its_end(tmp_path: Path, while_down: bool) -> None:
+    clock = HandClock()
+    target = HandTarget(clock)
+    async with running(tmp_path / "db", clock=clock, target=target) as rig:
+        job = await rig.create(MINUTELY)
+        await rig.pauses.pause(job.name, ANN, reason="moving house", until_us=START_US + HOUR * SECOND)
+        await rig.run_until(5)
+        await step(rig, 10 * YEAR)
+        assert await state(rig, job) is ScheduleState.ENABLED
+        if not while_down:
+            await step(rig, -10 * YEAR)
+    if while_down:
+        clock.step(-10 * YEAR * SECOND)
+    async with running(tmp_path / "db", clock=clock, target=target) as rig:
+        await rig.settle()
+        stored = await rig.store.schedule(job.name)
+        assert stored.pause == Pause(actor="ann", since_us=START_US, reason="moving house", until_us=START_US + HOUR * SECOND)
+        (_, again) = await rig.journal(K.SCHEDULE_PAUSED)
+        assert (again.actor, again.reason) == ("schedd", Reason.CLOCK_STEP)
+        target.requests.clear()
+        await rig.run_until(HOUR + 61)
+        assert target.nominal_s() == [HOUR, HOUR + 60]
+
+
+async def test_pause_that_somebody_ended_while_the_clock_was_ahead_stays_ended(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        job = await rig.create(MINUTELY)
+        await rig.pauses.pause(job.name, ANN, until_us=START_US + 2 * HOUR * SECOND)
+        await rig.run_until(5)
+        await step(rig, HOUR)
+        await rig.pauses.resume(job.name, ANN)
+        await step(rig, -HOUR)
+        await rig.run_until(61)
+        assert await state(rig, job) is ScheduleState.ENABLED
+
+
+async def test_pause_of_a_time_that_a_wrong_clock_told_stays_ended(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        job = await rig.create(MINUTELY)
+        await step(rig, HOUR)
+        await rig.pauses.pause(job.name, ANN, until_us=START_US + (HOUR + 90) * SECOND)
+        await rig.run_until(HOUR + 100)
+        assert await state(rig, job) is ScheduleState.ENABLED
+        await step(rig, -HOUR)
+        await rig.run_until(161)
+        assert await state(rig, job) is ScheduleState.ENABLED
 
 
 @pytest.mark.parametrize("while_down", [False, True], ids=["set right while running", "set right while down"])
