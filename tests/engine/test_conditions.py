@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from schedd.core.model.journal import JournalKind
 from schedd.core.model.policy import CommandHolds, DayFits, Overlap, Policies, Retry, TriggerSchedule
 from schedd.core.model.query import Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
-from schedd.core.model.schedule import Schedule, ScheduleName
+from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget, ProcessTarget
 from schedd.core.model.when import Cron, When
 from schedd.engine import conditions
@@ -233,3 +234,19 @@ async def test_daemon_that_drains_asks_nothing_more(tmp_path: Path) -> None:
     async with running(tmp_path / "db", clock=clock, commands=commands) as rig:
         await rig.run_until(62)
         assert rig.target.nominal_s() == [60]
+
+
+async def test_rule_of_a_condition_that_cannot_be_compiled_disables_its_schedule_alone(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with running(tmp_path / "db", clock=clock) as rig:
+        await rig.create("rate(1 minute)", name="other")
+        job = await rig.create("rate(1 minute)", policies=Policies(condition=DayFits(days=Cron(text="0 0 * * 4"))))
+    with sqlite3.connect(tmp_path / "db") as file:
+        file.execute("UPDATE schedules SET policies = replace(policies, '0 0 * * 4', '0 0 * * 44')")
+    file.close()
+    async with running(tmp_path / "db", clock=clock) as rig:
+        await rig.run_until(130)
+        assert rig.target.nominal_s() == [60, 120]
+        assert (await rig.store.schedule(job.name)).state is ScheduleState.DISABLED
+        (end,) = await evidence(rig)
+        assert "condition" in end["detail"]

@@ -13,6 +13,7 @@ from typing import Final, assert_never
 import structlog
 
 from schedd.core.conditions import day_fits
+from schedd.core.errors import ExpressionError
 from schedd.core.model.execution import AttemptResult, Cause, DeliveryRequest, ExecutionState
 from schedd.core.model.journal import Evidence
 from schedd.core.model.policy import CommandHolds, DayFits
@@ -45,12 +46,14 @@ class Conditions:
         request: Callable[[Run], DeliveryRequest],
         let_through: Callable[[Run], None],
         finish: Finish,
+        quarantine: Callable[[int, Reason, str], None],
     ) -> None:
         self._runs = runs
         self._targets = targets
         self._request = request
         self._let_through = let_through
         self._finish = finish
+        self._quarantine = quarantine
         self._calls: asyncio.TaskGroup | None = None
         self._waiting: deque[Run] = deque()
         self._asked: set[int] = set()
@@ -69,10 +72,7 @@ class Conditions:
             return
         match condition:
             case DayFits():
-                if _fits(run, condition):
-                    self._let_through(run)
-                else:
-                    self._skip(run, {"condition": "days"})
+                self._look_at_day(run, condition)
             case CommandHolds():
                 self._calls = calls
                 if run.id not in self._asked:
@@ -81,6 +81,21 @@ class Conditions:
                     self._start()
             case _:
                 assert_never(condition)
+
+    def _look_at_day(self, run: Run, condition: DayFits) -> None:
+        try:
+            fits = _fits(run, condition)
+        except Exception as error:  # A fault of one schedule must not stop the others.
+            log.exception("condition_failed", schedule=str(run.execution.schedule))
+            reason = Reason.STORED_DATA if isinstance(error, ExpressionError) else Reason.UNFORESEEN
+            detail = f"its condition cannot be asked: {type(error).__name__}: {error}"
+            self._quarantine(run.row, reason, detail)
+            self._skip(run, {"condition": "days", "detail": detail})
+            return
+        if fits:
+            self._let_through(run)
+        else:
+            self._skip(run, {"condition": "days"})
 
     def forget(self, run: Run) -> None:
         """The run has ended otherwise; its command is ended too."""

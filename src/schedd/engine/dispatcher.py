@@ -102,7 +102,12 @@ class Dispatcher:
             wake=self._alarm.ring,
         )
         self._conditions = Conditions(
-            runs=runs, targets=targets, request=self.attempts.request, let_through=self._let_through, finish=self._finish
+            runs=runs,
+            targets=targets,
+            request=self.attempts.request,
+            let_through=self._let_through,
+            finish=self._finish,
+            quarantine=keeper.quarantine,
         )
         self._background_ended: Callable[[], None] = _nothing
         self._tasks: asyncio.TaskGroup | None = None
