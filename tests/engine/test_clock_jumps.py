@@ -18,6 +18,7 @@ from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget
 from schedd.core.model.when import AfterCompletion, Cron, When
+from schedd.engine.definitions import Definition
 from schedd.engine.engine import EngineSettings
 from schedd.service.asking import Asking
 from tests.engine.rig import BROKEN, SECOND, START_US, HandClock, HandTarget, Rig, running
@@ -622,3 +623,27 @@ async def test_history_outlasts_a_clock_that_is_ahead_for_less_than_an_hour(tmp_
         await step(rig, 5 * 24 * HOUR)
         clock.move(HOUR * SECOND)
         assert await rig.engine.housekeeper.run_once(clock.now_us()) > 0
+
+
+class _Broken:
+    """A rule that fails in a way that nobody has foreseen."""
+
+    def next_after(self, t_us: int) -> int | None:
+        raise RuntimeError("boom")
+
+    def prev_before(self, t_us: int) -> int | None:
+        raise RuntimeError("boom")
+
+
+async def test_armed_one_whose_rule_fails_unforeseen_at_a_step_stops_no_other(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        job = await rig.create(MINUTELY)
+        other = await rig.create(MINUTELY, name="other")
+        await rig.run_until(59.8)
+        definition = (await rig.engine.definitions.load([job.row]))[job.row]
+        assert isinstance(definition, Definition)
+        definition.rule = _Broken()
+        await step(rig, 200)
+        await rig.run_until(310)
+        assert [request.schedule for _, request in rig.target.requests].count(other.name) >= 2
+        assert await state(rig, job) is ScheduleState.DISABLED
