@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from schedd.core.model.execution import AttemptResult, Execution, ExecutionState
+from schedd.core.model.execution import AttemptResult, DeliveryRequest, Execution, ExecutionState
 from schedd.core.model.journal import JournalKind
 from schedd.core.model.policy import CommandHolds, DayFits, Overlap, Policies, Retry, TriggerSchedule
 from schedd.core.model.query import Order, PageRequest
@@ -20,7 +20,8 @@ from schedd.core.model.target import HttpTarget, ProcessTarget
 from schedd.core.model.when import Cron, When
 from schedd.engine import conditions
 from schedd.service.asking import Asking
-from tests.engine.rig import BROKEN, DONE, START_US, HandClock, HandTarget, Rig, running
+from schedd.service.backfills import BackfillDraft
+from tests.engine.rig import BROKEN, DONE, SECOND, START_US, HandClock, HandTarget, Rig, running
 
 ANN = Asking(actor="ann")
 TEST = CommandHolds(command=ProcessTarget(argv=("/bin/test",)), timeout=timedelta(seconds=3))
@@ -250,3 +251,21 @@ async def test_rule_of_a_condition_that_cannot_be_compiled_disables_its_schedule
         assert (await rig.store.schedule(job.name)).state is ScheduleState.DISABLED
         (end,) = await evidence(rig)
         assert "condition" in end["detail"]
+
+
+async def test_backfill_whose_commands_hang_keeps_other_schedules_conditions_from_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        deliver = rig.commands.deliver
+
+        async def hang(request: DeliveryRequest) -> AttemptResult:
+            if request.schedule.schedule == "busy":
+                await asyncio.Event().wait()
+            return await deliver(request)
+
+        rig.commands.deliver = hang  # type: ignore[method-assign]
+        busy = await rig.create("0 * * * *", name="busy", policies=Policies(condition=TEST))
+        past = BackfillDraft(start_us=START_US - 2 * DAY * SECOND, end_us=START_US, overlap=Overlap.ALLOW_ALL, rate_per_second=1000)
+        await rig.backfills.start(busy.name, past, ANN)
+        await minutely(rig)
+        await rig.run_until(61)
+        assert rig.target.nominal_s() == [60]
