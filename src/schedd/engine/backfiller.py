@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -18,17 +18,17 @@ import structlog
 
 from schedd.core.backfilling import Step, step
 from schedd.core.errors import UnavailableError
-from schedd.core.model.backfill import Backfill, BackfillEnd, BackfillState, BackfillStep
+from schedd.core.model.backfill import Backfill, BackfillEnd, BackfillStep
 from schedd.core.model.batch import ArmBatch
-from schedd.core.model.execution import Cause, Execution
+from schedd.core.model.execution import Cause, Execution, Origin
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
 from schedd.core.model.policy import Overlap
-from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import ScheduleState
 from schedd.core.model.unreadable import StoredSchedule
-from schedd.core.planning import LeftOut, left_out
 from schedd.core.ports import Clock, Ids, Store
-from schedd.engine.backfilljournal import armed_evidence, entry_of, range_entry
+from schedd.core.triggers import Rule
+from schedd.engine.backfilljournal import armed_evidence, cancelled_end, finished_end, run_before_entry
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
@@ -61,6 +61,11 @@ class _Range:
     backfill: Backfill
     unfinished: set[int] = field(default_factory=set)
     definition: Definition | None = None
+
+    @property
+    def rule(self) -> Rule | None:
+        """The rule of that definition."""
+        return None if self.definition is None else self.definition.rule
 
     @property
     def decided(self) -> bool:
@@ -208,7 +213,7 @@ class Backfiller:
                 if run.attempt == 0 and run.task is None:
                     self._dispatcher.cancel(run, actor)
             await self._recorder.committed()
-            await self._end(range_, self._cancelled(range_, Reason.CANCELLED, actor, self._clock.now_us()))
+            await self._end(range_, cancelled_end(range_.backfill, range_.rule, Reason.CANCELLED, actor, self._clock.now_us()))
             return True
 
     @asynccontextmanager
@@ -227,7 +232,7 @@ class Backfiller:
             for range_ in self._by_row.get(before.row, {}).values():
                 if range_.definition is None and isinstance(found, Definition):
                     range_.definition = found
-                ends.append(self._cancelled(range_, reason, DAEMON, now_us))
+                ends.append(cancelled_end(range_.backfill, range_.rule, reason, DAEMON, now_us))
             yield tuple(ends)
 
     def forget(self, ends: Iterable[BackfillEnd]) -> None:
@@ -245,14 +250,14 @@ class Backfiller:
             log.exception("backfill_failed", schedule=str(range_.backfill.schedule))
             text = f"planning failed: {type(error).__name__}: {error}"
             self._keeper.quarantine(range_.backfill.schedule_row, Reason.UNFORESEEN, text)
-            round_.ends.append((range_, self._cancelled(range_, Reason.UNFORESEEN, DAEMON, now_us)))
+            round_.ends.append((range_, cancelled_end(range_.backfill, range_.rule, Reason.UNFORESEEN, DAEMON, now_us)))
 
     async def _look_at(self, round_: _Round, range_: _Range, definition: Definition | None, now_us: int) -> None:
         """Decide about one range. A definition of None: there is no such schedule any more."""
         backfill = range_.backfill
         reason = _ended_by(range_, definition)
         if definition is None or reason is not None:
-            round_.ends.append((range_, self._cancelled(range_, reason or Reason.DELETED, DAEMON, now_us)))
+            round_.ends.append((range_, cancelled_end(range_.backfill, range_.rule, reason or Reason.DELETED, DAEMON, now_us)))
             return
         range_.definition = definition
         if backfill.cause is Cause.SCHEDULE and definition.schedule.state not in (ScheduleState.ENABLED, ScheduleState.COMPLETED):
@@ -261,7 +266,7 @@ class Backfiller:
         if not range_.decided:
             await self._take(round_, range_, definition, now_us)
         elif not range_.unfinished or backfill.cause is Cause.SCHEDULE:
-            round_.ends.append((range_, self._finished(range_, definition, now_us)))
+            round_.ends.append((range_, finished_end(range_.backfill, definition.rule, now_us)))
 
     async def _take(self, round_: _Round, range_: _Range, definition: Definition, now_us: int) -> None:
         """Arm the next occurrences of a range, as many as there is room for."""
@@ -280,7 +285,7 @@ class Backfiller:
                 overlap = backfill.overlap if backfill.cause is Cause.BACKFILL else None
                 round_.runs.append((range_, Run(execution, definition, overlap)))
         if known:
-            round_.entries.append(self._skipped(backfill, sorted(known), now_us))
+            round_.entries.append(run_before_entry(backfill, sorted(known), now_us))
         if taken.fires or taken.next_us != backfill.next_us:
             round_.steps.append(BackfillStep(backfill.id, taken.next_us, taken.left, taken.paced_us, len(known)))
             round_.stepped.append((range_, taken))
@@ -302,6 +307,7 @@ class Backfiller:
                 run.entry(
                     JournalKind.EXECUTION_ARMED,
                     run.execution.armed_us,
+                    actor=run.execution.origin.actor if run.execution.origin is not None else DAEMON,
                     evidence=armed_evidence(run),
                 )
                 for _, run in round_.runs
@@ -365,44 +371,8 @@ class Backfiller:
             due_us=due_us if asked_for else nominal_us,
             armed_us=now_us,
             backfill=backfill.id if asked_for else 0,
+            origin=Origin(actor=backfill.actor, overlap=backfill.overlap) if backfill.actor and not asked_for else None,
         )
-
-    def _finished(self, range_: _Range, definition: Definition, now_us: int) -> BackfillEnd:
-        backfill = range_.backfill
-        if backfill.cause is Cause.SCHEDULE:
-            rest: Sequence[LeftOut] = ()
-            if backfill.next_us is not None:
-                rest = left_out(definition.rule, backfill.next_us, backfill.end_us, Reason.CATCH_UP_MAX_RUNS)
-            entries = tuple(range_entry(backfill, one, Outcome.MISSED, now_us) for one in rest)
-        else:
-            entries = (entry_of(backfill, JournalKind.BACKFILL_FINISHED, now_us, reason=Reason.ENDED),)
-        return BackfillEnd(id=backfill.id, state=BackfillState.FINISHED, finished_us=now_us, entries=entries)
-
-    def _cancelled(self, range_: _Range, reason: Reason, actor: str, now_us: int) -> BackfillEnd:
-        """What is left of the range is not run, for that reason."""
-        backfill = range_.backfill
-        outcome = Outcome.CANCELLED if backfill.cause is Cause.BACKFILL else Outcome.SKIPPED
-        entries = [range_entry(backfill, one, outcome, now_us, actor=actor) for one in _rest(range_, reason)]
-        if backfill.cause is Cause.BACKFILL:
-            entries.append(entry_of(backfill, JournalKind.BACKFILL_FINISHED, now_us, actor=actor, reason=reason))
-        return BackfillEnd(id=backfill.id, state=BackfillState.CANCELLED, finished_us=now_us, entries=tuple(entries))
-
-    def _skipped(self, backfill: Backfill, known: Sequence[int], now_us: int) -> JournalEntry:
-        range_ = LeftOut(first_us=known[0], last_us=known[-1], count=len(known), counted=True, reason=Reason.REQUESTED)
-        entry = range_entry(backfill, range_, Outcome.SKIPPED, now_us)
-        return entry._replace(evidence={**entry.evidence, "detail": "another backfill has run them; redeliver those that failed"})
-
-
-def _rest(range_: _Range, reason: Reason) -> Sequence[LeftOut]:
-    """What of a range is not run, for that reason; nothing where its rule cannot say: a broken one must not keep it from ending."""
-    backfill, definition = range_.backfill, range_.definition
-    if definition is None or backfill.next_us is None:
-        return ()
-    try:
-        return left_out(definition.rule, backfill.next_us, backfill.end_us, reason)
-    except Exception:
-        log.exception("backfill_rest_not_told", schedule=str(backfill.schedule))
-        return ()
 
 
 def _is_sibling(one: Backfill, other: Backfill) -> bool:
