@@ -625,6 +625,18 @@ async def test_history_outlasts_a_clock_that_is_ahead_for_less_than_an_hour(tmp_
         assert await rig.engine.housekeeper.run_once(clock.now_us()) > 0
 
 
+async def test_buffered_ones_that_were_met_late_keep_their_order_over_a_step_ahead(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        rig.target.hold = asyncio.Event()
+        await rig.create(MINUTELY, policies=Policies(overlap=Overlap.BUFFER_ALL))
+        await rig.run_until(70)
+        await step(rig, 55)
+        await step(rig, 600)
+        rig.target.hold.set()
+        await go_on(rig, 1)
+        assert rig.target.nominal_s() == [60, 120, 660, 720]
+
+
 class _Broken:
     """A rule that fails in a way that nobody has foreseen."""
 

@@ -130,9 +130,7 @@ class Gatekeeper:
     def put(self, run: Run) -> None:
         """Let a run that is due wait for its turn."""
         lane = self._lane_of(run.definition)
-        execution = run.execution
-        since_us = max(run.wake_us, max(execution.armed_us, execution.redelivered_us or 0) + run.shift_us) - self._steps_us
-        rank = since_us - run.definition.schedule.policies.priority * AGEING_US
+        rank = run.since_us - self._steps_us - run.definition.schedule.policies.priority * AGEING_US
         if run.background:
             lane, rank = self._background_lane(lane), rank + BACKGROUND_US
         elif run.attempt and lane.skips:

@@ -59,7 +59,7 @@ class Overlaps:
     def overtaken(self, run: Run) -> Sequence[Run]:
         """The older run of its schedule's background that waits for one which has ended meanwhile, or is about to have its turn again."""
         buffered = self.buffered.get((run.row, True))
-        if not buffered or run.attempt or run.overlap is Overlap.ALLOW_ALL or buffered[0].wake_us >= run.wake_us:
+        if not buffered or run.attempt or run.overlap is Overlap.ALLOW_ALL or buffered[0].place >= run.place:
             return ()
         return (buffered[0],)
 
@@ -110,7 +110,7 @@ class Overlaps:
         self._recorder.queued(run, reason, now_us=self._clock.now_us(), evidence=_blocked_by(earlier))
         buffered = self.buffered.setdefault((run.row, run.background), deque())
         self.held += 1
-        if buffered and run.wake_us < buffered[0].wake_us:
+        if buffered and run.place < buffered[0].place:
             buffered.appendleft(run)  # One of the background that was let go, and overtaken before it had its turn.
         else:
             buffered.append(run)

@@ -116,6 +116,17 @@ class Run:
         return self.state is ExecutionState.ARMED and self.execution.cause is Cause.SCHEDULE and not self.background
 
     @property
+    def since_us(self) -> int:
+        """Since when its turn might have come: it was due then, or was taken up later."""
+        execution = self.execution
+        return max(self.wake_us, max(execution.armed_us, execution.redelivered_us or 0) + self.shift_us)
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Its place among those of its schedule that wait: by the clock of now, whatever was stepped, and in the order of arming."""
+        return self.since_us, self.id
+
+    @property
     def cancel_evidence(self) -> Evidence:
         """Why it is cancelled, in the words of whoever asked for it."""
         return {"detail": self.cancel_note} if self.cancel_note else NO_EVIDENCE
