@@ -6,7 +6,7 @@ set right, it is to happen. A pause whose end has not come yet is to hold back u
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
@@ -21,7 +21,6 @@ from schedd.core.model.schedule import Pause, Schedule, ScheduleState
 from schedd.core.ports import Store
 from schedd.core.triggers import compile_when
 from schedd.engine.almanac import Almanac
-from schedd.engine.keeper import ChangeSchedule
 
 _PAGE: Final = 500
 _TRIED: Final = 100
@@ -30,6 +29,9 @@ _REVIVED: Final = {
     ScheduleState.COMPLETED: JournalKind.SCHEDULE_RESUMED,
     ScheduleState.DELETED: JournalKind.SCHEDULE_UNDELETED,
 }
+
+ChangeSchedule = Callable[[Schedule, Schedule, JournalEntry], Awaitable[Schedule]]
+"""Commits a schedule's next standing, given as it was and as it is to be, and lets it take effect (`Registry.change`)."""
 
 log = structlog.get_logger(__name__)
 
