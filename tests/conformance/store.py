@@ -776,6 +776,13 @@ class StoreSuite:
         with pytest.raises(ConflictError):
             await store.create_backfill(backfill(9, of), entry, request=replace(mark, fingerprint="z"))
 
+    async def test_backlog_of_a_change_is_there_with_it_and_not_without(self, store: Store) -> None:
+        (of,) = await create(store, draft(1))
+        await store.change_schedule(replace(changed(of), backlogs=(backfill(7, of, Cause.SCHEDULE),)))
+        with pytest.raises(ConflictError):
+            await store.change_schedule(replace(changed(of), backlogs=(backfill(8, of, Cause.SCHEDULE),)))
+        assert [each.id for each in await store.running_backfills()] == [7]
+
     async def test_backlog_of_a_catch_up_is_no_backfill_and_goes_with_its_last_step(self, store: Store) -> None:
         (of,) = await create(store, draft(1))
         await store.arm(ArmBatch(executions=(), backlogs=(backfill(7, of, Cause.SCHEDULE), backfill(8, of, Cause.SCHEDULE))))
