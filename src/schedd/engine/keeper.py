@@ -152,6 +152,8 @@ class Keeper:
             await self._patiently(partial(self._disable, row, fault, now_us))
         if self._failed:
             await self._pause_failing(now_us)
+        if self._completed:
+            await self._ends_recorded()  # The end of its last execution comes first in the journal.
         while self._completed:
             rows = [self._completed.pop() for _ in range(min(_AT_ONCE, len(self._completed)))]
             async with asyncio.TaskGroup() as group:
@@ -194,10 +196,13 @@ class Keeper:
             changed = replace(schedule, state=ScheduleState.COMPLETED)
             await self._make(schedule, changed, JournalKind.SCHEDULE_COMPLETED, reason, now_us)
 
-    async def _pause_failing(self, now_us: int) -> None:
+    async def _ends_recorded(self) -> None:
         assert self._committed is not None, "connect() comes first"
-        failed, self._failed = self._failed, set()
         await self._committed()
+
+    async def _pause_failing(self, now_us: int) -> None:
+        failed, self._failed = self._failed, set()
+        await self._ends_recorded()
         for schedule in (await self._read(list(failed))).values():
             await self._patiently(partial(self._pause_if_failing, schedule, now_us))
 
