@@ -246,9 +246,12 @@ class Dispatcher:
         while started < most:
             if self._draining or (run := self.gates.next()) is None:
                 return False
-            if run.background and (earlier := self._overlaps.earlier(run) or self._overlaps.overtaken(run)):
+            if run.background and (earlier := self._overlaps.earlier(run)):
                 self.gates.free(run)
                 self._overlaps.decide(run, earlier)
+            elif run.background and (older := self._overlaps.overtaken(run)):
+                self.gates.free(run)
+                self._overlaps.fall_behind(run, older)
             else:
                 self.attempts.start(run)
                 started += 1
