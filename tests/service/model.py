@@ -46,11 +46,11 @@ class Model:
             at = self.after(it.rule, at)
         return at
 
-    def caught_up(self, it: Standing, late: list[int], mode: str) -> dict[int, str]:
-        """What becomes of occurrences that are all late."""
+    def caught_up(self, it: Standing, late: list[int], mode: str, end: int = 0) -> dict[int, str]:
+        """What becomes of occurrences that are all late; by the `end` of a pause, which is right after now."""
         if not late or mode in ("NONE", "PAUSED"):
             return dict.fromkeys(late, "PAUSED" if mode == "PAUSED" else "MISFIRE")
-        oldest = self.now - self.window(it, late[-1])
+        oldest = (end or self.now) - self.window(it, late[-1])
         young = [at for at in late if at >= oldest]
         chosen = {"LATEST": young[-1:], "EARLIEST": young[:1], "ALL": young}[mode]
         superseded = young if mode != "LATEST" or not young else late
@@ -113,7 +113,7 @@ class Model:
         it = self.live(name, seen)
         refuse_if(it.state not in ("ENABLED", "PAUSED"), "PreconditionError NOT_PAUSED")
         if it.state == "PAUSED":
-            decided = self.caught_up(it, self.undecided(it, self.now), "PAUSED" if backlog == "NONE" else backlog)
+            decided = self.caught_up(it, self.undecided(it, self.now), "PAUSED" if backlog == "NONE" else backlog, self.now + 1)
             runs = [at for at in decided if decided[at] == RUN]
             decided |= dict.fromkeys(runs[it.runs_left() :], "MAX_RUNS")
             it.asked |= {("SCHEDULE", at): "BUFFER_ALL" for at in runs[: it.runs_left()]}

@@ -70,7 +70,7 @@ etags = st.sampled_from(["none", "none", "none", "seen", "stale"])
 flags = st.booleans()
 reasons = st.sampled_from(["", "maintenance"])
 ends = st.sampled_from([None, None, -1, 3, 45, 200])
-answers = st.sampled_from(["SUCCEEDED", "FAILED", "HANG"])
+answers = st.sampled_from(["SUCCEEDED", "FAILED", "HANG", "HANG"])
 short = st.integers(1, 300).map(lambda n: n * SECOND)
 spans = st.one_of(short, st.sampled_from([HOUR, 3 * HOUR]))
 
@@ -303,6 +303,36 @@ class ServiceMachine(RuleBasedStateMachine):
             generation=seen,
             marked=marked,
         )
+
+    @rule(
+        name=names,
+        pause=st.tuples(reasons, ends),
+        its=st.none() | rules,
+        policy=st.none() | policies,
+        by=st.sampled_from([130 * SECOND, 11 * MINUTE, 47 * MINUTE]),
+        restarted=flags,
+        backlog=modes,
+    )
+    def is_held_back(
+        self,
+        name: str,
+        pause: tuple[str, int | None],
+        its: Rule | None,
+        policy: Policy | None,
+        by: int,
+        restarted: bool,
+        backlog: str,
+    ) -> None:
+        """A pause as people make them: for a while, with a change meanwhile, perhaps, and a stated end of it."""
+        steps: list[Callable[[], object]] = [lambda: self.pause(name, "none", *pause, marked=False), lambda: self.passes(by)]
+        if its is not None:
+            steps.append(lambda: self.update_rule(name, its, "none", marked=False))
+        if policy is not None:
+            steps.append(lambda: self.update_policies(name, policy, "none"))
+        steps += [lambda: self.restarts(by) if restarted else self.passes(by), lambda: self.resume(name, "none", backlog, marked=False)]
+        for step in steps:
+            step()
+            self.all_is_as_it_has_to_be()
 
     @rule(operation=st.sampled_from([Operation.PAUSE, Operation.RESUME, Operation.DELETE, Operation.UNDELETE]))
     def operate(self, operation: Operation) -> None:
