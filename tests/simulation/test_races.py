@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
+from schedd.core.model.execution import Cause
 from schedd.core.model.journal import JournalKind
 from schedd.core.model.policy import CatchUpMode
 from schedd.core.model.schedule import Schedule, ScheduleName
@@ -88,5 +89,20 @@ def test_schedule_whose_last_execution_has_ended_is_completed_after_that_end_is_
         await daemon.schedules.update(NAME, lambda schedule: replace(schedule, when=once), CLIENT)
         await daemon.until(20)
         assert (await daemon.journal())[-2:] == [(JournalKind.EXECUTION_FINISHED, 10), (JournalKind.SCHEDULE_COMPLETED, None)]
+
+    on_a_slow_disk(story)
+
+
+def test_execution_taken_back_while_the_recorder_is_busy_is_gone_before_its_occurrence_is_armed_again() -> None:
+    async def story(daemon: Daemon) -> None:
+        async with asyncio.TaskGroup() as calls:
+            await daemon.until(58.9)
+            calls.create_task(daemon.schedules.trigger(NAME, CLIENT))  # Its end is being recorded when the other is taken back.
+            await daemon.until(59.7)
+            calls.create_task(daemon.schedules.update(NAME, lambda schedule: replace(schedule, description="another"), CLIENT))
+        await daemon.until(75)
+        assert (JournalKind.EXECUTION_DISARMED, 60) in await daemon.journal()
+        nominal_us = [request.nominal_us for _, request in daemon.target.requests if request.cause is Cause.SCHEDULE]
+        assert nominal_us == [START_US + 60_000_000]
 
     on_a_slow_disk(story)
