@@ -68,6 +68,7 @@ policies = st.builds(
 ).map(lambda policy: policy if policy.catch_up != "ALL" or policy.window else replace(policy, window=20 * MINUTE))
 etags = st.sampled_from(["none", "none", "none", "seen", "stale"])
 flags = st.booleans()
+held = st.sampled_from([130 * SECOND, 9 * MINUTE, 27 * MINUTE])
 reasons = st.sampled_from(["", "maintenance"])
 ends = st.sampled_from([None, None, -1, 3, 45, 200])
 answers = st.sampled_from(["SUCCEEDED", "FAILED", "HANG", "HANG"])
@@ -304,32 +305,32 @@ class ServiceMachine(RuleBasedStateMachine):
             marked=marked,
         )
 
-    @rule(
-        name=names,
-        pause=st.tuples(reasons, ends),
-        its=st.none() | rules,
-        policy=st.none() | policies,
-        by=st.sampled_from([130 * SECOND, 11 * MINUTE, 47 * MINUTE]),
-        restarted=flags,
-        backlog=modes,
-    )
-    def is_held_back(
-        self,
-        name: str,
-        pause: tuple[str, int | None],
-        its: Rule | None,
-        policy: Policy | None,
-        by: int,
-        restarted: bool,
-        backlog: str,
-    ) -> None:
-        """A pause as people make them: for a while, with a change meanwhile, perhaps, and a stated end of it."""
-        steps: list[Callable[[], object]] = [lambda: self.pause(name, "none", *pause, marked=False), lambda: self.passes(by)]
-        if its is not None:
-            steps.append(lambda: self.update_rule(name, its, "none", marked=False))
+    @precondition(lambda self: self.enabled())
+    @rule(data=st.data(), by=held, its=st.none() | rules, policy=st.none() | policies, restarted=flags, backlog=modes)
+    def is_held_back(self, data: st.DataObject, by: int, its: Rule | None, policy: Policy | None, restarted: bool, backlog: str) -> None:
+        """Somebody pauses it, changes it, perhaps, and resumes it."""
+        name = data.draw(st.sampled_from(self.enabled()), label="name")
+        steps: list[Callable[[], object]] = [lambda: self.pause(name, "none", "", None, marked=False), lambda: self.passes(by)]
         if policy is not None:
             steps.append(lambda: self.update_policies(name, policy, "none"))
+        if its is not None:
+            steps.append(lambda: self.update_rule(name, its, "none", marked=False))
         steps += [lambda: self.restarts(by) if restarted else self.passes(by), lambda: self.resume(name, "none", backlog, marked=False)]
+        self.judged(steps)
+
+    @precondition(lambda self: self.enabled())
+    @rule(data=st.data(), by=held, suspended=flags)
+    def is_held_back_until_then(self, data: st.DataObject, by: int, suspended: bool) -> None:
+        """Its pause ends by itself while nothing runs."""
+        name = data.draw(st.sampled_from(self.enabled()), label="name")
+        minutes = (by + by // 3) // MINUTE
+        ends: Callable[[], object] = (lambda: self.leaps(by, "suspended")) if suspended else (lambda: self.restarts(by))
+        self.judged([lambda: self.pause(name, "none", "maintenance", minutes, marked=False), lambda: self.passes(by), ends])
+
+    def enabled(self) -> list[str]:
+        return [name for name, it in self.judge.by_name.items() if it.state == "ENABLED"]
+
+    def judged(self, steps: list[Callable[[], object]]) -> None:
         for step in steps:
             step()
             self.all_is_as_it_has_to_be()
