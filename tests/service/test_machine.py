@@ -530,7 +530,7 @@ def walking(examples: int, *, same_each_time: bool) -> settings:
 
 @pytest.mark.timeout(300)
 def test_calls_in_any_order_and_restarts_leave_the_service_as_the_model_has_it() -> None:
-    run_state_machine_as_test(ServiceMachine, settings=walking(12, same_each_time=True))
+    run_state_machine_as_test(ServiceMachine, settings=walking(15, same_each_time=True))
 
 
 @pytest.mark.soak
