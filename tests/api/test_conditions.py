@@ -41,8 +41,8 @@ async def test_condition_that_does_not_hold_is_the_reason_of_the_execution(tmp_p
         (Condition(), {"schedule.policies.condition": "REQUIRED"}),
         (Condition(command=ProcessTarget()), {"schedule.policies.condition.command.argv": "REQUIRED"}),
         (
-            Condition(command=ProcessTarget(argv=["x"], resource_limits=ResourceLimits())),
-            {"schedule.policies.condition.command.resource_limits": "NOT_BUILT_YET"},
+            Condition(command=ProcessTarget(argv=["x"], resource_limits=ResourceLimits(open_files=1))),
+            {"schedule.policies.condition.command.resource_limits.open_files": "OUT_OF_RANGE"},
         ),
         (Condition(days=Trigger(expression="x")), {"schedule.policies.condition.days.expression": "INVALID_EXPRESSION"}),
         (Condition(days=Trigger(at_start=AtStartTrigger())), {"schedule.policies.condition.days": "INVALID_EXPRESSION"}),

@@ -14,7 +14,7 @@ from schedd.core.model.target import HttpTarget
 from schedd.v1 import execution_pb2, schedule_pb2
 from schedd.v1 import schedule_service_pb2 as pb
 from schedd.v1.execution_service_pb2 import GetExecutionRequest, ListExecutionsRequest
-from schedd.v1.target_pb2 import HttpAuth
+from schedd.v1.target_pb2 import HttpAuth, OAuth2Auth
 from tests.api.served import Api, full_name, http, refused, serving
 from tests.engine.rig import BROKEN
 
@@ -153,5 +153,5 @@ async def test_what_is_not_built_of_a_notified_target_is_refused_by_field(tmp_pa
         schedule = http("job")
         notify = schedule.policies.on_failure.add().notify
         notify.url = HOOK
-        notify.auth.CopyFrom(HttpAuth())
-        assert (await refused(create(api, schedule))).fields == {"schedule.policies.on_failure[0].notify.auth": "NOT_BUILT_YET"}
+        notify.auth.CopyFrom(HttpAuth(oauth2=OAuth2Auth()))
+        assert (await refused(create(api, schedule))).fields == {"schedule.policies.on_failure[0].notify.auth.oauth2": "NOT_BUILT_YET"}

@@ -45,6 +45,39 @@ def _write(tmp_path: Path, text: str) -> str:
     return str(path)
 
 
+def test_limits_of_a_file_are_applied_shown_and_named_as_the_reason(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    limits = "{file_size_bytes: 1024, cpu_time: 1m30s, open_files: 64}"
+    command = f"exec head -c 5000 /dev/zero > {tmp_path}/big"
+    schedule = f"  - {{name: dump, schedule: '@yearly', retry: 1, process: {{command: '{command}', resource_limits: {limits}}}}}"
+    assert Run(capfd, "apply", "-f", _write(tmp_path, f"schedules:\n{schedule}\n")).code == 0
+
+    assert "Limits     cpu_time 1m30s, file_size_bytes 1024, open_files 64" in Run(capfd, "get", "dump").out
+    assert Run(capfd, "trigger", "dump", "--wait").code == 7
+    (execution,) = json.loads(Run(capfd, "execution", "list", "dump", "-o", "json").out)
+    assert execution["reason"] == "REASON_RESOURCE_LIMIT"
+    assert "it wrote a file beyond the size of 1024 bytes" in Run(capfd, "execution", "get", execution["name"]).out
+
+
+def test_limits_out_of_bounds_are_refused_where_they_stand(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = _write(
+        tmp_path,
+        "schedules:\n  - name: x\n    schedule: '@yearly'\n    process:\n      argv: [a]\n      resource_limits: {open_files: 2}\n",
+    )
+    refused = Run(capfd, "apply", "-f", file)
+    assert (refused.code, ":6:" in refused.err, "2 is too low; from 3 on it can be" in refused.err) == (1, True, True)
+
+
+@pytest.mark.parametrize("auth", ["{bearer: pager}", "{bearer: {token: {name: pager}}}", "{basic: {username: me, password: pager}}"])
+def test_credentials_of_a_file_name_a_secret_that_the_daemon_has_to_have(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, auth: str
+) -> None:
+    file = _write(
+        tmp_path, f"schedules:\n  - name: x\n    schedule: '@yearly'\n    http:\n      url: http://localhost/\n      auth: {auth}\n"
+    )
+    refused = Run(capfd, "apply", "-f", file)
+    assert (refused.code, ":6:" in refused.err, "there is no secret pager in [secrets]" in refused.err) == (1, True, True)
+
+
 def test_apply_is_idempotent_shows_differences_and_prunes(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = _write(tmp_path, FILE)
 

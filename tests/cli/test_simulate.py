@@ -44,6 +44,14 @@ def test_simulate_shows_fires_a_map_that_fits_and_offsets(capfd: pytest.CaptureF
     assert "\x1b" not in told.out
 
 
+def test_simulate_needs_no_secret_and_takes_targets_that_a_daemon_may_deny(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "secret.yaml"
+    path.write_text("schedules:\n  - {name: a, schedule: '@hourly', http: {url: 'http://169.254.169.254/', auth: {bearer: any}}}\n")
+    told = Run(capfd, "simulate", str(path), *DAY)
+    assert told.code == 0, told.err
+    assert re.search(r"a +23 +- +- +1 +-\n", told.out)
+
+
 def test_simulate_as_json_has_the_same_figures(capfd: pytest.CaptureFixture[str], file: str) -> None:
     told = Run(capfd, "simulate", file, *DAY, "--duration", "30s", "-o", "json")
     found = json.loads(told.out)

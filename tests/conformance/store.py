@@ -21,6 +21,7 @@ from schedd.core.model.batch import (
     ArmBatch,
     CalendarChange,
     CalendarUse,
+    Completion,
     ExecutionChange,
     NewDeadLetter,
     NewSchedule,
@@ -103,6 +104,18 @@ def changed(before: Schedule, *, next_us: int | None = NOW_US + SECOND, **values
     """The change to the next generation, with `values` replaced."""
     after = replace(before, generation=before.generation + 1, **values)  # type: ignore[arg-type]
     return ScheduleChange(schedule=after, next_us=next_us, entries=(entry_of(after, JournalKind.SCHEDULE_UPDATED),))
+
+
+def completion(before: Schedule) -> Completion:
+    """Its completion, at a later time than any other change."""
+    after = replace(
+        before,
+        state=ScheduleState.COMPLETED,
+        generation=before.generation + 1,
+        updated_us=NOW_US + SECOND,
+        planned_from_us=NOW_US + SECOND,
+    )
+    return Completion(after, (entry_of(after, JournalKind.SCHEDULE_COMPLETED),))
 
 
 def execution(execution_id: int, of: Schedule, nominal_us: int = NOW_US, cause: Cause = Cause.SCHEDULE) -> Execution:
@@ -425,6 +438,28 @@ class StoreSuite:
         one, two = await create(store, draft(1), draft(2))
         gone = await store.change_schedule(changed(one, state=ScheduleState.DELETED, deleted_us=NOW_US))
         assert await store.schedules_by_uid([2, 99, 1]) == (two, gone)
+
+    async def test_complete_leaves_all_but_the_standing_and_takes_the_timers(self, store: Store) -> None:
+        full, plain, other = await create(store, draft(1, labels={"team": "pay"}), draft(2), draft(3))
+        completed = [completion(full), completion(plain)]
+        assert set(await store.complete_schedules(completed)) == {full.row, plain.row}
+        assert [await store.schedule(each.schedule.name) for each in completed] == [each.schedule for each in completed]
+        assert list((await store.timers()).rows) == [other.row]
+        assert (await kinds(store))[-2:] == [JournalKind.SCHEDULE_COMPLETED] * 2
+        assert await names(store, where("labels.team", "=", "pay")) == ["job-1"]
+
+    async def test_complete_leaves_alone_what_is_not_as_it_was_and_journals_nothing_of_it(self, store: Store) -> None:
+        updated, paused, gone, fine = await create(store, draft(1), draft(2), draft(3), draft(4))
+        await store.change_schedule(changed(updated, description="new"))
+        held = changed(paused, state=ScheduleState.PAUSED, pause=Pause(actor="ann", since_us=NOW_US))
+        await store.change_schedule(held)
+        stranger = replace(gone, uid=99)
+        unknown = replace(gone, row=77)
+        again = await store.complete_schedules([completion(each) for each in (updated, paused, held.schedule, stranger, unknown, fine)])
+        assert set(again) == {fine.row}
+        assert set(await store.complete_schedules([completion(fine)])) == set()
+        assert (await kinds(store)).count(JournalKind.SCHEDULE_COMPLETED) == 1
+        assert set((await store.timers()).rows) >= {updated.row, gone.row}
 
     async def test_quarantine_disables_and_journals_once(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))

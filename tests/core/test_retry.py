@@ -36,9 +36,14 @@ def test_after_attempt_last_one_fails_with_its_own_reason() -> None:
     assert after(FAILED, attempt=4) == Finish(outcome=Outcome.FAILED, reason=Reason.HTTP_STATUS)
 
 
-def test_after_attempt_template_fault_is_not_retried() -> None:
-    result = AttemptResult(outcome=Outcome.FAILED, reason=Reason.TEMPLATE)
-    assert after(result) == Finish(outcome=Outcome.FAILED, reason=Reason.TEMPLATE)
+@pytest.mark.parametrize("reason", [Reason.TEMPLATE, Reason.TARGET_DENIED])
+def test_after_attempt_what_another_attempt_cannot_change_is_not_retried(reason: Reason) -> None:
+    assert after(AttemptResult(outcome=Outcome.FAILED, reason=reason)) == Finish(outcome=Outcome.FAILED, reason=reason)
+
+
+@pytest.mark.parametrize("reason", [Reason.CONNECTION, Reason.RESOURCE_LIMIT, Reason.SIGNAL, Reason.SPAWN])
+def test_failures_that_another_attempt_may_cure_are_retried_by_default(reason: Reason) -> None:
+    assert after(AttemptResult(outcome=Outcome.FAILED, reason=reason)) == RetryAt(at_us=5 * SECOND)
 
 
 def test_after_attempt_past_the_maximum_age_fails() -> None:
@@ -60,7 +65,7 @@ def test_after_attempt_retry_after_past_the_maximum_age_fails() -> None:
 
 @given(reason=st.sampled_from(sorted(RETRYABLE)), chosen=st.sets(st.sampled_from(sorted(RETRYABLE))))
 def test_is_retried_goes_by_the_reasons_if_there_are_any(reason: Reason, chosen: set[Reason]) -> None:
-    result = AttemptResult(outcome=Outcome.FAILED, reason=reason)
+    result = AttemptResult(outcome=Outcome.FAILED, reason=reason, code=401)
     assert is_retried(RetryOn(reasons=tuple(chosen)), result) == (not chosen or reason in chosen)
 
 
@@ -68,6 +73,21 @@ def test_is_retried_goes_by_the_reasons_if_there_are_any(reason: Reason, chosen:
 def test_is_retried_status_goes_by_the_ranges(code: int, first: int, width: int) -> None:
     retry_on = RetryOn(http_status=(StatusRange(first=first, last=first + width), StatusRange(first=429, last=429)))
     assert is_retried(retry_on, FAILED._replace(code=code)) == (first <= code <= first + width or code == 429)
+
+
+def test_is_retried_secret_that_cannot_be_had_is_not_unless_another_try_is_asked_for() -> None:
+    missing = AttemptResult(outcome=Outcome.FAILED, reason=Reason.AUTHENTICATION)
+    named = RetryOn(reasons=(Reason.AUTHENTICATION,), http_status=(StatusRange(first=401, last=401),))
+    assert not is_retried(RetryOn(), missing)
+    assert not is_retried(named, missing)
+    assert is_retried(RetryOn(), missing._replace(retry_after=timedelta(0)))
+    assert after(missing._replace(retry_after=timedelta(0))) == RetryAt(at_us=5 * SECOND)
+
+
+@pytest.mark.parametrize(("first", "retried"), [(400, True), (402, False)])
+def test_is_retried_refused_credentials_go_by_the_status(first: int, retried: bool) -> None:
+    refused = AttemptResult(outcome=Outcome.FAILED, reason=Reason.AUTHENTICATION, code=401)
+    assert is_retried(RetryOn(http_status=(StatusRange(first=first, last=499),)), refused) == retried
 
 
 @given(code=st.integers(1, 255), chosen=st.sets(st.integers(1, 255), min_size=1))

@@ -24,7 +24,7 @@ from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.target import HttpTarget, ProcessTarget, StatusRange
 from schedd.core.model.when import Expression, When
 from schedd.core.retry import RETRYABLE
-from schedd.core.schedule_rules import check_change, check_pause, check_schedule, check_schedules
+from schedd.core.schedule_rules import check_change, check_pause, check_schedule
 
 NOW = 1_767_225_600_000_000
 GOOD = Schedule(
@@ -54,20 +54,6 @@ def test_check_names_wrong_fields_of_every_part_at_once() -> None:
         policies=Policies(priority=10),
     )
     assert wrong(schedule) == {"name", "triggers[0].expression", "target.http.url", "policies.priority"}
-
-
-def test_check_of_many_finds_in_each_what_it_finds_alone() -> None:
-    faulty = replace(GOOD, target=HttpTarget(url="https://"))
-    drafts = [
-        GOOD,
-        faulty,
-        replace(faulty, name=ScheduleName(group="default", schedule="-")),
-        replace(faulty, description="x" * 1025),
-        replace(faulty, labels={"Team": "pay"}),
-    ]
-    found = check_schedules(drafts, now_us=NOW)
-    assert found == [check_schedule(draft, now_us=NOW) for draft in drafts]
-    assert [len(violations) for violations in found] == [0, 1, 2, 2, 2]
 
 
 @pytest.mark.parametrize("part", ["", "-a", "a-", "a b", "a/b", "ü", "a" * 65])

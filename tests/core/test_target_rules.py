@@ -8,11 +8,23 @@ from typing import Any
 
 import pytest
 
-from schedd.core.model.target import PAYLOAD_LIMIT_BYTES, HttpTarget, Payload, ProcessTarget, StatusRange
+from schedd.core.model.target import (
+    PAYLOAD_LIMIT_BYTES,
+    AuthScheme,
+    HttpAuth,
+    HttpTarget,
+    Payload,
+    ProcessTarget,
+    ResourceLimits,
+    StatusRange,
+)
 from schedd.core.target_rules import check_target
 
 HTTP = HttpTarget(url="https://example.com/hook")
 PROCESS = ProcessTarget(argv=("/bin/true",))
+LIMITS = "process.resource_limits"
+BEARER = HttpAuth(scheme=AuthScheme.BEARER, secret="a.token-1_b")
+BASIC = HttpAuth(scheme=AuthScheme.BASIC, secret="password", username="me & you")
 
 
 @pytest.mark.parametrize(
@@ -30,6 +42,10 @@ PROCESS = ProcessTarget(argv=("/bin/true",))
         {"expected_status": (StatusRange(first=100, last=599),)},
         {"output_limit_bytes": 0},
         {"output_limit_bytes": 1 << 20},
+        {"auth": BEARER, "headers": (("X-A", "b"),)},
+        {"auth": BASIC, "url": "http+unix://%2Frun%2Fa@b.sock/path"},
+        {"url": "https://me:secret@example.com/a@b"},
+        {"auth": BASIC, "url": "https://example.com/a@b"},
     ],
 )
 def test_good_http_target_has_no_violation(fields: dict[str, Any]) -> None:
@@ -76,6 +92,14 @@ def test_good_http_target_has_no_violation(fields: dict[str, Any]) -> None:
         ({"expected_status": (StatusRange(first=300, last=200),)}, "http.expected_status[0]", "OUT_OF_RANGE"),
         ({"expected_status": (StatusRange(first=200, last=600),)}, "http.expected_status[0]", "OUT_OF_RANGE"),
         ({"body_match": "x" * 1025}, "http.body_match", "TOO_LARGE"),
+        ({"auth": replace(BEARER, secret="")}, "http.auth.bearer.token.name", "INVALID_NAME"),
+        ({"auth": replace(BASIC, secret="a/b")}, "http.auth.basic.password.name", "INVALID_NAME"),
+        ({"auth": replace(BASIC, secret="a" * 65)}, "http.auth.basic.password.name", "INVALID_NAME"),
+        ({"auth": replace(BASIC, username="")}, "http.auth.basic.username", "INVALID_NAME"),
+        ({"auth": replace(BASIC, username="a:b")}, "http.auth.basic.username", "INVALID_NAME"),
+        ({"auth": replace(BASIC, username="a\nb")}, "http.auth.basic.username", "INVALID_NAME"),
+        ({"auth": BEARER, "headers": (("X", "y"), ("AUTHORIZATION", "x"))}, "http.headers[1].name", "RESERVED_HEADER"),
+        ({"auth": BEARER, "url": "https://me@example.com/"}, "http.url", "INVALID_URL"),
         ({"output_limit_bytes": -1}, "http.output_limit_bytes", "OUT_OF_RANGE"),
         ({"output_limit_bytes": (1 << 20) + 1}, "http.output_limit_bytes", "OUT_OF_RANGE"),
     ],
@@ -97,6 +121,9 @@ def test_wrong_http_field_is_named(fields: dict[str, Any], field: str, reason: s
         {"kill_grace": timedelta(0)},
         {"user": "www-data", "group": "1000"},
         {"umask": 0o777, "nice": -20},
+        {"resource_limits": ResourceLimits()},
+        {"resource_limits": ResourceLimits(address_space_bytes=1 << 20, file_size_bytes=0, open_files=3, processes=1, core_size_bytes=0)},
+        {"resource_limits": ResourceLimits(address_space_bytes=1 << 62, cpu_time=timedelta(seconds=1), core_size_bytes=1 << 62)},
         {"stdin": Payload(content=b"\0", template=False)},
     ],
 )
@@ -130,6 +157,13 @@ def test_good_process_target_has_no_violation(fields: dict[str, Any]) -> None:
         ({"umask": 0o1000}, "process.umask", "OUT_OF_RANGE"),
         ({"nice": 20}, "process.nice", "OUT_OF_RANGE"),
         ({"stdin": Payload(content=b"{{ nope }}")}, "process.stdin.content", "INVALID_TEMPLATE"),
+        ({"resource_limits": ResourceLimits(address_space_bytes=(1 << 20) - 1)}, f"{LIMITS}.address_space_bytes", "OUT_OF_RANGE"),
+        ({"resource_limits": ResourceLimits(file_size_bytes=-1)}, f"{LIMITS}.file_size_bytes", "OUT_OF_RANGE"),
+        ({"resource_limits": ResourceLimits(open_files=2)}, f"{LIMITS}.open_files", "OUT_OF_RANGE"),
+        ({"resource_limits": ResourceLimits(processes=0)}, f"{LIMITS}.processes", "OUT_OF_RANGE"),
+        ({"resource_limits": ResourceLimits(core_size_bytes=-1)}, f"{LIMITS}.core_size_bytes", "OUT_OF_RANGE"),
+        ({"resource_limits": ResourceLimits(cpu_time=timedelta(0))}, f"{LIMITS}.cpu_time", "OUT_OF_RANGE"),
+        ({"resource_limits": ResourceLimits(cpu_time=timedelta(seconds=1.5))}, f"{LIMITS}.cpu_time", "OUT_OF_RANGE"),
         ({"output_limit_bytes": 2 << 20}, "process.output_limit_bytes", "OUT_OF_RANGE"),
     ],
 )

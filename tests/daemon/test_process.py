@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from schedd.client import SyncClient
+from schedd.client import CallError, SyncClient
 from schedd.v1.journal_pb2 import JournalKind
+from schedd.v1.reason_pb2 import Reason
 from schedd.v1.schedule_pb2 import Schedule
 from schedd.v1.when_pb2 import Trigger
 from tests.evidence import Evidence
@@ -122,6 +123,35 @@ def test_daemon_reloads_on_hangup_and_keeps_the_old_configuration_when_the_new_i
     assert other.exists()
     assert not (tmp_path / "s.sock").exists()
     assert evidence.note_database(tmp_path / "s.db") == ["DAEMON_STARTED", "CONFIGURATION_RELOADED", "DAEMON_STOPPED"]
+
+
+def test_reload_changes_whom_schedules_may_call_and_whether_commands_run(
+    running: Callable[[], Running], file: Path, tmp_path: Path
+) -> None:
+    daemon = running()
+    with closing(socket.create_server(("127.0.0.1", 0))) as receiver, SyncClient(str(tmp_path / "s.sock")) as client:
+        http = Schedule(name="groups/default/schedules/http", triggers=[Trigger(expression="@yearly")])
+        http.policies.retry.max_attempts = 1
+        http.target.http.url = f"http://127.0.0.1:{receiver.getsockname()[1]}/"
+        http.policies.attempt_timeout.FromMilliseconds(200)
+        command = Schedule(name="groups/default/schedules/command", triggers=[Trigger(expression="@yearly")])
+        command.target.process.argv.append("true")
+        names = [client.create_schedule(schedule).name for schedule in (http, command)]
+
+        def reasons() -> list[str]:
+            ended = [client.wait_execution(client.trigger_schedule(name).execution.name) for name in names]
+            return [Reason.Name(execution.reason) for execution in ended]
+
+        assert reasons() == ["REASON_TIMEOUT", "REASON_COMPLETED"]
+        file.write_text(file.read_text() + '[http]\ndeny = ["127.0.0.0/8"]\n[process]\nenabled = false\n')
+        daemon.process.send_signal(signal.SIGHUP)
+        assert daemon.log_until("reloaded")["restart_wanted"] == []
+        assert reasons() == ["REASON_TARGET_DENIED", "REASON_TARGET_DENIED"]
+        http.name = command.name = "groups/default/schedules/another"
+        for refused in (http, command):
+            with pytest.raises(CallError, match=r"http\.deny has 127|process\.enabled is false"):
+                client.create_schedule(refused)
+    assert daemon.end(signal.SIGTERM) == 0
 
 
 def test_second_signal_does_not_wait_for_what_runs(running: Callable[[], Running], tmp_path: Path) -> None:

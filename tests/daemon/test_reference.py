@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 def flat(table: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in table.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+        is_section = isinstance(value, Mapping) and prefix + name not in keys()
+        found |= flat(value, f"{prefix}{name}.") if is_section and isinstance(value, Mapping) else {prefix + name: value}
     return found
 
 
@@ -39,7 +40,7 @@ def test_reference_page_explains_every_key() -> None:
     page = reference_page()
     for key in keys().values():
         assert f"## [{key.section}]" in page
-        assert f"| `{key.name.rpartition('.')[2]}` | {key.description}" in page
+        assert f"| `{key.leaf}` | {key.description}" in page
 
 
 def test_every_key_says_what_it_means_in_a_sentence() -> None:

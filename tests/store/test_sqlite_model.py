@@ -14,7 +14,7 @@ from schedd.core.errors import AlreadyExistsError, ConflictError
 from schedd.core.model.policy import CatchUp, Policies, Retry
 from schedd.core.model.query import Order, PageRequest
 from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
-from schedd.core.model.target import HttpTarget, Payload, ProcessTarget, StatusRange
+from schedd.core.model.target import AuthScheme, HttpAuth, HttpTarget, Payload, ProcessTarget, ResourceLimits, StatusRange
 from schedd.core.model.when import (
     AfterCompletion,
     AtStart,
@@ -67,6 +67,7 @@ targets = st.one_of(
         headers=st.lists(st.tuples(text, text), max_size=2).map(tuple),
         payload=payloads,
         expected_status=st.lists(st.builds(StatusRange), max_size=2).map(tuple),
+        auth=st.none() | st.builds(HttpAuth, scheme=st.sampled_from(AuthScheme), secret=text, username=text),
     ),
     st.builds(
         ProcessTarget,
@@ -75,6 +76,7 @@ targets = st.one_of(
         stdin=payloads,
         success_exit_codes=st.lists(st.integers(0, 255), max_size=2).map(tuple),
         kill_grace=durations,
+        resource_limits=st.none() | st.builds(ResourceLimits, cpu_time=st.none() | durations, open_files=st.none() | microseconds),
     ),
 )
 policies = st.builds(

@@ -332,6 +332,19 @@ async def test_forced_end_does_not_wait_for_the_grace(targets: ProcessTargets, p
         assert pids.living() == []
 
 
+async def test_disabled_targets_deny_deliveries_and_let_what_runs_go_on(targets: ProcessTargets, pids: Pids) -> None:
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(run(targets, shell(f"> {pids.directory}/$$; sleep 0.2; exit 3")))
+        await until(lambda: len(pids()) == 1)
+        targets.enabled = False
+        denied = await run(targets, shell(f"> {pids.directory}/1"))
+    assert (denied.outcome, denied.reason) == (Outcome.FAILED, Reason.TARGET_DENIED)
+    assert denied.message == "this daemon runs no commands: process.enabled is false in its configuration"
+    assert (running.result().code, len(pids())) == (3, 1)
+    targets.enabled = True
+    assert (await run(targets, shell("exit 3"))).code == 3
+
+
 async def test_ending_one_tree_spares_the_others(targets: ProcessTargets, pids: Pids) -> None:
     script = f"(setsid sleep 1000 & > {pids.directory}/$!) ; exec sleep 1000"
     async with asyncio.TaskGroup() as group:

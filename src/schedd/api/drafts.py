@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from schedd.api.convert import schedule as convert
 from schedd.api.convert.pause import pause_of
@@ -44,23 +44,11 @@ def read_named_draft(message: schedule_pb2.Schedule, name: ScheduleName, now_us:
     return _draft(message, name, now_us, Reading())
 
 
-def read_drafts(request: pb.BatchCreateSchedulesRequest, now_us: int) -> list[Draft]:
-    """The schedules that a batch wants created; those that differ in their names alone share their definitions."""
-    known: dict[bytes, Draft] = {}
-    drafts = []
-    for one in request.requests:
-        reading = Reading()
-        name = _name_of_one(request.parent, one, reading)
-        unnamed = schedule_pb2.Schedule()
-        unnamed.CopyFrom(one.schedule)
-        unnamed.ClearField("name")
-        definition = unnamed.SerializeToString()
-        draft = known.get(definition)
-        if draft is None:
-            draft = known[definition] = _draft(unnamed, name, now_us, Reading())
-        schedule = replace(draft.schedule, name=name, pause=pause_of(one, reading))
-        drafts.append(Draft(schedule=schedule, faults=(*reading.faults, *draft.faults)))
-    return drafts
+def read_one(parent: str, now_us: int, request: pb.CreateScheduleRequest) -> Draft:
+    """One of the schedules that a batch with that parent wants created."""
+    reading = Reading()
+    name = _name_of_one(parent, request, reading)
+    return _draft(request.schedule, name, now_us, reading, pause_of(request, reading))
 
 
 def refuse_faults(drafts: Iterable[tuple[str, Draft]], now_us: int, calendars: Calendars) -> None:
@@ -89,8 +77,8 @@ def _name_of_one(parent: str, request: pb.CreateScheduleRequest, reading: Readin
 
 def _draft(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int, reading: Reading, pause: Pause | None = None) -> Draft:
     below = Reading()
-    schedule = convert.schedule_of(message, name, now_us, below)
-    return Draft(schedule=replace(schedule, pause=pause), faults=(*reading.faults, *(fault.within("schedule") for fault in below.faults)))
+    schedule = convert.schedule_of(message, name, now_us, below, pause=pause)
+    return Draft(schedule=schedule, faults=(*reading.faults, *(fault.within("schedule") for fault in below.faults)))
 
 
 def _name(request: pb.CreateScheduleRequest, reading: Reading) -> ScheduleName:

@@ -26,12 +26,19 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
+        self._wrapped: dict[Any, Any] = {}
 
     async def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        """Wrap the method that was found, if it takes one request."""
+        """Wrap the method that was found, if it takes one request: once, as there is one handler a method."""
         handler = await continuation(handler_call_details)
         if handler is None or handler.request_streaming:
             return handler
+        wrapped = self._wrapped.get(handler)
+        if wrapped is None:
+            wrapped = self._wrapped[handler] = self._wrap(handler)
+        return wrapped
+
+    def _wrap(self, handler: Any) -> Any:
         coders = (handler.request_deserializer, handler.response_serializer)
         if handler.response_streaming:
             # A method that does not yield its messages writes them itself, as Health.Watch does: it is awaited like a unary one.

@@ -20,7 +20,7 @@ from schedd.api.convert.policy import OVERLAP
 from schedd.api.convert.target import payload_of
 from schedd.api.convert.when import when_of
 from schedd.api.deadletters import rendered
-from schedd.api.drafts import read_draft, read_drafts, read_named_draft, refuse_faults
+from schedd.api.drafts import read_draft, read_named_draft, read_one, refuse_faults
 from schedd.api.edits import ALL, edit_of, read_paths
 from schedd.api.names import backfill_parts, below_group, below_schedules, schedule_name
 from schedd.api.pages import page_request, page_token
@@ -37,6 +37,7 @@ from schedd.service.asking import Asking
 from schedd.service.backfills import Backfills
 from schedd.service.batches import Batches, BatchOperation, Operation
 from schedd.service.pauses import Pauses
+from schedd.service.portions import in_portions
 from schedd.service.previews import Previews
 from schedd.service.schedules import BATCH_MAX, Schedules
 from schedd.v1 import schedule_pb2, schedule_service_pb2_grpc
@@ -182,11 +183,11 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         reading, now_us = Reading(), self._clock.now_us()
         asking = asking_of(request, context, reading)
         reading.check()
-        drafts = read_drafts(request, now_us)
+        drafts = await in_portions(self._clock, partial(read_one, request.parent, now_us), request.requests)
         refuse_faults(((f"requests[{index}]", draft) for index, draft in enumerate(drafts)), now_us, self._schedules.calendars)
         created = await self._schedules.create_many([draft.schedule for draft in drafts], asking)
         response = pb.BatchCreateSchedulesResponse()
-        convert.add_schedules(response.schedules, created)
+        await in_portions(self._clock, partial(convert.add_schedule, response.schedules), created)
         return response
 
     async def BatchOperateSchedules(self, request: pb.BatchOperateSchedulesRequest, context: Context) -> pb.BatchOperateSchedulesResponse:

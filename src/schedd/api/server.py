@@ -165,12 +165,12 @@ class ApiServer:
         interceptors = [*first, ErrorInterceptor(self._turns)]
         server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS, maximum_concurrent_rpcs=self._most_calls)
         schedules, executions, admin = self._servicers
-        encoded: Any = _EncodedWatch(server)
-        schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server(schedules, server)
-        execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(executions, encoded)
-        admin_service_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
-        calendar_service_pb2_grpc.add_CalendarServiceServicer_to_server(self._calendars, server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        methods: Any = _Methods(server)
+        schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server(schedules, methods)
+        execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(executions, methods)
+        admin_service_pb2_grpc.add_AdminServiceServicer_to_server(admin, methods)
+        calendar_service_pb2_grpc.add_CalendarServiceServicer_to_server(self._calendars, methods)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, methods)
         if self._with_reflection:
             reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         return server
@@ -186,17 +186,22 @@ def _nobody_else() -> Iterator[None]:
         os.umask(before)
 
 
-class _EncodedWatch:
-    """Registers a service whose watch yields messages that are encoded already: its serializer passes them on."""
+class _Methods:
+    """Takes the services in for a server.
+
+    Each is added as a generic handler alone: a server waits for a call of each registered method on its own, and looks through all of
+    them at every call. The messages of a watch are encoded when they are yielded: its serializer passes them on.
+    """
 
     def __init__(self, server: grpc.aio.Server) -> None:
         self._server = server
 
     def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
-        """Nothing generic: the registered handlers are all there is."""
+        """Nothing: `add_registered_method_handlers` is told of the same methods."""
 
     def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
-        watch = handlers[_WATCH]
-        encoded: Any = grpc.unary_stream_rpc_method_handler(watch.unary_stream, watch.request_deserializer, None)
-        both = {**handlers, _WATCH: encoded}
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, both),))
+        """Add the methods of one service."""
+        if (watch := handlers.get(_WATCH)) is not None:
+            encoded: Any = grpc.unary_stream_rpc_method_handler(watch.unary_stream, watch.request_deserializer, None)
+            handlers = {**handlers, _WATCH: encoded}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))

@@ -232,6 +232,7 @@ SHAPES = {
     "schedd.v1.FollowUp": Shape(single=_follow_up, keys={"schedule": _follow_up_schedule}),
     "schedd.v1.Payload": Shape(principal="text"),
     "schedd.v1.SecretReference": Shape(principal="name"),
+    "schedd.v1.BearerAuth": Shape(principal="token"),
     "schedd.v1.StatusRange": Shape(single=_status),
     "schedd.v1.HttpTarget": Shape(principal="url", keys=_HTTP_KEYS, elsewhere=_above("http")),
     "schedd.v1.ProcessTarget": Shape(keys=_PROCESS_KEYS, elsewhere=_above("process")),

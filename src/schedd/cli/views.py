@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from schedd.cli.names import short_name
@@ -17,6 +18,7 @@ from schedd.v1.journal_pb2 import JournalEntry, JournalKind
 from schedd.v1.policy_pb2 import Condition, FollowUp, Overlap
 from schedd.v1.reason_pb2 import Outcome, Reason
 from schedd.v1.schedule_pb2 import Schedule, ScheduleState
+from schedd.v1.target_pb2 import HttpAuth, ResourceLimits
 from schedd.v1.when_pb2 import Trigger
 
 NOTHING = "-"
@@ -181,6 +183,8 @@ def schedule_lines(schedule: Schedule, now: datetime) -> list[str]:
             ("Time zone", schedule.time_zone),
             ("Next", _instant_lines(schedule.next_time, now, zone) if schedule.HasField("next_time") else ""),
             ("Target", target_text(schedule)),
+            ("Credentials", _auth_text(schedule.target.http.auth)),
+            ("Limits", _limits_text(schedule.target.process.resource_limits)),
             ("Overlap", word(Overlap, policies.overlap) if schedule.HasField("policies") else ""),
             ("Attempts", str(policies.retry.max_attempts or "")),
             ("Timeout", duration_text(policies.attempt_timeout.ToTimedelta()) if policies.HasField("attempt_timeout") else ""),
@@ -193,6 +197,21 @@ def schedule_lines(schedule: Schedule, now: datetime) -> list[str]:
             ("Changed", _instant_lines(schedule.update_time, now, zone) if schedule.generation > 1 else ""),
         ]
     )
+
+
+def _auth_text(auth: HttpAuth) -> str:
+    match auth.WhichOneof("method"):
+        case "bearer":
+            return f"bearer token, secret {auth.bearer.token.name}"
+        case "basic":
+            return f"user {auth.basic.username}, secret {auth.basic.password.name}"
+        case _:
+            return NOTHING
+
+
+def _limits_text(limits: ResourceLimits) -> str:
+    facts = ((field.name, value) for field, value in limits.ListFields())
+    return ", ".join(f"{name} {duration_text(value.ToTimedelta()) if isinstance(value, Duration) else value}" for name, value in facts)
 
 
 def _calendars_text(names: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from schedd.core.model.batch import (
     ArmBatch,
     CalendarChange,
     CalendarUse,
+    Completion,
     LastRun,
     NewSchedule,
     RecordBatch,
@@ -165,6 +166,9 @@ class Store(Protocol):
         `change.schedule.generation`, or (REQUEST_ID_REUSED); AlreadyExistsError when a deleted schedule is to stand again and another
         one has its name.
         """
+
+    async def complete_schedules(self, completions: Sequence[Completion]) -> Collection[int]:
+        """Complete enabled schedules; the rows of those that were. One that is not as it was a generation before is left alone."""
 
     async def delete_unreadable(self, deletion: UnreadableDeletion) -> None:
         """Delete a schedule that cannot be read; its stored definition stays as it is. A request seen before changes nothing.

@@ -49,6 +49,9 @@ SENTENCES: Final[dict[Reason, str]] = {
     Reason.DST_GAP: "Its local time does not exist that day: it fell into the gap of a clock change.",
     Reason.DST_FOLD: "Its local time came twice that day, and it runs at the first only.",
     Reason.DRAINING: "The daemon drains.",
+    Reason.AUTHENTICATION: "The secret for the target could not be had, or the target refused it.",
+    Reason.TARGET_DENIED: "The daemon's configuration forbids the target.",
+    Reason.RESOURCE_LIMIT: "The process passed one of its resource limits.",
     Reason.CONDITION: "The schedule's condition did not hold.",
     Reason.NONE: "There is nothing to say.",
 }

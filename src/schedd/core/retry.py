@@ -12,16 +12,20 @@ from schedd.core.model.reason import Outcome, Reason
 RETRYABLE = frozenset(
     {
         Reason.HTTP_STATUS,
+        Reason.AUTHENTICATION,
         Reason.RESPONSE_MISMATCH,
         Reason.CONNECTION,
         Reason.EXIT_CODE,
         Reason.SIGNAL,
+        Reason.RESOURCE_LIMIT,
         Reason.SPAWN,
         Reason.TIMEOUT,
         Reason.TARGET_ERROR,
     }
 )
 """The reasons of failures that another attempt may cure."""
+
+_ANSWERED = (Reason.HTTP_STATUS, Reason.AUTHENTICATION)
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -62,7 +66,9 @@ def is_retried(retry_on: RetryOn, result: AttemptResult) -> bool:
     """Whether this failure is one of those that are retried: by its reason, and then by its HTTP status or its exit code."""
     if result.reason not in (retry_on.reasons or RETRYABLE):
         return False
-    if result.reason is Reason.HTTP_STATUS and retry_on.http_status:
+    if result.reason is Reason.AUTHENTICATION and result.code is None:
+        return result.retry_after is not None  # The secret is missing or wrong, unless whoever looked for it asks for another try.
+    if result.reason in _ANSWERED and retry_on.http_status:
         return result.code is not None and any(codes.first <= result.code <= codes.last for codes in retry_on.http_status)
     if result.reason is Reason.EXIT_CODE and retry_on.exit_codes:
         return result.code in retry_on.exit_codes

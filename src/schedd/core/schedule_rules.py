@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import assert_never
 
 from schedd.core.admission import BUFFER_CAP
 from schedd.core.durations import format_duration
 from schedd.core.errors import FieldViolation
+from schedd.core.identity import ByIdentity
 from schedd.core.model.backfill import OCCURRENCES_MAX
 from schedd.core.model.policy import (
     CatchUp,
@@ -56,27 +58,15 @@ def check_schedule(draft: Schedule, *, now_us: int, calendars: Calendars = NO_CA
     return (*check_name(draft.name), *_definition(draft, now_us, calendars))
 
 
-def check_schedules(drafts: Sequence[Schedule], *, now_us: int, calendars: Calendars = NO_CALENDARS) -> list[tuple[FieldViolation, ...]]:
-    """`check_schedule` of each; a definition that several of them share, part by part the same objects, is checked once."""
-    checked: dict[tuple[int, ...], tuple[FieldViolation, ...]] = {}
-    found = []
-    for draft in drafts:
-        parts = (id(draft.when), id(draft.target), id(draft.policies), id(draft.labels), id(draft.description))
-        violations = checked.get(parts)
-        if violations is None:
-            violations = checked[parts] = _definition(draft, now_us, calendars)
-        found.append((*check_name(draft.name), *violations))
-    return found
-
-
 def _definition(draft: Schedule, now_us: int, calendars: Calendars) -> tuple[FieldViolation, ...]:
     """All that is wrong beside the name."""
+    wrong_target = check_target(draft.target, draft.labels) if draft.labels else _wrong_target(draft.target)
     return (
         *check_labels(draft.labels),
         *_description(draft.description),
         *check_when(draft.when, now_us=now_us, calendars=calendars),
-        *(violation.within("target") for violation in check_target(draft.target, draft.labels)),
-        *_policies(draft.policies),
+        *(violation.within("target") for violation in wrong_target),
+        *_wrong_policies(draft.policies),
     )
 
 
@@ -142,6 +132,15 @@ def _description(description: str) -> Iterator[FieldViolation]:
             reason="TOO_LONG",
             description=f"{len(description)} characters; at most {DESCRIPTION_MAX_CHARACTERS} are allowed",
         )
+
+
+def _check_policies(policies: Policies) -> tuple[FieldViolation, ...]:
+    return tuple(_policies(policies))
+
+
+_wrong_policies = ByIdentity(_check_policies, capacity=256)
+_wrong_target = ByIdentity(partial(check_target, labels=()), capacity=256)
+"""Of a schedule without labels."""
 
 
 def _policies(policies: Policies) -> Iterator[FieldViolation]:

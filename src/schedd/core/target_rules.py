@@ -12,7 +12,7 @@ from typing import assert_never
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from schedd.core.errors import FieldViolation, TemplateError
-from schedd.core.model.target import PAYLOAD_LIMIT_BYTES, HttpTarget, Payload, ProcessTarget, Target
+from schedd.core.model.target import PAYLOAD_LIMIT_BYTES, AuthScheme, HttpAuth, HttpTarget, Payload, ProcessTarget, ResourceLimits, Target
 from schedd.core.template import Template
 
 OUTPUT_LIMIT_MAX_BYTES = 1024 * 1024
@@ -27,11 +27,23 @@ ARGUMENTS_MAX = 256
 ARGUMENTS_MAX_BYTES = 128 * 1024
 ENVIRONMENT_MAX = 256
 ENVIRONMENT_MAX_BYTES = 128 * 1024
+LEAST_LIMITS = {
+    "address_space_bytes": 1024 * 1024,
+    "file_size_bytes": 0,
+    "open_files": 3,
+    "processes": 1,
+    "core_size_bytes": 0,
+}
+"""The least values of resource limits: standard input, output and error are open files too."""
+USERNAME_MAX_CHARACTERS = 256
+CPU_TIME_LEAST = timedelta(seconds=1)
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.@-]{0,254}\$?|[0-9]{1,10}")
 _SET_BY_SCHEDD = frozenset({"connection", "content-length", "transfer-encoding"})
+_SECRET = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SECRET_FIELDS = {AuthScheme.BEARER: "bearer.token.name", AuthScheme.BASIC: "basic.password.name"}
 _SAMPLE = "1"
 
 
@@ -60,7 +72,30 @@ def _http(target: HttpTarget, labels: Collection[str] | None) -> Iterator[FieldV
     if len(target.body_match) > BODY_MATCH_MAX_CHARACTERS:
         description = f"it is {len(target.body_match)} characters long, {BODY_MATCH_MAX_CHARACTERS} are possible"
         yield _violation("http.body_match", "TOO_LARGE", description)
+    if target.auth is not None:
+        yield from _auth(target, target.auth)
     yield from _output_limit("http", target.output_limit_bytes)
+
+
+def secret_field(auth: HttpAuth) -> str:
+    """The field that names the secret, below the target's `http`."""
+    return f"auth.{_SECRET_FIELDS[auth.scheme]}"
+
+
+def _auth(target: HttpTarget, auth: HttpAuth) -> Iterator[FieldViolation]:
+    if not _SECRET.fullmatch(auth.secret):
+        description = f"{auth.secret!r} is not a secret's name: 1 to 64 letters, digits, dots, dashes and underscores are"
+        yield _violation(f"http.{secret_field(auth)}", "INVALID_NAME", description)
+    if auth.scheme is AuthScheme.BASIC:
+        name = auth.username
+        if not 1 <= len(name) <= USERNAME_MAX_CHARACTERS or ":" in name or not name.isprintable():
+            description = f"a user name has 1 to {USERNAME_MAX_CHARACTERS} printable characters and no colon"
+            yield _violation("http.auth.basic.username", "INVALID_NAME", description)
+    for index, (name, _) in enumerate(target.headers):
+        if name.lower() == "authorization":
+            yield _violation(f"http.headers[{index}].name", "RESERVED_HEADER", "auth sets it: leave one of the two out")
+    if "@" in target.url.partition("://")[2].partition("/")[0] and not target.url.startswith("http+unix"):
+        yield _violation("http.url", "INVALID_URL", "it has a user of its own, and auth sets one: leave one of the two out")
 
 
 def _url(url: str, labels: Collection[str] | None) -> Iterator[FieldViolation]:
@@ -163,6 +198,8 @@ def _process(target: ProcessTarget, labels: Collection[str] | None) -> Iterator[
     if not timedelta(0) <= target.kill_grace <= KILL_GRACE_MAX:
         yield _violation("process.kill_grace", "OUT_OF_RANGE", "the time between SIGTERM and SIGKILL is from 0 s to 10 min")
     yield from _account(target)
+    if target.resource_limits is not None:
+        yield from _resource_limits(target.resource_limits)
     yield from _output_limit("process", target.output_limit_bytes)
 
 
@@ -211,6 +248,17 @@ def _account(target: ProcessTarget) -> Iterator[FieldViolation]:
         yield _violation("process.umask", "OUT_OF_RANGE", f"{target.umask:#o} is not within 0 to 0777")
     if not -20 <= target.nice <= 19:
         yield _violation("process.nice", "OUT_OF_RANGE", f"{target.nice} is not within -20 (favoured) to 19 (patient)")
+
+
+def _resource_limits(limits: ResourceLimits) -> Iterator[FieldViolation]:
+    for name, least in LEAST_LIMITS.items():
+        value = getattr(limits, name)
+        if value is not None and value < least:
+            yield _violation(f"process.resource_limits.{name}", "OUT_OF_RANGE", f"{value} is too low; from {least} on it can be")
+    cpu_time = limits.cpu_time
+    if cpu_time is not None and (cpu_time < CPU_TIME_LEAST or cpu_time.microseconds):
+        description = f"{cpu_time.total_seconds():g} s is not a number of whole seconds, 1 s at least: the kernel counts no finer"
+        yield _violation("process.resource_limits.cpu_time", "OUT_OF_RANGE", description)
 
 
 def _payload(field: str, payload: Payload, labels: Collection[str] | None) -> Iterator[FieldViolation]:

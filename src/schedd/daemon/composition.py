@@ -33,6 +33,7 @@ from schedd.core.errors import UnavailableError
 from schedd.core.model.batch import Retention
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.target import HttpTarget, ProcessTarget
+from schedd.core.permissions import Permissions
 from schedd.core.ports import Target
 from schedd.daemon.config import Circuits, Config, Listen, Tcp
 from schedd.daemon.errors import ConfigError
@@ -41,7 +42,9 @@ from schedd.daemon.listening import TOKEN_LEAST_CHARACTERS, check_port, clear_so
 from schedd.daemon.lock import DataLock
 from schedd.daemon.logging import configure_logging
 from schedd.daemon.notify import Notifier
+from schedd.daemon.permitting import permissions_of
 from schedd.daemon.publicholidays import PublicHolidays
+from schedd.daemon.secrets import secret_files
 from schedd.engine.clock import SystemClock
 from schedd.engine.engine import Engine, EngineSettings
 from schedd.engine.ids import TimeIds
@@ -60,6 +63,7 @@ from schedd.service.previews import Previews
 from schedd.service.schedules import Schedules
 from schedd.store.sqlite import SqliteStore
 from schedd.targets.http.limits import HttpLimits
+from schedd.targets.http.secrets import SecretFiles
 from schedd.targets.http.target import HttpTargets
 from schedd.targets.process.target import ProcessTargets
 
@@ -101,12 +105,13 @@ class Daemon:
                 )
                 await engine.recover()
                 _rest_the_collector()
-                await self._serve(store, engine, targets.processes)
+                await self._serve(store, engine, targets)
 
-    async def _serve(self, store: SqliteStore, engine: Engine, processes: ProcessTargets) -> None:
+    async def _serve(self, store: SqliteStore, engine: Engine, targets: _Targets) -> None:
         socket = Path(self._config.listen.socket)  # A reload may bring another path, which is not this daemon's until it starts anew.
+        use_cases = self._use_cases(store, engine)
         server = ApiServer(
-            self._use_cases(store, engine),
+            use_cases,
             socket=socket,
             tcp=_tcp_listener(self._config.listen.tcp),
             with_reflection=self._config.listen.reflection,
@@ -118,10 +123,11 @@ class Daemon:
             _set_socket_mode(self._config.listen)
             log.info("ready", socket=self._config.listen.socket, database=self._config.storage.path, tcp_port=server.tcp_port or None)
             self._notifier.ready(f"{len(engine.timeline)} schedules planned")
-            reloads, watchdog = tasks.create_task(self._watch_reloads(store, engine)), tasks.create_task(self._feed_watchdog())
+            reloads = tasks.create_task(self._watch_reloads(store, engine, targets, use_cases.schedules))
+            watchdog = tasks.create_task(self._feed_watchdog())
             await self._ending.wait()
             reloads.cancel()
-            processes.stopping()
+            targets.processes.stopping()
             await self._stop(engine, server, agents)
             watchdog.cancel()  # Until here: a drain may take longer than systemd waits for a ping.
         _remove_socket(socket)
@@ -148,17 +154,19 @@ class Daemon:
     @asynccontextmanager
     async def _targets(self) -> AsyncIterator[_Targets]:
         database = Path(self._config.storage.path)
-        processes = ProcessTargets(home=database.with_name(database.name + ".processes").absolute())
+        permissions = permissions_of(self._config)
+        processes = ProcessTargets(home=database.with_name(database.name + ".processes").absolute(), enabled=permissions.commands)
         await processes.reunite()
-        https = HttpTargets(self._clock, HttpLimits(connections_per_host=_limits(self._config).of_host))
+        limits = HttpLimits(connections_per_host=_limits(self._config).of_host)
+        https = HttpTargets(self._clock, limits, permissions=permissions, secrets=SecretFiles(secret_files(self._config.secrets)))
         try:
-            yield _Targets(by_type={HttpTarget: https, ProcessTarget: processes}, processes=processes)
+            yield _Targets(processes=processes, https=https)
         finally:
             await https.aclose()
             await processes.aclose()
 
     def _use_cases(self, store: SqliteStore, engine: Engine) -> UseCases:
-        schedules = Schedules(store=store, engine=engine, clock=self._clock, ids=engine.ids)
+        schedules = Schedules(store=store, engine=engine, clock=self._clock, ids=engine.ids, permissions=permissions_of(self._config))
         pauses = Pauses(store=store, engine=engine, clock=self._clock)
         return UseCases(
             schedules=schedules,
@@ -188,7 +196,7 @@ class Daemon:
             os._exit(1)
         self._ending.set()
 
-    async def _watch_reloads(self, store: SqliteStore, engine: Engine) -> None:
+    async def _watch_reloads(self, store: SqliteStore, engine: Engine, targets: _Targets, schedules: Schedules) -> None:
         """SIGHUP: what can change while the daemon runs, changes; a broken file leaves everything as it is, and the log says so."""
         while True:
             await self._reloading.wait()
@@ -203,6 +211,9 @@ class Daemon:
                 self._reloaded = config
                 configure_logging(config.log)
                 engine.housekeeper.retention = _retention(config)
+                schedules.permissions = permissions_of(config)
+                targets.https.secrets = SecretFiles(secret_files(config.secrets))
+                await targets.permit(schedules.permissions)
                 await self._journal_reload(store)
                 log.info("reloaded", restart_wanted=waiting)
             self._notifier.ready("running")
@@ -225,10 +236,20 @@ class Daemon:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Targets:
-    """The targets, and among them the one whose deliveries may outlive a daemon."""
+    """The targets of each kind. The deliveries of `processes` may outlive a daemon."""
 
-    by_type: Mapping[type, Target]
     processes: ProcessTargets
+    https: HttpTargets
+
+    @property
+    def by_type(self) -> Mapping[type, Target]:
+        """The targets by the models that they deliver to."""
+        return {HttpTarget: self.https, ProcessTarget: self.processes}
+
+    async def permit(self, permissions: Permissions) -> None:
+        """Let these hold from now on."""
+        self.processes.enabled = permissions.commands
+        await self.https.permit(permissions)
 
 
 @dataclass(frozen=True, slots=True)

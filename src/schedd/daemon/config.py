@@ -194,6 +194,50 @@ class Engine(Struct, frozen=True, kw_only=True):
     circuits: Circuits = Circuits()
 
 
+class Http(Struct, frozen=True, kw_only=True):
+    """Whom HTTP targets may call. What is denied is refused at creation if it stands in the URL, and at each connection, redirects too."""
+
+    deny: Annotated[
+        tuple[str, ...],
+        _key(
+            "Whom they may not call: addresses and networks, hosts by name with * and ?, unix sockets as unix:/path. An IPv4 address "
+            "within an IPv6 one (mapped, 6to4, NAT64, Teredo) counts as well.",
+            ["10.0.0.0/8", "*.internal", "unix:/run/docker.sock"],
+        ),
+    ] = ()
+    deny_metadata: Annotated[
+        bool,
+        _key(
+            "Deny addresses of one link (169.254.0.0/16, fe80::/10) and the others under which clouds give out credentials (fd00:ec2::254, "
+            "fd20:ce::254, 100.100.100.200).",
+        ),
+    ] = True
+    allow: Annotated[
+        tuple[str, ...],
+        _key(
+            "Exceptions from deny, deny_metadata and global_only, in the form of deny. A host that is allowed by its name may be called "
+            "wherever that leads.",
+            ["10.1.2.0/24", "hooks.corp.internal"],
+        ),
+    ] = ()
+    global_only: Annotated[
+        bool,
+        _key(
+            "Call only addresses that are reachable from everywhere: no loopback, private, shared or multicast ones and no unix sockets, "
+            "unless allow has them.",
+        ),
+    ] = False
+
+
+class Process(Struct, frozen=True, kw_only=True):
+    """Whether commands run."""
+
+    enabled: Annotated[
+        bool,
+        _key("Whether process targets, and conditions that are commands, run; else they are refused at creation, and denied at a fire."),
+    ] = True
+
+
 class Retention(Struct, frozen=True, kw_only=True):
     """How long the past is kept."""
 
@@ -229,6 +273,17 @@ class Config(Struct, frozen=True, kw_only=True):
     storage: Storage
     listen: Listen
     engine: Engine = Engine()
+    http: Http = Http()
+    secrets: Annotated[
+        dict[str, str],
+        _key(
+            "A name that HTTP targets may give as that of their bearer token or password, and the file that holds it on one line; what has "
+            "no slash is the name of a systemd credential (LoadCredential=). The file is looked at each time: a secret is changed by "
+            "writing its file; others must not be able to read it. A secret goes to targets alone: it is not stored, logged or shown.",
+            {"pager-token": "/etc/schedd/secrets/pager-token", "billing": "billing.cred"},
+        ),
+    ] = {}
+    process: Process = Process()
     retention: Retention = Retention()
     log: Log = Log()
     runtime: Runtime = Runtime()

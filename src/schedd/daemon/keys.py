@@ -37,9 +37,19 @@ class Key:
     most: timedelta | None
 
     @property
+    def is_table(self) -> bool:
+        """Whether it is a section whose keys the operator names."""
+        return bool(self.plain == dict[str, str])
+
+    @property
     def section(self) -> str:
         """The dotted name of the section it stands in."""
-        return self.name.rpartition(".")[0]
+        return self.name if self.is_table else self.name.rpartition(".")[0]
+
+    @property
+    def leaf(self) -> str:
+        """Its name within its section."""
+        return "NAME" if self.is_table else self.name.rpartition(".")[2]
 
     @property
     def variable(self) -> str:
@@ -94,6 +104,8 @@ def toml_text(value: Any) -> str:
             return f'"{format_duration(value)}"'
         case tuple() | list():
             return "[" + ", ".join(toml_text(item) for item in value) + "]"
+        case dict():
+            return "{" + ", ".join(f"{toml_text(name)} = {toml_text(item)}" for name, item in value.items()) + "}"
         case str():
             return msgspec.json.encode(str(value)).decode()
         case _:
@@ -121,7 +133,8 @@ def keys() -> dict[str, Key]:
         for field in msgspec.structs.fields(struct)
         if not is_section(field.type)
     )
-    return {name: _key(name, field) for name, field in named}
+    tables = ((field.name, field) for field in msgspec.structs.fields(Config) if not is_section(field.type))
+    return {name: _key(name, field) for name, field in (*named, *tables)}
 
 
 def _key(name: str, field: msgspec.structs.FieldInfo) -> Key:
@@ -134,7 +147,7 @@ def _key(name: str, field: msgspec.structs.FieldInfo) -> Key:
         name=name,
         annotated=field.type,
         plain=plain,
-        default=field.default,
+        default={} if plain == dict[str, str] else field.default,
         description=about.description or "",
         examples=tuple(about.examples or ()),
         default_text=extra["default"],

@@ -9,11 +9,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """The directories of one daemon: its state, its socket, its configuration."""
+    """The directories of one daemon: its state, its socket, its configuration, and systemd's credentials if it was given some."""
 
     state: Path
     runtime: Path
     configuration: Path
+    credentials: Path | None = None
 
     @property
     def database(self) -> Path:
@@ -48,6 +49,7 @@ def default_places(environ: Mapping[str, str], *, root: bool) -> Places:
         state=_of_systemd(environ, "STATE_DIRECTORY", state),
         runtime=_of_systemd(environ, "RUNTIME_DIRECTORY", runtime),
         configuration=_of_systemd(environ, "CONFIGURATION_DIRECTORY", configuration),
+        credentials=Path(environ["CREDENTIALS_DIRECTORY"]) if environ.get("CREDENTIALS_DIRECTORY") else None,
     )
 
 

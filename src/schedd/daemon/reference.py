@@ -41,6 +41,7 @@ ends.
 `systemctl reload schedd` (SIGHUP) reads the configuration again. Keys marked *restart* keep their value until the daemon starts anew; the
 log says so. When the new configuration is wrong, the old one stays, and the log says what is wrong.
 """
+_TABLE = "Entries of your own naming; those of later files, of the environment and of flags add to them."
 _EXAMPLE_HEAD = """\
 # schedd: the configuration of the daemon. Written by `make docs` from the config types.
 #
@@ -61,8 +62,9 @@ def example_file() -> str:
 
 
 def _abouts() -> Iterator[tuple[str, str]]:
-    """Each section's dotted name and what its docstring says."""
-    return ((name, (struct.__doc__ or "").strip()) for name, struct in sections())
+    """Each section's dotted name and what its docstring says; then those whose keys have names of the operator's own."""
+    yield from ((name, (struct.__doc__ or "").strip()) for name, struct in sections())
+    yield from ((key.name, _TABLE) for key in keys().values() if key.is_table)
 
 
 def _keys_of(section: str) -> Iterator[Key]:
@@ -70,7 +72,7 @@ def _keys_of(section: str) -> Iterator[Key]:
 
 
 def _page_section(name: str, about: str) -> str:
-    rows = "".join(f"| `{key.name.rpartition('.')[2]}` | {_cell(key)} | {_bounds(key)} | {_default(key)} |\n" for key in _keys_of(name))
+    rows = "".join(f"| `{key.leaf}` | {_cell(key)} | {_bounds(key)} | {_default(key)} |\n" for key in _keys_of(name))
     return f"\n## [{name}]\n\n{about}\n\n| key | meaning | values | default |\n|---|---|---|---|\n{rows}"
 
 
@@ -80,6 +82,8 @@ def _cell(key: Key) -> str:
 
 
 def _default(key: Key) -> str:
+    if key.is_table:
+        return "none"
     return key.default_text or ("unset" if key.default is None else f"`{toml_text(key.default)}`")
 
 
@@ -95,6 +99,8 @@ def _bounds(key: Key) -> str:
             return f"{least} to {most}"
         case msgspec.inspect.VarTupleType():
             return "list of texts"
+        case msgspec.inspect.DictType():
+            return "path of a file, or a systemd credential"
         case _:
             return "text"
 
@@ -109,7 +115,8 @@ def _example_key(key: Key) -> str:
     facts += ["Needs a restart."] if key.restart else []
     shown = key.examples[0] if key.default is msgspec.NODEFAULT or key.default is None else key.default
     comment = textwrap.fill(" ".join(facts), _EXAMPLE_WIDTH, initial_indent="# ", subsequent_indent="# ")
-    return f"\n{comment}\n#{key.name.rpartition('.')[2]} = {toml_text(shown)}\n"
+    entries = key.examples[0] if key.is_table else {key.leaf: shown}
+    return f"\n{comment}\n" + "".join(f"#{name} = {toml_text(value)}\n" for name, value in entries.items())
 
 
 def write(root: Path, *, check: bool) -> Iterable[Path]:

@@ -19,7 +19,9 @@ from schedd.daemon.config import Config
 from schedd.daemon.errors import ConfigError, ConfigFault
 from schedd.daemon.keys import Key, is_section, keys, sections
 from schedd.daemon.listening import listening_faults
+from schedd.daemon.permitting import permitting_faults
 from schedd.daemon.places import Places
+from schedd.daemon.secrets import located, secret_faults
 
 DEFAULT = "default"
 _ENVIRONMENT = "environment "
@@ -29,13 +31,15 @@ _ENVIRONMENT = "environment "
 class Request:
     """What decides about the configuration: the caller's flags, the environment, and where files are.
 
-    `file` replaces the default files. `flags` are `key=value` texts.
+    `file` replaces the default files. `flags` are `key=value` texts. `checking`: nothing is started with it, so that credentials which
+    systemd would make for the daemon may be missing.
     """
 
     places: Places
     environ: Mapping[str, str]
     file: Path | None = None
     flags: tuple[str, ...] = ()
+    checking: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,20 +74,35 @@ def load(request: Request) -> Loaded:
     ]
     values, origins = _defaults(request.places, known)
     for setting in settings:
-        key = known.get(setting.key)
+        key = known.get(setting.key) or _table_of(setting, known)
         if key is None:
             faults.append(_unknown(setting, known))
             continue
         try:
-            values[setting.key] = key.convert(setting.value, text=setting.text)
-            origins[setting.key] = setting.origin
+            values[key.name] = _value(key, setting, values[key.name])
+            origins[key.name] = setting.origin
         except ValueError as exc:
             faults.append(ConfigFault(origin=setting.origin, key=setting.key, reason=str(exc)))
+    values["secrets"] = located(values["secrets"], request.places.credentials)
     config = _build(Config, values)
-    faults += _cross_faults(config, origins)
+    faults += _cross_faults(config, origins, checking=request.checking)
     if faults:
         raise ConfigError(tuple(faults))
     return Loaded(config=config, values=values, origins=origins, files=tuple(files))
+
+
+def _table_of(setting: _Setting, known: Mapping[str, Key]) -> Key | None:
+    """The table that the setting is an entry of."""
+    key = known.get(setting.key.partition(".")[0])
+    return key if key is not None and key.is_table else None
+
+
+def _value(key: Key, setting: _Setting, before: Any) -> Any:
+    """The key's value with this setting. Entries of a table add to those of earlier sources. Raises: ValueError."""
+    if not key.is_table:
+        return key.convert(setting.value, text=setting.text)
+    given = setting.value if setting.key == key.name else {setting.key.partition(".")[2]: setting.value}
+    return before | key.convert(given, text=setting.text)
 
 
 def _from_file(path: Path, faults: list[ConfigFault]) -> Iterator[_Setting]:
@@ -139,9 +158,8 @@ def _unknown(setting: _Setting, known: Mapping[str, Key]) -> ConfigFault:
     if setting.key in names:
         return ConfigFault(origin=setting.origin, key=setting.key, reason="is a section: give its keys values")
     section = setting.key.rpartition(".")[0]
-    near = difflib.get_close_matches(
-        setting.key, [key for key in known if known[key].section == section] or [*known, *names], n=1, cutoff=0.0
-    )
+    beside = [key for key in known if known[key].section == section] if section else []
+    near = difflib.get_close_matches(setting.key, beside or [*known, *names], n=1, cutoff=0.0)
     variable = f" ({known[near[0]].variable})" if near[0] in known and setting.origin.startswith(_ENVIRONMENT) else ""
     return ConfigFault(origin=setting.origin, key=setting.key, reason=f"no such key; the nearest is {near[0]}{variable}")
 
@@ -156,11 +174,11 @@ def _build(struct: type[Struct], values: Mapping[str, Any], prefix: str = "") ->
     )
 
 
-def _cross_faults(config: Config, origins: Mapping[str, str]) -> list[ConfigFault]:
+def _cross_faults(config: Config, origins: Mapping[str, str], *, checking: bool) -> list[ConfigFault]:
     """What is wrong between keys that are right by themselves."""
-    reasons = listening_faults(config.listen)
+    reasons = [*listening_faults(config.listen), *permitting_faults(config), *secret_faults(config.secrets, checking=checking)]
     if not Path(config.storage.path).is_absolute():
         reasons.append(("storage.path", f"{config.storage.path} is not absolute: write {Path(config.storage.path).absolute()}"))
     if config.engine.arm_interval * 2 > config.engine.horizon:
         reasons.append(("engine.arm_interval", "is more than half of engine.horizon: an execution could be due before it is durable"))
-    return [ConfigFault(origin=origins[key], key=key, reason=reason) for key, reason in reasons]
+    return [ConfigFault(origin=origins.get(key) or origins["secrets"], key=key, reason=reason) for key, reason in reasons]

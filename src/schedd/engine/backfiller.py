@@ -129,7 +129,8 @@ class Backfiller:
 
     def wake(self) -> None:
         """An execution of the background has ended, or a schedule has changed."""
-        self._alarm.ring()
+        if self._ranges:
+            self._alarm.ring()
 
     def stop(self) -> None:
         """Arm nothing more."""

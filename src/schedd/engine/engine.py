@@ -121,7 +121,7 @@ class Engine:
         self.definitions = Definitions(store, self.almanac, self.occasions, capacity=settings.definitions_kept)
         self.recorder = Recorder(store, self.runs, clock, self._undertakings, linger=settings.record_linger)
         self.clock_watch = ClockWatch(clock, self.recorder)
-        self.keeper = Keeper(store, clock, self.runs, self.occasions)
+        self.keeper = Keeper(store=store, clock=clock, runs=self.runs, occasions=self.occasions, definitions=self.definitions)
         self.endings = Endings(self.runs, self.recorder, self.keeper, self.timeline)
         self.dispatcher = Dispatcher(
             clock=clock,
@@ -214,7 +214,13 @@ class Engine:
             undertakings=self._undertakings,
             zone_watch=self.zone_watch,
         )
-        self.keeper.connect(self.registry.change, self.registry.quarantine, self._end_pause, self.planner.wake, self.recorder.committed)
+        self.keeper.connect(
+            changes=self.registry,
+            end_pause=self._end_pause,
+            wake_planner=self.planner.wake,
+            committed=self.recorder.committed,
+            pressed=lambda: self.dispatcher.gates.pressed,
+        )
         self.revival.connect(self.registry.change)
         self.clock_watch.connect(self._clock_jumped, self.planner.wake)
         self._inspector = Inspector(store, clock, self.keeper)

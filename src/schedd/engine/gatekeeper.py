@@ -89,6 +89,11 @@ class Gatekeeper:
         return self._slots.aside
 
     @property
+    def pressed(self) -> bool:
+        """Whether runs wait for nothing but a free slot."""
+        return self._slots.waiting > self._slots.aside
+
+    @property
     def background_waiting(self) -> int:
         """How many wait for the background's share of the global limit, or for that limit itself, as all that is on time does."""
         return self._background.held + self._slots.waiting - self._slots.aside

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from typing import Protocol
 
 import structlog
 
@@ -20,19 +21,32 @@ from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Pause, Schedule, ScheduleState
 from schedd.core.ports import Clock, Store
+from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.occasions import Occasions
 from schedd.engine.runs import Runs
 
 _AT_ONCE = 256
 _REFUSED_WAIT = timedelta(seconds=1)
+_PRESSED_WAIT = timedelta(milliseconds=50)
+_PRESSED_WAITS = 20
+"""While runs wait for a slot, schedules that are over are completed no faster than _AT_ONCE a second."""
 
-ChangeSchedule = Callable[[Schedule, Schedule, JournalEntry], Awaitable[Schedule]]
-"""Commits a schedule's next standing, given as it was and as it is to be, and lets it take effect (`Registry.change`)."""
+
+class Changes(Protocol):
+    """What the keeper asks of the registry."""
+
+    async def change(self, before: Schedule, after: Schedule, *entries: JournalEntry) -> Schedule:
+        """See `Registry.change`."""
+
+    async def complete(self, ended: Sequence[tuple[Schedule, JournalEntry]]) -> None:
+        """See `Registry.complete`."""
+
+    async def quarantine(self, row: int, entry: JournalEntry, seen: int | None) -> None:
+        """See `Registry.quarantine`."""
+
 
 EndPause = Callable[[Schedule, JournalEntry, int], Awaitable[None]]
 """Ends a pause at the instant that it was to end by itself (`Registry.resume`)."""
-Quarantine = Callable[[int, JournalEntry, int | None], Awaitable[None]]
-"""Takes the schedule in a row that cannot be read, and is of that generation, out of service (`Registry.quarantine`)."""
 
 log = structlog.get_logger(__name__)
 
@@ -46,16 +60,17 @@ class _Fault:
 class Keeper:
     """Collects rows that want a change, and makes the changes in its own time; the planner and the dispatcher never wait for them."""
 
-    def __init__(self, store: Store, clock: Clock, runs: Runs, occasions: Occasions) -> None:
+    def __init__(self, *, store: Store, clock: Clock, runs: Runs, occasions: Occasions, definitions: Definitions) -> None:
         self._store = store
         self._clock = clock
         self._runs = runs
         self._occasions = occasions
-        self._change: ChangeSchedule | None = None
+        self._definitions = definitions
+        self._registry: Changes | None = None
         self._end: EndPause | None = None
-        self._take_out: Quarantine | None = None
         self._wake_planner: Callable[[], None] | None = None
         self._committed: Callable[[], Awaitable[None]] | None = None
+        self._pressed: Callable[[], bool] = bool
         self._alarm = clock.alarm()
         self._without_occurrences: set[int] = set()
         self._completed: set[int] = set()
@@ -66,18 +81,26 @@ class Keeper:
 
     def connect(
         self,
-        change: ChangeSchedule,
-        quarantine: Quarantine,
+        changes: Changes,
         end_pause: EndPause,
         wake_planner: Callable[[], None],
         committed: Callable[[], Awaitable[None]],
+        pressed: Callable[[], bool],
     ) -> None:
-        """Set how changes, quarantines and ends of pauses are made, how the planner learns of them, and how to wait for commits."""
+        """Set how changes and ends of pauses are made, how the planner learns of them, and how to wait for commits.
+
+        `pressed` says whether runs wait for a slot: they go before what has time.
+        """
         self._committed = committed
+        self._pressed = pressed
         self._end = end_pause
-        self._change = change
-        self._take_out = quarantine
+        self._registry = changes
         self._wake_planner = wake_planner
+
+    @property
+    def _changes(self) -> Changes:
+        assert self._registry is not None, "connect() comes first"
+        return self._registry
 
     def no_more_occurrences(self, row: int) -> None:
         """The schedule's rule has ended; it is completed as soon as nothing of it is unfinished, unless an occasion may come."""
@@ -147,22 +170,34 @@ class Keeper:
 
     async def run_once(self, now_us: int) -> None:
         """Make every change that is wanted now."""
+        await self._attend(now_us)
+        while self._completed:
+            now_us = await self._give_way(now_us)
+            rows = [self._completed.pop() for _ in range(min(_AT_ONCE, len(self._completed)))]
+            await self._ends_recorded()  # The ends of their last executions come first in the journal.
+            await self._patiently(partial(self._complete, rows, now_us))
+
+    async def _attend(self, now_us: int) -> None:
+        """Make the changes that cannot wait."""
         faulty, self._faulty = self._faulty, {}
         for row, fault in faulty.items():
             await self._patiently(partial(self._disable, row, fault, now_us))
         if self._failed:
             await self._pause_failing(now_us)
-        if self._completed:
-            await self._ends_recorded()  # The end of its last execution comes first in the journal.
-        while self._completed:
-            rows = [self._completed.pop() for _ in range(min(_AT_ONCE, len(self._completed)))]
-            async with asyncio.TaskGroup() as group:
-                for schedule in (await self._read(rows)).values():
-                    group.create_task(self._patiently(partial(self._complete, schedule, now_us)))
         while self._pauses and self._pauses[0][0] <= now_us:
             row = heapq.heappop(self._pauses)[1]
             for schedule in (await self._read([row])).values():
                 await self._patiently(partial(self._end_pause, schedule, now_us))
+
+    async def _give_way(self, now_us: int) -> int:
+        """Let runs that wait for a slot go first, for a while; the time after that."""
+        for _ in range(_PRESSED_WAITS):
+            if not self._pressed():
+                break
+            await self._clock.sleep(_PRESSED_WAIT)
+            now_us = self._clock.now_us()
+            await self._attend(now_us)
+        return now_us
 
     async def _read(self, rows: list[int]) -> dict[int, Schedule]:
         found = await self._store.schedules(rows)
@@ -184,17 +219,29 @@ class Keeper:
             else:
                 return
 
-    async def _complete(self, schedule: Schedule, now_us: int) -> None:
+    async def _complete(self, rows: Sequence[int], now_us: int) -> None:
+        """Complete or delete those of them that have ended."""
+        found = (await self._definitions.load(rows)).values()
+        ended = [each.schedule for each in found if isinstance(each, Definition) and self._has_ended(each.schedule)]
+        kept = [schedule for schedule in ended if schedule.policies.after_last_run is not AfterLastRun.DELETE]
+        if kept:
+            entries = [_entry(schedule, JournalKind.SCHEDULE_COMPLETED, self._why(schedule), now_us) for schedule in kept]
+            await self._changes.complete(list(zip(kept, entries, strict=True)))
+        async with asyncio.TaskGroup() as group:
+            for schedule in ended:
+                if schedule.policies.after_last_run is AfterLastRun.DELETE:
+                    group.create_task(self._patiently(partial(self._delete, schedule, now_us)))
+
+    def _has_ended(self, schedule: Schedule) -> bool:
         row = schedule.row
-        if schedule.state is not ScheduleState.ENABLED or not self._runs.is_idle(row) or row not in self._without_occurrences:
-            return
-        reason = Reason.MAX_RUNS if row in self._out_of_runs else Reason.ENDED
-        if schedule.policies.after_last_run is AfterLastRun.DELETE:
-            changed = replace(schedule, state=ScheduleState.DELETED, deleted_us=now_us)
-            await self._make(schedule, changed, JournalKind.SCHEDULE_DELETED, reason, now_us)
-        else:
-            changed = replace(schedule, state=ScheduleState.COMPLETED)
-            await self._make(schedule, changed, JournalKind.SCHEDULE_COMPLETED, reason, now_us)
+        return schedule.state is ScheduleState.ENABLED and self._runs.is_idle(row) and row in self._without_occurrences
+
+    def _why(self, ended: Schedule) -> Reason:
+        return Reason.MAX_RUNS if ended.row in self._out_of_runs else Reason.ENDED
+
+    async def _delete(self, ended: Schedule, now_us: int) -> None:
+        deleted = replace(ended, state=ScheduleState.DELETED, deleted_us=now_us)
+        await self._make(ended, deleted, JournalKind.SCHEDULE_DELETED, self._why(ended), now_us)
 
     async def _ends_recorded(self) -> None:
         assert self._committed is not None, "connect() comes first"
@@ -253,13 +300,11 @@ class Keeper:
                 reason=fault.reason,
                 evidence={"detail": fault.text},
             )
-            assert self._take_out is not None, "connect() comes first"
-            await self._take_out(row, entry, schedule.generation)
+            await self._changes.quarantine(row, entry, schedule.generation)
         log.error("schedule_disabled", schedule=name, reason=fault.reason, detail=fault.text)
 
     async def _make(self, before: Schedule, changed: Schedule, kind: JournalKind, reason: Reason, now_us: int, *, detail: str = "") -> None:
-        assert self._change is not None, "connect() comes first"
-        await self._change(before, changed, _entry(changed, kind, reason, now_us, detail))
+        await self._changes.change(before, changed, _entry(changed, kind, reason, now_us, detail))
 
 
 def _entry(schedule: Schedule, kind: JournalKind, reason: Reason, now_us: int, detail: str = "") -> JournalEntry:

@@ -134,10 +134,17 @@ class Planner:
         self._took_back = False
         self._behind: set[int] = set()
         self.planned_through_us = 0
+        self._looks_us: int | None = None
 
     def wake(self) -> None:
         """The timeline has changed, or there is room for more runs."""
         self._alarm.ring()
+
+    def schedules_entered(self) -> None:
+        """The timeline has grown: the planner looks again before it meant to, if something comes due before that."""
+        first_us = self._timeline.peek_us()
+        if first_us != NEVER and (self._looks_us is None or first_us - self._horizon_us < self._looks_us):
+            self.wake()
 
     def stop(self) -> None:
         """Arm nothing more."""
@@ -190,14 +197,18 @@ class Planner:
             while True:
                 started_us = self._clock.now_us()
                 await self.run_once(started_us)
-                first_us = self._timeline.peek_us()
-                if first_us == NEVER or self._stopped or self._full():
-                    self._alarm.set(None if first_us == NEVER else started_us + self._interval_us)
-                else:
-                    self._alarm.set(max(first_us - self._horizon_us, started_us + self._interval_us))
+                self._looks_us = self._next_look_us(started_us)
+                self._alarm.set(self._looks_us)
                 await self._alarm.wait()
         finally:
             self._alarm.close()
+
+    def _next_look_us(self, started_us: int) -> int | None:
+        first_us = self._timeline.peek_us()
+        if first_us == NEVER:
+            return None
+        soonest_us = started_us + self._interval_us
+        return soonest_us if self._stopped or self._full() else max(first_us - self._horizon_us, soonest_us)
 
     async def run_once(self, now_us: int) -> int:
         """Decide and arm what comes due within the horizon; how many executions were armed."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from schedd.core.clockjumps import TOLERANCE_US
 from schedd.core.errors import NotFoundError
-from schedd.core.model.batch import UNDECIDED_US, NewSchedule, RequestMark, ScheduleChange, UnreadableDeletion
+from schedd.core.model.batch import UNDECIDED_US, Completion, NewSchedule, RequestMark, ScheduleChange, UnreadableDeletion
 from schedd.core.model.execution import Cause, ExecutionState, Origin
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
 from schedd.core.model.policy import CatchUpMode, Overlap
@@ -111,7 +111,7 @@ class Registry:
         for draft, schedule, next_us in zip(drafts, stored, firsts, strict=True):
             if schedule.uid == draft.uid:  # Not so when the request was a repetition, and this its first answer.
                 self._take_effect(schedule, next_us)
-        self._planner.wake()
+        self._planner.schedules_entered()
         return stored
 
     async def change(
@@ -157,6 +157,32 @@ class Registry:
                 for run in fired:
                     self._dispatcher.add(run)
         return stored
+
+    async def complete(self, ended: Sequence[tuple[Schedule, JournalEntry]]) -> None:
+        """Complete enabled schedules of which nothing is to come, in one commit; one that has changed meanwhile is left alone.
+
+        Raises: UnavailableError.
+        """
+        await self._undertakings.see_through(self._complete(ended))
+
+    async def _complete(self, ended: Sequence[tuple[Schedule, JournalEntry]]) -> None:
+        now_us, calendars = self._clock.now_us(), self._almanac.calendars
+        completions = []
+        for before, entry in ended:
+            decided_us = self._planned_from_us(before, before, (), now_us)
+            after = replace(
+                before,
+                state=ScheduleState.COMPLETED,
+                generation=before.generation + 1,
+                updated_us=now_us,
+                planned_from_us=decided_us,
+            )
+            omitted = self.omitted(before, calendars, through_us=decided_us, now_us=now_us)
+            completions.append(Completion(after, (*omitted, entry)))
+        completed = await self._store.complete_schedules(completions)
+        for after, _ in completions:
+            if after.row in completed:
+                self._take_effect(after, None)
 
     def _following(
         self, before: StoredSchedule, after: Schedule, entries: Sequence[JournalEntry], planned_from_us: int | None

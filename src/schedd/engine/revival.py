@@ -6,6 +6,7 @@ set right, it is to happen.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
@@ -20,11 +21,13 @@ from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.ports import Store
 from schedd.core.triggers import compile_when
 from schedd.engine.almanac import Almanac
-from schedd.engine.keeper import ChangeSchedule
 
 _PAGE: Final = 500
 _TRIED: Final = 100
 """How many occurrences of an ended schedule are looked at for one that has not been."""
+
+ChangeSchedule = Callable[[Schedule, Schedule, JournalEntry], Awaitable[Schedule]]
+"""Commits a schedule's next standing, given as it was and as it is to be, and lets it take effect (`Registry.change`)."""
 
 log = structlog.get_logger(__name__)
 

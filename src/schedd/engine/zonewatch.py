@@ -12,11 +12,13 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from schedd.core.identity import ByIdentity
 from schedd.core.model.batch import NEVER_US, UNDECIDED_US, Timers
 from schedd.core.model.calendar import Calendar
 from schedd.core.model.journal import Evidence, JournalEntry, JournalKind
 from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import Schedule
+from schedd.core.model.when import When
 from schedd.core.model.zonemark import ZoneMark
 from schedd.core.ports import Clock, Store
 from schedd.core.triggers import (
@@ -78,6 +80,9 @@ class _Concerned(NamedTuple):
     from_us: int
 
 
+_own_zones: ByIdentity[When, frozenset[str]] = ByIdentity(zones_of, capacity=1024)
+
+
 class ZoneWatch:
     """Runs once before the timeline is filled; then keeps what the data says of zones that come into use."""
 
@@ -110,7 +115,7 @@ class ZoneWatch:
 
     async def in_use(self, schedules: Iterable[Schedule]) -> None:
         """Keep what the data says of the zones of these schedules, which are about to be stored."""
-        await self._keep_new(name for schedule in schedules for name in zones_of(schedule.when))
+        await self._keep_new(frozenset().union(*(_own_zones(schedule.when) for schedule in schedules)))
 
     async def calendar_in_use(self, calendar: Calendar) -> None:
         """The same of a calendar."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from schedd.core.errors import FieldViolation, NotFoundError, StoredDataError
 from schedd.core.following import circle, triggered
@@ -20,14 +20,9 @@ class FollowUpCheck:
         self._store = store
         self._turn = asyncio.Lock()
 
-    @asynccontextmanager
-    async def held(self, changed: Sequence[Schedule]) -> AsyncIterator[None]:
-        """Keep other such changes away; nothing is held for schedules that no schedule follows."""
-        if not any(triggered(schedule.policies) for schedule in changed):
-            yield
-            return
-        async with self._turn:
-            yield
+    def held(self, changed: Sequence[Schedule]) -> AbstractAsyncContextManager[None]:
+        """Keep other such changes away meanwhile; nothing is held for schedules that no schedule follows."""
+        return self._turn if any(triggered(schedule.policies) for schedule in changed) else nullcontext()
 
     async def wrong(self, changed: Sequence[Schedule], *, known: Collection[str] = ()) -> list[tuple[FieldViolation, ...]]:
         """What is wrong with what follows each of these schedules, as they are to stand all together, by fields of the proto's Schedule.
@@ -35,6 +30,8 @@ class FollowUpCheck:
         `known` are schedules that were named before, and need not be there any more.
         """
         following = {str(schedule.name): list(triggered(schedule.policies).values()) for schedule in changed}
+        if not any(following.values()):
+            return [()] * len(changed)
         missing = await self._complete(following)
         return [tuple(_faults(schedule, following, missing - set(known))) for schedule in changed]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from schedd.core.changes import changed_fields
 from schedd.core.errors import (
@@ -25,8 +26,9 @@ from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import Payload, payload_of, with_payload
 from schedd.core.model.unreadable import StoredSchedule, UnreadableSchedule
+from schedd.core.permissions import Permissions, check_permissions
 from schedd.core.ports import Clock, Ids, Store
-from schedd.core.schedule_rules import check_change, check_pause, check_schedule, check_schedules
+from schedd.core.schedule_rules import check_change, check_pause, check_schedule
 from schedd.core.target_rules import check_target
 from schedd.core.triggers import Calendars, compile_when
 from schedd.engine.engine import Engine
@@ -34,6 +36,7 @@ from schedd.service.answers import Answers
 from schedd.service.asking import Asking
 from schedd.service.changejournal import change_entry, held_back, paused_entry
 from schedd.service.following import FollowUpCheck
+from schedd.service.portions import in_portions
 from schedd.service.preconditions import live, must_be_seen, readable, unreadable
 
 BATCH_MAX = 1000
@@ -59,7 +62,9 @@ class Schedules:
     A change that was asked for before, with the same request id, gives its first answer's schedule as it stands now.
     """
 
-    def __init__(self, *, store: Store, engine: Engine, clock: Clock, ids: Ids) -> None:
+    def __init__(self, *, store: Store, engine: Engine, clock: Clock, ids: Ids, permissions: Permissions = Permissions()) -> None:
+        self.permissions = permissions
+        """What new definitions may call; a reload of the configuration changes it."""
         self._store = store
         self._engine = engine
         self._clock = clock
@@ -121,9 +126,11 @@ class Schedules:
         if isinstance(before, Schedule):
             after = edit(before)
             self._refuse(check_change(before, after, now_us=self._clock.now_us(), calendars=self.calendars))
+            self._refuse(self._newly_forbidden(before, after))
         else:
             after = before.replaced(_given(before, whole))
             self._refuse(check_schedule(after, now_us=self._clock.now_us(), calendars=self.calendars))
+            self._refuse(check_permissions(self.permissions, after))
         async with self._following.held([after]):
             self._refuse(await self._wrong_following(before, after))
             return await self._update(before, after, asking)
@@ -214,7 +221,9 @@ class Schedules:
         self._engine.must_be_open()
         now_us = self._clock.now_us()
         async with self._following.held(drafts):
-            wrong = check_schedules(drafts, now_us=now_us, calendars=self.calendars)
+            wrong = await in_portions(self._clock, partial(check_schedule, now_us=now_us, calendars=self.calendars), drafts)
+            if not any(wrong):
+                wrong = [check_permissions(self.permissions, draft) for draft in drafts]
             if not any(wrong):
                 wrong = await self._following.wrong(drafts)
             violations = tuple(violation.within(parent) for parent, found in zip(parents, wrong, strict=True) for violation in found)
@@ -232,6 +241,14 @@ class Schedules:
                 paused_entry(schedule, schedule.pause, asking, self._clock.now_us()) for schedule in new if schedule.pause is not None
             ]
             return await self._engine.registry.create(new, [*entries, *pauses], request=asking.request)
+
+    def _newly_forbidden(self, before: Schedule, after: Schedule) -> list[FieldViolation]:
+        """What the configuration forbids of a change; what was there before may stay, so that the rest can be changed."""
+        forbidden = check_permissions(self.permissions, after)
+        if not forbidden:
+            return []
+        allowed = check_permissions(self.permissions, before)
+        return [violation for violation in forbidden if violation not in allowed]
 
     async def _wrong_following(self, before: StoredSchedule, after: Schedule) -> tuple[FieldViolation, ...]:
         """What is wrong with what is to follow a schedule, if that changes; what is gone meanwhile may stay named."""

@@ -41,10 +41,26 @@ class Waiting:
     future: asyncio.Future[Any]
 
 
-class Committed(NamedTuple):
-    """What one transaction came to: the answer of each of its operations (a result, or the error for its caller), and its journal."""
+class Answered(NamedTuple):
+    """An operation that was carried out, and what came of it: its result, or the error for its caller."""
 
-    answers: Sequence[tuple[Waiting, object]]
+    waiting: Waiting
+    answer: object
+
+    def tell(self) -> None:
+        """Answer the caller, if it still waits. To be called on the loop's thread."""
+        if self.waiting.future.done():
+            return
+        if isinstance(self.answer, Exception):
+            self.waiting.future.set_exception(self.answer)
+        else:
+            self.waiting.future.set_result(self.answer)
+
+
+class Committed(NamedTuple):
+    """What one transaction came to: its operations, and its journal."""
+
+    answered: Sequence[Answered]
     entries: Sequence[JournalEntry] = ()
 
     def tell(self, listener: CommitListener) -> None:
@@ -53,13 +69,8 @@ class Committed(NamedTuple):
             if self.entries:
                 listener(self.entries)
         finally:
-            for waiting, answer in self.answers:
-                if waiting.future.done():
-                    continue
-                if isinstance(answer, Exception):
-                    waiting.future.set_exception(answer)
-                else:
-                    waiting.future.set_result(answer)
+            for answered in self.answered:
+                answered.tell()
 
 
 class Committer:
@@ -78,10 +89,10 @@ class Committer:
         try:
             committed = self._transact(group)
         except sqlite3.OperationalError as exc:
-            yield Committed([(waiting, _refusal(exc)) for waiting in group])
+            yield Committed([Answered(waiting, _refusal(exc)) for waiting in group])
         except Exception as exc:  # noqa: BLE001 (whatever it is belongs to a caller, and who carries out has to live on)
             if len(group) == 1:
-                yield Committed([(group[0], _refusal(exc) if isinstance(exc, sqlite3.Error) else exc)])
+                yield Committed([Answered(group[0], _refusal(exc) if isinstance(exc, sqlite3.Error) else exc)])
             else:
                 for waiting in group:
                     yield from self.carry_out([waiting])
@@ -94,7 +105,7 @@ class Committer:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             transaction = Transaction(connection=self._connection, counters=self._counters)
-            answers = _run(transaction, group)
+            answered = _run(transaction, group)
             transaction.write_journal()
             self._connection.execute("COMMIT")
         except BaseException:
@@ -102,18 +113,19 @@ class Committer:
                 self._connection.execute("ROLLBACK")
             raise
         self._counters = transaction.counters_after()
-        return Committed(answers, transaction.entries)
+        return Committed(answered, transaction.entries)
 
 
-def _run(transaction: Transaction, group: Sequence[Waiting]) -> list[tuple[Waiting, object]]:
+def _run(transaction: Transaction, group: Sequence[Waiting]) -> list[Answered]:
     """Run the group kind by kind, each kind in the order of its calls."""
     kinds: dict[Operation[Any, Any], list[Waiting]] = {}
     for waiting in group:
         kinds.setdefault(waiting.operation, []).append(waiting)
-    answers: list[tuple[Waiting, object]] = []
+    answered: list[Answered] = []
     for operation, members in kinds.items():
-        answers += zip(members, operation.run(transaction, [member.item for member in members]), strict=True)
-    return answers
+        answers = operation.run(transaction, [member.item for member in members])
+        answered += map(Answered._make, zip(members, answers, strict=True))
+    return answered
 
 
 def _refusal(exc: sqlite3.Error) -> UnavailableError:

@@ -49,7 +49,6 @@ class _Pending:
 
     names: set[ScheduleName]
     requests: Requests
-    definitions: rows.Definitions = field(default_factory=rows.Definitions)
     schedules: list[Row] = field(default_factory=list)
     timers: list[Row] = field(default_factory=list)
     labels: list[Row] = field(default_factory=list)
@@ -114,7 +113,7 @@ def _first_taken(pending: _Pending, drafts: Sequence[NewSchedule]) -> ScheduleNa
 
 def _add(pending: _Pending, row: int, draft: NewSchedule) -> None:
     schedule = draft.schedule
-    name, content = schedule.name, rows.schedule_content(schedule, pending.definitions)
+    name, content = schedule.name, rows.schedule_content(schedule)
     pending.schedules.append((row, schedule.uid, name.group, name.schedule, *content))
     if timers.has_timer(draft):
         pending.timers.append(timers.values(row, draft))

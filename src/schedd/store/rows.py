@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from schedd.core.errors import StoredDataError
+from schedd.core.identity import ByIdentity
 from schedd.core.model.backfill import Backfill, BackfillState, Progress
 from schedd.core.model.batch import ExecutionChange, NewDeadLetter, StoredWhen
 from schedd.core.model.calendar import Calendar
@@ -127,41 +128,31 @@ JOURNAL_COLUMNS = (
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Definitions:
-    """Encodes the definitions of schedules; one that several share, part by part the same objects, once. Lives as long as they do."""
-
-    def __init__(self) -> None:
-        self._encoded: dict[tuple[int, ...], Row] = {}
-
-    def values(self, schedule: Schedule) -> Row:
-        """The values of `time_zone` to `labels` in SCHEDULE_CONTENT."""
-        parts = (id(schedule.when), id(schedule.target), id(schedule.policies), id(schedule.labels))
-        values = self._encoded.get(parts)
-        if values is None:
-            values = self._encoded[parts] = _definition_values(schedule)
-        return values
-
-
 def _definition_values(schedule: Schedule) -> Row:
     return (
         schedule.when.time_zone,
-        codec.encode_when(schedule.when),
+        _encoded_when(schedule.when),
         codec.target_kind(schedule.target),
-        codec.encode(schedule.target),
-        codec.encode_policies(schedule.policies),
+        _encoded_target(schedule.target),
+        _encoded_policies(schedule.policies),
         codec.encode(schedule.labels),
     )
 
 
-def schedule_content(schedule: Schedule, definitions: Definitions | None = None) -> Row:
-    """The values of SCHEDULE_CONTENT; `definitions` may know some of them already."""
+_encoded_when = ByIdentity(codec.encode_when, capacity=1024)
+_encoded_target = ByIdentity(codec.encode, capacity=256)
+_encoded_policies = ByIdentity(codec.encode_policies, capacity=256)
+
+
+def schedule_content(schedule: Schedule) -> Row:
+    """The values of SCHEDULE_CONTENT."""
     return (
         schedule.uid if schedule.state is ScheduleState.DELETED else 0,
         schedule.generation,
         schedule.state.value,
         schedule.state_reason,
         None if schedule.pause is None else codec.encode(schedule.pause),
-        *(_definition_values(schedule) if definitions is None else definitions.values(schedule)),
+        *_definition_values(schedule),
         schedule.description,
         schedule.creator,
         schedule.created_us,

@@ -15,6 +15,7 @@ from schedd.core.model.batch import (
     ArmBatch,
     CalendarChange,
     CalendarUse,
+    Completion,
     LastRun,
     NewSchedule,
     RecordBatch,
@@ -56,6 +57,7 @@ from schedd.store import (
     zones,
 )
 from schedd.store.change import CHANGE, QUARANTINE, Quarantine
+from schedd.store.completion import COMPLETE
 from schedd.store.creation import CREATE, Creation
 from schedd.store.inline import InlineWriter
 from schedd.store.reader import Reader
@@ -155,6 +157,10 @@ class SqliteStore:
         if not found:
             raise NotFoundError("schedule", str(change.schedule.name))
         return readable(found[0])
+
+    async def complete_schedules(self, completions: Sequence[Completion]) -> frozenset[int]:
+        """Complete enabled schedules; the rows of those that were."""
+        return await self._writer.submit(COMPLETE, completions, rows=3 * len(completions))
 
     async def quarantine(self, row: int, entry: JournalEntry, *, seen: int | None = None) -> None:
         """Make the schedule in this row DISABLED without reading its definition."""

@@ -54,10 +54,11 @@ def insertion(table: str, columns: Sequence[str], conflict: str = "") -> ManyRow
     return ManyRows(f"INSERT INTO {table} ({', '.join(columns)}) VALUES {{rows}} {conflict}", columns=len(columns))
 
 
-def update(table: str, key: str, columns: Sequence[str], condition: str = "TRUE") -> ManyRows:
-    """`UPDATE table SET columns …` by key; each row is the key followed by the columns' values."""
+def update(table: str, key: str, columns: Sequence[str], condition: str = "TRUE", *, returning: str = "") -> ManyRows:
+    """`UPDATE table SET columns …` by key; each row is the key and the columns' values; `returning` is for those that it changes."""
     assignments = ", ".join(f"{column} = new.column{number}" for number, column in enumerate(columns, start=2))
     return ManyRows(
-        f"UPDATE {table} SET {assignments} FROM (VALUES {{rows}}) AS new WHERE {table}.{key} = new.column1 AND {condition}",
+        f"UPDATE {table} SET {assignments} FROM (VALUES {{rows}}) AS new WHERE {table}.{key} = new.column1 AND {condition}"
+        + (f" RETURNING {returning}" if returning else ""),
         columns=len(columns) + 1,
     )

@@ -115,6 +115,22 @@ def test_calendar_timer_is_carried_over_whole(host: Host) -> None:
     ]
 
 
+def test_limits_of_a_service_are_carried_over(host: Host) -> None:
+    _service(host, "ExecStart=true\nLimitCPU=1min 30\nLimitAS=2G\nLimitFSIZE=0\nLimitNOFILE=64:128\nLimitNPROC=infinity\nLimitRTPRIO=1")
+
+    assert host.one()["process"]["resource_limits"] == {
+        "cpu_time": "90s",
+        "address_space_bytes": 2 << 30,
+        "file_size_bytes": 0,
+        "open_files": 64,
+    }
+    assert host.notes().splitlines() == [
+        "LimitNOFILE=64:128: a process cannot raise its limit, 64 holds",
+        "LimitNPROC=infinity: it stays as the daemon has it",
+        "not carried over: LimitRTPRIO",
+    ]
+
+
 def test_defaults_are_what_a_timer_does(host: Host) -> None:
     defaults = host.read().defaults
 
@@ -247,6 +263,7 @@ def test_dollars_stay_what_they_are_after_a_colon(host: Host) -> None:
         ("Environment=A\nExecStart=a", "no NAME=VALUE"),
         ("WorkingDirectory=srv\nExecStart=a", "not a directory"),
         ("Nice=very\nExecStart=a", "not a whole number"),
+        ("LimitNOFILE=many\nExecStart=a", "not a number such as 1024 or 64M"),
         ("Type=oneshot\nTimeoutStartSec=soon\nExecStart=a", "not a time span"),
     ],
 )

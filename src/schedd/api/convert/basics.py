@@ -85,6 +85,8 @@ def invalid(field: str, reason: str, description: str) -> InvalidError:
     return InvalidError((FieldViolation(field=field, reason=reason, description=description),))
 
 
-def unbuilt(field: str) -> FieldViolation:
-    """The violation for a field that is designed and not built yet: it is refused, never ignored."""
-    return FieldViolation(field=field, reason="NOT_BUILT_YET", description="comes with a later release; leave it unset for now")
+def unbuilt(field: str, what: str) -> FieldViolation:
+    """The violation for a field that is designed and not built yet, and says what it will do: it is refused, never ignored."""
+    return FieldViolation(
+        field=field, reason="NOT_BUILT_YET", description=f"comes with a later release, when {what}; leave it unset for now"
+    )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
 
-from google.protobuf.message import Message
-
-from schedd.api.convert.basics import duration, unbuilt
-from schedd.api.convert.target import UNBUILT_OF_HTTP, UNBUILT_OF_PROCESS, http, http_of, process, process_of
+from schedd.api.convert.basics import duration
+from schedd.api.convert.target import http, http_of, process, process_of
 from schedd.api.convert.when import trigger_message, trigger_of
 from schedd.api.reading import Reading
 from schedd.core.model.policy import CommandHolds, Condition, DayFits, FollowUp, Notify, TriggerSchedule
@@ -32,7 +30,6 @@ def condition_of(message: policy_pb2.Condition, now_us: int, reading: Reading) -
     field = "policies.condition"
     match message.WhichOneof("rule"):
         case "command":
-            _refuse_unbuilt(message.command, UNBUILT_OF_PROCESS, f"{field}.command", reading)
             command = process_of(message.command, reading, f"{field}.command")
             timeout = reading.span(message.timeout, f"{field}.timeout", _TIMEOUT) if message.HasField("timeout") else _TIMEOUT
             return CommandHolds(command=command, timeout=timeout)
@@ -52,19 +49,12 @@ def condition(condition: Condition) -> policy_pb2.Condition:
             return policy_pb2.Condition(days=trigger_message(condition.days))
 
 
-def _refuse_unbuilt(message: Message, names: Sequence[str], field: str, reading: Reading) -> None:
-    """Note the fields of a target that are not built yet."""
-    present = {each.name for each, _ in message.ListFields()}
-    reading.faults += [unbuilt(f"{field}.{name}") for name in names if name in present]
-
-
 def _follow_up_of(message: policy_pb2.FollowUp, field: str, reading: Reading) -> list[FollowUp]:
     match message.WhichOneof("action"):
         case "schedule":
             return [TriggerSchedule(schedule=message.schedule)]
         case "notify":
-            _refuse_unbuilt(message.notify, UNBUILT_OF_HTTP, f"{field}.notify", reading)
-            return [Notify(target=http_of(message.notify))]
+            return [Notify(target=http_of(message.notify, reading, f"{field}.notify"))]
         case _:
             reading.note(field, "REQUIRED", "is empty: name a schedule, or a target to notify")
             return []

@@ -1,26 +1,29 @@
-"""Schedules between protobuf and the model, and what of a message is not built yet."""
+"""Schedules between protobuf and the model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from functools import partial
+from typing import Literal
 
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
-from google.protobuf.message import Message
 
-from schedd.api.convert.basics import Words, fill_timestamp, timestamp, unbuilt
+from schedd.api.convert.basics import Words, fill_timestamp, timestamp
 from schedd.api.convert.execution import OUTCOME, REASON
 from schedd.api.convert.policy import policies, policies_of
-from schedd.api.convert.target import UNBUILT_OF_HTTP, UNBUILT_OF_PROCESS, target, target_of
-from schedd.api.convert.when import fill_when, when_of
+from schedd.api.convert.repetition import ByBytes
+from schedd.api.convert.target import target, target_of
+from schedd.api.convert.when import counts_from_now, fill_when, when_of
 from schedd.api.names import execution_name
 from schedd.api.reading import Reading
-from schedd.core.errors import FieldViolation
+from schedd.core.identity import ByIdentity
 from schedd.core.model.batch import LastRun
 from schedd.core.model.execution import id_text
 from schedd.core.model.policy import Policies
-from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
+from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
+from schedd.core.model.target import Target
 from schedd.core.model.unreadable import StoredSchedule
+from schedd.core.model.when import When
 from schedd.service.schedules import ScheduleView
 from schedd.v1 import schedule_pb2
 
@@ -47,23 +50,49 @@ DEFINITION_FIELDS = (
 
 _MICROSECOND = timedelta(microseconds=1)
 
-_UNBUILT = {
-    ("target", "http"): UNBUILT_OF_HTTP,
-    ("target", "process"): UNBUILT_OF_PROCESS,
-}
+_BESIDE_WHEN: tuple[Literal["name", "description", "labels", "target", "policies"], ...] = (
+    "name",
+    "description",
+    "labels",
+    "target",
+    "policies",
+)
+_DEFAULT_POLICIES = Policies()
+
+_WHENS: ByBytes[When] = ByBytes()
+_TARGETS: ByBytes[Target] = ByBytes()
+_POLICIES: ByBytes[Policies] = ByBytes()
 
 
-def schedule_of(message: schedule_pb2.Schedule, name: ScheduleName, now_us: int, reading: Reading) -> Schedule:
+def schedule_of(
+    message: schedule_pb2.Schedule, name: ScheduleName, now_us: int, reading: Reading, *, pause: Pause | None = None
+) -> Schedule:
     """A new schedule from what a client sent; `reading` notes its faults, also fields that are not built yet."""
-    reading.faults += _not_built(message)
     return Schedule(
         name=name,
-        when=when_of(message, now_us, reading),
-        target=target_of(message.target, reading),
-        policies=policies_of(message.policies, now_us, reading) if message.HasField("policies") else Policies(),
+        when=_WHENS.read(_sent_when(message), partial(when_of, message, now_us), reading, keep=not counts_from_now(message)),
+        target=_TARGETS.read(message.target.SerializeToString(), partial(target_of, message.target), reading),
+        policies=_policies_of(message, now_us, reading),
         description=message.description,
         labels=dict(message.labels),
+        pause=pause,
     )
+
+
+def _policies_of(message: schedule_pb2.Schedule, now_us: int, reading: Reading) -> Policies:
+    if not message.HasField("policies"):
+        return _DEFAULT_POLICIES
+    sent = message.policies
+    return _POLICIES.read(sent.SerializeToString(), partial(policies_of, sent, now_us), reading, keep=not sent.HasField("condition"))
+
+
+def _sent_when(message: schedule_pb2.Schedule) -> bytes:
+    """What a message says of when a schedule fires."""
+    when = schedule_pb2.Schedule()
+    when.CopyFrom(message)
+    for field in _BESIDE_WHEN:
+        when.ClearField(field)
+    return when.SerializeToString()
 
 
 def schedule(schedule: StoredSchedule, *, kept: timedelta | None = None) -> schedule_pb2.Schedule:
@@ -71,37 +100,45 @@ def schedule(schedule: StoredSchedule, *, kept: timedelta | None = None) -> sche
 
     `kept` is how long deleted ones are.
     """
-    message = _definition(schedule)
+    message = schedule_pb2.Schedule()
+    _fill_definition(message, schedule)
     _fill_standing(message, schedule)
     if kept is not None and schedule.deleted_us is not None:
         message.purge_time.CopyFrom(timestamp(schedule.deleted_us + kept // _MICROSECOND))
     return message
 
 
-def add_schedules(messages: RepeatedCompositeFieldContainer[schedule_pb2.Schedule], schedules: Sequence[Schedule]) -> None:
-    """Append the messages of schedules; a definition that several share, part by part the same objects, is converted once."""
-    known: dict[tuple[int, ...], schedule_pb2.Schedule] = {}
-    for each in schedules:
-        parts = (id(each.when), id(each.target), id(each.policies), id(each.labels), id(each.description))
-        definition = known.get(parts)
-        if definition is None:
-            definition = known[parts] = _definition(each)
-        message = messages.add()
-        message.CopyFrom(definition)
-        _fill_standing(message, each)
+def add_schedule(messages: RepeatedCompositeFieldContainer[schedule_pb2.Schedule], schedule: Schedule) -> None:
+    """Append the message of a schedule."""
+    message = messages.add()
+    _fill_definition(message, schedule)
+    _fill_standing(message, schedule)
 
 
-def _definition(schedule: StoredSchedule) -> schedule_pb2.Schedule:
-    """A message of what a client sets, but for the name."""
-    message = schedule_pb2.Schedule(
-        description=schedule.description,
-        labels=schedule.labels,
-        target=None if schedule.target is None else target(schedule.target),
-        policies=None if schedule.policies is None else policies(schedule.policies),
-    )
+def _fill_definition(message: schedule_pb2.Schedule, schedule: StoredSchedule) -> None:
+    """Put into a message what a client sets, but for the name."""
     if schedule.when is not None:
-        fill_when(message, schedule.when)
+        message.CopyFrom(_when_message(schedule.when))
+    if schedule.target is not None:
+        message.target.CopyFrom(_target_message(schedule.target))
+    if schedule.policies is not None:
+        message.policies.CopyFrom(_policies_message(schedule.policies))
+    if schedule.description:
+        message.description = schedule.description
+    if schedule.labels:
+        message.labels.update(schedule.labels)
+
+
+def _when_alone(when: When) -> schedule_pb2.Schedule:
+    message = schedule_pb2.Schedule()
+    fill_when(message, when)
     return message
+
+
+_when_message = ByIdentity(_when_alone, capacity=1024)
+_target_message = ByIdentity(target, capacity=256)
+_policies_message = ByIdentity(policies, capacity=256)
+"""Messages of parts that several schedules share, to be copied."""
 
 
 def _fill_standing(message: schedule_pb2.Schedule, schedule: StoredSchedule) -> None:
@@ -158,15 +195,3 @@ def _last_run(last: LastRun) -> schedule_pb2.LastRun:
     if last.previous_success_us is not None:
         message.previous_success_time.CopyFrom(timestamp(last.previous_success_us))
     return message
-
-
-def _not_built(message: schedule_pb2.Schedule) -> Iterator[FieldViolation]:
-    for path, names in _UNBUILT.items():
-        part: Message = message
-        for step in path:
-            if not part.HasField(step):
-                break
-            part = getattr(part, step)
-        else:
-            present = {field.name for field, _ in part.ListFields()}
-            yield from (unbuilt(".".join((*path, name))) for name in names if name in present)

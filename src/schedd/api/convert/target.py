@@ -5,25 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from schedd.api.convert.basics import duration
+from schedd.api.convert.basics import duration, unbuilt
 from schedd.api.reading import Reading
 from schedd.core.model.target import (
     OUTPUT_LIMIT_BYTES,
     SUCCESS_STATUS,
+    AuthScheme,
+    HttpAuth,
     HttpTarget,
     Payload,
     ProcessTarget,
+    ResourceLimits,
     StatusRange,
     Target,
 )
 from schedd.v1 import target_pb2
 
-UNBUILT_OF_HTTP = ("auth", "signature", "tls")
-UNBUILT_OF_PROCESS = ("resource_limits",)
-"""What of the messages of targets is not built yet."""
+_UNBUILT_OF_HTTP = {
+    "signature": "it will sign the request in the Standard Webhooks form",
+    "tls": "it will present a client's certificate and trust authorities of your own",
+}
+"""What of the message is not built yet, and what it will do."""
+_OAUTH2 = "it will fetch a token from token_url, keep it, and fetch it anew on 401"
 
 _STDIN_TYPE = "application/octet-stream"
 _KILL_GRACE = timedelta(seconds=10)
+_LIMITS = ("address_space_bytes", "file_size_bytes", "open_files", "processes", "core_size_bytes")
+"""The fields of ResourceLimits that are numbers."""
+_CPU_TIME = timedelta(seconds=1)
+"""Stands in for one that cannot be read."""
 _NOBODY = HttpTarget(url="http://localhost/")
 """Stands in for a target that is empty."""
 
@@ -32,7 +42,7 @@ def target_of(message: target_pb2.Target, reading: Reading) -> Target:
     """The target that a message describes."""
     match message.WhichOneof("kind"):
         case "http":
-            return http_of(message.http)
+            return http_of(message.http, reading)
         case "process":
             return process_of(message.process, reading)
         case _:
@@ -59,8 +69,10 @@ def status_ranges(ranges: Iterable[StatusRange]) -> list[target_pb2.StatusRange]
     return [target_pb2.StatusRange(first=codes.first, last=codes.last) for codes in ranges]
 
 
-def http_of(message: target_pb2.HttpTarget) -> HttpTarget:
-    """The HTTP target that a message describes."""
+def http_of(message: target_pb2.HttpTarget, reading: Reading, field: str = "target.http") -> HttpTarget:
+    """The HTTP target that a message, at that field, describes."""
+    present = {each.name for each, _ in message.ListFields()}
+    reading.faults += [unbuilt(f"{field}.{name}", what) for name, what in _UNBUILT_OF_HTTP.items() if name in present]
     return HttpTarget(
         url=message.url,
         method=message.method or "POST",
@@ -70,6 +82,7 @@ def http_of(message: target_pb2.HttpTarget) -> HttpTarget:
         body_match=message.body_match,
         follow_redirects=message.follow_redirects,
         output_limit_bytes=message.output_limit_bytes if message.HasField("output_limit_bytes") else OUTPUT_LIMIT_BYTES,
+        auth=_auth_of(message.auth, reading, f"{field}.auth") if "auth" in present else None,
     )
 
 
@@ -84,7 +97,28 @@ def http(target: HttpTarget) -> target_pb2.HttpTarget:
         body_match=target.body_match,
         follow_redirects=target.follow_redirects,
         output_limit_bytes=target.output_limit_bytes,
+        auth=None if target.auth is None else _auth(target.auth),
     )
+
+
+def _auth_of(message: target_pb2.HttpAuth, reading: Reading, field: str) -> HttpAuth | None:
+    match message.WhichOneof("method"):
+        case "bearer":
+            return HttpAuth(scheme=AuthScheme.BEARER, secret=message.bearer.token.name)
+        case "basic":
+            return HttpAuth(scheme=AuthScheme.BASIC, secret=message.basic.password.name, username=message.basic.username)
+        case "oauth2":
+            reading.faults.append(unbuilt(f"{field}.oauth2", _OAUTH2))
+        case _:
+            reading.note(field, "REQUIRED", 'is empty: give a method, such as {bearer: {token: {name: "a-secret"}}}')
+    return None
+
+
+def _auth(auth: HttpAuth) -> target_pb2.HttpAuth:
+    secret = target_pb2.SecretReference(name=auth.secret)
+    if auth.scheme is AuthScheme.BEARER:
+        return target_pb2.HttpAuth(bearer=target_pb2.BearerAuth(token=secret))
+    return target_pb2.HttpAuth(basic=target_pb2.BasicAuth(username=auth.username, password=secret))
 
 
 def process_of(message: target_pb2.ProcessTarget, reading: Reading, field: str = "target.process") -> ProcessTarget:
@@ -104,6 +138,7 @@ def process_of(message: target_pb2.ProcessTarget, reading: Reading, field: str =
         umask=message.umask if message.HasField("umask") else 0o077,
         nice=message.nice,
         output_limit_bytes=message.output_limit_bytes if message.HasField("output_limit_bytes") else OUTPUT_LIMIT_BYTES,
+        resource_limits=_limits_of(message.resource_limits, reading, f"{field}.resource_limits"),
     )
 
 
@@ -121,7 +156,22 @@ def process(target: ProcessTarget) -> target_pb2.ProcessTarget:
         umask=target.umask,
         nice=target.nice,
         output_limit_bytes=target.output_limit_bytes,
+        resource_limits=None if target.resource_limits is None else _limits(target.resource_limits),
     )
+
+
+def _limits_of(message: target_pb2.ResourceLimits, reading: Reading, field: str) -> ResourceLimits | None:
+    """The limits that a message describes; None if it sets none."""
+    given = {each.name: value for each, value in message.ListFields()}
+    if not given:
+        return None
+    cpu_time = reading.span(message.cpu_time, f"{field}.cpu_time", _CPU_TIME) if "cpu_time" in given else None
+    return ResourceLimits(cpu_time=cpu_time, **{name: given[name] for name in _LIMITS if name in given})
+
+
+def _limits(limits: ResourceLimits) -> target_pb2.ResourceLimits:
+    cpu_time = None if limits.cpu_time is None else duration(limits.cpu_time)
+    return target_pb2.ResourceLimits(cpu_time=cpu_time, **{name: getattr(limits, name) for name in _LIMITS})
 
 
 def payload_of(message: target_pb2.Payload, content_type: str) -> Payload:

@@ -60,6 +60,14 @@ def when_of(message: schedule_pb2.Schedule, now_us: int, reading: Reading) -> Wh
     )
 
 
+def counts_from_now(message: schedule_pb2.Schedule) -> bool:
+    """Whether the rule that a message describes depends on when it is read."""
+    return any(
+        trigger.HasField("once") and (trigger.once.HasField("delay") or not trigger.once.times)
+        for trigger in (*message.triggers, *message.exclusions)
+    )
+
+
 def fill_when(message: schedule_pb2.Schedule, when: When) -> None:
     """Put a rule into a message."""
     message.triggers.extend(trigger_message(trigger) for trigger in when.triggers)

@@ -14,6 +14,7 @@ from typing import Any
 from schedd.cli.importing.carried import literal, literals
 from schedd.cli.importing.execline import commands_of, shell_line
 from schedd.cli.importing.host import home_of, own_account
+from schedd.cli.importing.unitlimits import LIMIT_KEYS, resource_limits
 from schedd.cli.importing.units import Unit, UnitError
 from schedd.cli.importing.unitvalues import expanded, is_absolute, span_of, words_of
 from schedd.cli.spans import duration_text
@@ -87,6 +88,8 @@ class ServiceReader:
         process["umask"] = self.unit.last(_SERVICE, "UMask") or "022"
         if nice := self.unit.last(_SERVICE, "Nice"):
             process["nice"] = self._integer("Nice", nice)
+        if limits := resource_limits(self.unit, _SERVICE, self.notes):
+            process["resource_limits"] = limits
         if len(codes := self._exit_codes()) > 1:
             process["success_exit_codes"] = codes
         if grace := self._grace():
@@ -169,7 +172,7 @@ class ServiceReader:
         if restart not in ("", "no"):
             self.notes.append(f"Restart={restart}: schedd tries once; `retry: {{max_attempts: 4}}` has it try again")
         rest = [key for key in _UNIT_KEYS if self.unit.last("Unit", key)]
-        known = _TAKEN_OVER | _WITHOUT_EFFECT | _IMPOSSIBLE.keys() | {"Restart"}
+        known = _TAKEN_OVER | LIMIT_KEYS | _WITHOUT_EFFECT | _IMPOSSIBLE.keys() | {"Restart"}
         rest += [key for key in self.unit.keys(_SERVICE) if key not in known and not self._is_default(key)]
         if rest:
             self.notes.append(f"not carried over: {', '.join(rest)}")

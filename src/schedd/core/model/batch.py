@@ -67,6 +67,13 @@ class ScheduleChange:
     request: RequestMark | None = None
 
 
+class Completion(NamedTuple):
+    """An enabled schedule as it is to stand, COMPLETED and one generation on, all else as it was; and what is journaled with it."""
+
+    schedule: Schedule
+    entries: tuple[JournalEntry, ...]
+
+
 class Timer(NamedTuple):
     """One schedule's next nominal time (NEVER_US: none) and its own mark: every nominal time up to it has been decided."""
 

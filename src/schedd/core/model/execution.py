@@ -165,11 +165,15 @@ class DeliveryRequest(NamedTuple):
     labels: Mapping[str, str] = _NO_LABELS
 
 
-@lru_cache(maxsize=1024)
 def instant_text(instant_us: int) -> str:
     """The instant in RFC 3339, in UTC with `Z`, with microseconds only where there are some."""
-    instant = datetime.fromtimestamp(instant_us // 1_000_000, UTC).replace(microsecond=instant_us % 1_000_000)
-    return instant.isoformat().replace("+00:00", "Z")
+    second, micros = divmod(instant_us, 1_000_000)
+    return f"{_second_text(second)}.{micros:06d}Z" if micros else f"{_second_text(second)}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second_text(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).replace(tzinfo=None).isoformat()
 
 
 def delivery_key(schedule_uid: int, nominal_us: int) -> str:

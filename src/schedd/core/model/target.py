@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from enum import StrEnum
 
 PAYLOAD_LIMIT_BYTES = 256 * 1024
 OUTPUT_LIMIT_BYTES = 64 * 1024
@@ -36,13 +37,32 @@ class StatusRange:
 SUCCESS_STATUS = (StatusRange(first=200, last=299),)
 
 
+class AuthScheme(StrEnum):
+    """How an HTTP request says who sends it, RFC 6750 and RFC 7617."""
+
+    BEARER = "BEARER"
+    BASIC = "BASIC"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAuth:
+    """Credentials of an HTTP request. `secret` names what the operator configured: the token, or the password of `username`.
+
+    A bearer token has no user name: it is empty then.
+    """
+
+    scheme: AuthScheme
+    secret: str
+    username: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpTarget:
     """One HTTP request.
 
     `url` (*template*): http, https or http+unix (the socket's path percent-encoded as host). `headers` (values are *templates*) keep
     their order; a name may repeat. `expected_status` are the codes that count as success; with `body_match` the response's
-    body, up to the output limit, has to contain that text too. Redirects are not followed unless asked for.
+    body, up to the output limit, has to contain that text too. Redirects are not followed unless asked for. `auth`: its credentials.
     """
 
     url: str
@@ -53,6 +73,22 @@ class HttpTarget:
     body_match: str = ""
     follow_redirects: bool = False
     output_limit_bytes: int = OUTPUT_LIMIT_BYTES
+    auth: HttpAuth | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceLimits:
+    """Limits of one process, setrlimit(2): sizes in bytes, `cpu_time` in whole seconds. What is None stays as the daemon has it.
+
+    `processes` counts those of its user, whoever started them.
+    """
+
+    address_space_bytes: int | None = None
+    cpu_time: timedelta | None = None
+    file_size_bytes: int | None = None
+    open_files: int | None = None
+    processes: int | None = None
+    core_size_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +98,7 @@ class ProcessTarget:
     `argv` (*templates*) is executed without a shell; a shell is `["/bin/sh", "-c", …]`. The environment is clean: PATH, HOME, USER,
     LANG, the SCHEDD_ variables and `env` (values are *templates*), which wins. `stdin` is fed and closed. On timeout or
     cancel the whole tree gets SIGTERM and, after `kill_grace`, SIGKILL. `output_limit_bytes` bounds what is kept of standard output
-    and of standard error, each: the beginning and the end. Empty `user`, `group`: the daemon's own.
+    and of standard error, each: the beginning and the end. Empty `user`, `group`, and no `resource_limits`: the daemon's own.
     """
 
     argv: tuple[str, ...]
@@ -76,6 +112,7 @@ class ProcessTarget:
     umask: int = 0o077
     nice: int = 0
     output_limit_bytes: int = OUTPUT_LIMIT_BYTES
+    resource_limits: ResourceLimits | None = None
 
 
 Target = HttpTarget | ProcessTarget

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 
 from schedd.core.errors import ExpressionError, FieldViolation
@@ -13,6 +12,7 @@ from schedd.core.triggers.civil import utc_datetime
 from schedd.core.triggers.clockless import clockless, is_clockless
 from schedd.core.triggers.compilation import Setting, compile_when, rule_of
 from schedd.core.triggers.pointing import described
+from schedd.core.triggers.rule import Rule
 from schedd.core.triggers.zonename import zone_named
 
 TRIGGERS_MAX = 32
@@ -30,18 +30,28 @@ def check_when(when: When, *, now_us: int, calendars: Calendars = NO_CALENDARS) 
 
 
 def _check(when: When, now_us: int, calendars: Calendars) -> Iterator[FieldViolation]:
-    faults = [*_zone(when), *_bounds(when), *_spread(when), *_count("triggers", when.triggers, least=1)]
-    faults += _count("exclusions", when.exclusions, least=0)
-    # In place of a wrong zone any will do: no expression is right in one and wrong in another.
-    readable = replace(when, time_zone="UTC") if any(fault.field == "time_zone" for fault in faults) else when
-    faults += _expressions("triggers", when.triggers, readable, now_us)
-    faults += _expressions("exclusions", when.exclusions, readable, now_us)
+    rule = _compiled(when, now_us, calendars)
+    faults = [*_bounds(when), *_spread(when), *_count("triggers", when.triggers, least=1), *_count("exclusions", when.exclusions, least=0)]
+    if rule is None:
+        faults = [*_zone(when), *faults, *_expressions("triggers", when.triggers, when, now_us)]
+    if rule is None or when.exclusions:
+        faults += _expressions("exclusions", when.exclusions, when, now_us)
     faults += _calendars("exclude_calendars", when.exclude_calendars, calendars)
     faults += _calendars("include_calendars", when.include_calendars, calendars)
     yield from faults
-    if faults or clockless(when):
-        return
-    rule = compile_when(when, created_us=now_us, seed=0, calendars=calendars)
+    if rule is not None and not faults and not clockless(when):
+        yield from _never_fires(when, rule, now_us)
+
+
+def _compiled(when: When, now_us: int, calendars: Calendars) -> Rule | None:
+    """The rule; None if something does not let it be compiled."""
+    try:
+        return compile_when(when, created_us=now_us, seed=0, calendars=calendars)
+    except ExpressionError:
+        return None
+
+
+def _never_fires(when: When, rule: Rule, now_us: int) -> Iterator[FieldViolation]:
     if rule.next_after(now_us) is None:
         left_out = ", and outside of what its calendars leave out" if when.exclude_calendars or when.include_calendars else ""
         last_us = rule.prev_before(now_us + 1)
@@ -98,7 +108,9 @@ def _count(field: str, triggers: tuple[Trigger, ...], *, least: int) -> Iterator
 
 
 def _expressions(field: str, triggers: tuple[Trigger, ...], when: When, now_us: int) -> Iterator[FieldViolation]:
-    setting = Setting(time_zone=when.time_zone, gap=when.gap, fold=when.fold, created_us=now_us, seed=0, start_us=when.start_us)
+    # In place of a wrong zone any will do: no expression is right in one and wrong in another.
+    zone = "UTC" if any(_zone(when)) else when.time_zone
+    setting = Setting(time_zone=zone, gap=when.gap, fold=when.fold, created_us=now_us, seed=0, start_us=when.start_us)
     for index, trigger in enumerate(triggers):
         try:
             rule_of(trigger, setting)

@@ -47,6 +47,11 @@ class Seconds:
         self.first_us = self._next[0] * SECOND_US
         self.last_us = self._previous[60] * SECOND_US
 
+    @property
+    def members_us(self) -> tuple[int, ...]:
+        """The members as microseconds into the minute."""
+        return tuple(second * SECOND_US for second in range(60) if self.mask >> second & 1)
+
     def first_from(self, us: int) -> int | None:
         """The first member at or after `us` microseconds into the minute."""
         second = self._next[-(-us // SECOND_US)]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 from typing import Final
 
 from schedd.core.durations import format_duration
 from schedd.core.errors import ExpressionError
+from schedd.core.identity import ByIdentity
 from schedd.core.model.when import AfterCompletion, AtStart, Expression, Trigger, When
 from schedd.core.triggers.recognition import recognise
 
@@ -27,12 +27,14 @@ class Clockless:
         return self.at_start or self.delay is not None
 
 
-@lru_cache(maxsize=4096)
-def clockless(when: When) -> Clockless:
-    """What fires a schedule besides the clock. Raises: ExpressionError for a trigger that cannot be read."""
+def _clockless(when: When) -> Clockless:
     triggers = tuple(recognise(trigger.text) if isinstance(trigger, Expression) else trigger for trigger in when.triggers)
     delays = [trigger.delay for trigger in triggers if isinstance(trigger, AfterCompletion)]
     return Clockless(at_start=any(isinstance(trigger, AtStart) for trigger in triggers), delay=min(delays, default=None))
+
+
+clockless = ByIdentity(_clockless, capacity=4096)
+"""What fires a schedule besides the clock. Raises: ExpressionError for a trigger that cannot be read."""
 
 
 def is_clockless(trigger: Trigger) -> bool:

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, assert_never
 
 from schedd.core.durations import format_duration
 from schedd.core.errors import ExpressionError
+from schedd.core.identity import ByIdentity
 from schedd.core.model.when import (
     AfterCompletion,
     AtStart,
@@ -35,10 +36,11 @@ from schedd.core.triggers.cron import parse_cron, uses_seed
 from schedd.core.triggers.eventbridge import parse_eventbridge_cron
 from schedd.core.triggers.fields import FieldRule, Fields
 from schedd.core.triggers.interval import LONGEST, SHORTEST, IntervalRule
+from schedd.core.triggers.leaps import excluding
 from schedd.core.triggers.oncalendar import parse_oncalendar
 from schedd.core.triggers.recognition import EventBridgeCron, LocalOnce, Rate, Recognised, recognise
 from schedd.core.triggers.recurrence import WholeDays, compile_recurrence, excluded_dates
-from schedd.core.triggers.rule import NEVER, Bounded, ExcludedInstants, Excluding, Exclusion, Instants, Omitted, Rule, Union
+from schedd.core.triggers.rule import NEVER, Bounded, ExcludedInstants, Exclusion, Instants, Omitted, Rule, Union
 from schedd.core.triggers.shift import Shifted
 from schedd.core.triggers.timeset import DaysOf, InZone, LeftOut
 from schedd.core.triggers.zonedtimes import Place
@@ -75,6 +77,9 @@ def compile_when(when: When, *, created_us: int, seed: int, calendars: Calendars
 
     Raises: ExpressionError; its `part` begins with the trigger at fault, such as `triggers[0]`.
     """
+    plain = _plain_rule(when)
+    if plain is not None:
+        return plain
     try:
         by_creation, by_seed = _dependence(when)
     except ExpressionError:
@@ -86,6 +91,18 @@ def compile_when(when: When, *, created_us: int, seed: int, calendars: Calendars
         _named(when.exclude_calendars, "exclude_calendars", calendars),
         _named(when.include_calendars, "include_calendars", calendars),
     )
+
+
+def _plain(when: When) -> Rule | None:
+    """The rule of a schedule, if it depends on nothing else; None also for one that cannot be compiled."""
+    try:
+        depends = any(_dependence(when)) or when.exclude_calendars or when.include_calendars
+        return None if depends else _compile(when, 0, 0)
+    except ExpressionError:
+        return None
+
+
+_plain_rule = ByIdentity(_plain, capacity=4096)
 
 
 @lru_cache(maxsize=4096)
@@ -231,7 +248,7 @@ def _exclusions(when: When, setting: Setting) -> tuple[Exclusion, ...]:
 def _limited(rule: Rule, when: When, exclusions: tuple[Exclusion, ...]) -> Rule:
     """The rule without what is excluded, within the bounds."""
     if exclusions:
-        rule = Excluding(rule, exclusions)
+        rule = excluding(rule, exclusions)
     if when.start_us is not None or when.end_us is not None:
         rule = Bounded(rule, when.start_us, when.end_us)
     return rule

@@ -33,16 +33,27 @@ class Fields:
 class FieldRule:
     """Fires at the local times of a set of days and of a clock face."""
 
-    __slots__ = ("_face", "_fold_twice", "_run_after_gap", "days", "zone")
+    __slots__ = ("_fold_twice", "_last", "_run_after_gap", "days", "face", "zone")
 
     def __init__(self, fields: Fields, zone: Zone, *, run_after_gap: bool, fold_twice: bool) -> None:
         self.zone = zone
         self.days = fields.days
-        self._face = fields.face
+        self.face = fields.face
         self._run_after_gap = run_after_gap
         self._fold_twice = fold_twice
+        self._last = (0, 0, zone.edition)
 
     def next_after(self, t_us: int) -> int | None:
+        # Schedules that share a rule ask from about the same instant: between an instant and its answer the answer is the same.
+        asked_us, answer_us, edition = self._last
+        if asked_us <= t_us < answer_us and edition is self.zone.edition:
+            return answer_us
+        found_us = self._next_after(t_us)
+        if found_us is not None:
+            self._last = (t_us, found_us, self.zone.edition)
+        return found_us
+
+    def _next_after(self, t_us: int) -> int | None:
         start = t_us + 1 if t_us >= FIRST_US else FIRST_US
         segment_at = self.zone.segment_at
         if start < LAST_US and self.moved_from(start) is not None:
@@ -92,22 +103,22 @@ class FieldRule:
         day, time = divmod(local_us, DAY_US)
         found = self.days.first_from(day)
         if found == day:
-            time_found = self._face.first_from(time)
+            time_found = self.face.first_from(time)
             if time_found is not None:
                 return day * DAY_US + time_found
             found = self.days.first_from(day + 1)
-        return None if found is None or found > LAST_DAY else found * DAY_US + self._face.first_us
+        return None if found is None or found > LAST_DAY else found * DAY_US + self.face.first_us
 
     def last_local(self, local_us: int) -> int | None:
         """The last matching local time that is not after `local_us`."""
         day, time = divmod(local_us, DAY_US)
         found = self.days.last_until(day)
         if found == day:
-            time_found = self._face.last_until(time)
+            time_found = self.face.last_until(time)
             if time_found is not None:
                 return day * DAY_US + time_found
             found = self.days.last_until(day - 1)
-        return None if found is None or found < FIRST_DAY else found * DAY_US + self._face.last_us
+        return None if found is None or found < FIRST_DAY else found * DAY_US + self.face.last_us
 
     def moved_from(self, t_us: int) -> int | None:
         """The local time inside a gap whose occurrence was moved to `t_us`, the gap's end; None when `t_us` is no such instant."""
@@ -117,7 +128,12 @@ class FieldRule:
         local = self.first_local(begin + before)
         return local if local is not None and local < begin + offset else None
 
+    def begins_us(self, t_us: int) -> int:
+        """From where on, in the segment of `t_us`, each local time of the rule is one of its instants."""
+        begin, _, offset, before = self.zone.segment_at(t_us)
+        return begin if before <= offset or self._fold_twice else begin + before - offset
+
     @property
     def is_whole_days(self) -> bool:
         """Whether the rule stands for days as a whole, as an exclusion: midnight alone, or every minute of the day."""
-        return self._face.is_whole_day
+        return self.face.is_whole_day

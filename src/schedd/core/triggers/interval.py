@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from schedd.core.errors import ExpressionError
-from schedd.core.triggers.civil import FIRST_US, LAST_US
+from schedd.core.triggers.civil import FIRST_US, LAST_US, SECOND_US
 from schedd.core.triggers.fieldsets import Token
 from schedd.core.triggers.hints import spoken
 
@@ -35,6 +35,11 @@ class IntervalRule:
     def __init__(self, every_us: int, anchor_us: int) -> None:
         self._every_us = every_us
         self._anchor_us = anchor_us
+
+    @property
+    def is_of_whole_seconds(self) -> bool:
+        """Whether each of its instants is a whole second."""
+        return self._every_us % SECOND_US == 0 and self._anchor_us % SECOND_US == 0
 
     def next_after(self, t_us: int) -> int | None:
         start_us = max(t_us, FIRST_US - 1)

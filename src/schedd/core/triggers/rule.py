@@ -147,22 +147,22 @@ class Excluding:
 class ExcludedInstants:
     """Leaves out the very instants of a rule."""
 
-    __slots__ = ("_rule",)
+    __slots__ = ("rule",)
 
     def __init__(self, rule: Rule) -> None:
-        self._rule = rule
+        self.rule = rule
 
     def skip(self, t_us: int) -> int | None:
-        return t_us + 1 if self._rule.next_after(t_us - 1) == t_us else t_us
+        return t_us + 1 if self.rule.next_after(t_us - 1) == t_us else t_us
 
     def skip_back(self, t_us: int) -> int | None:
-        return t_us - 1 if self._rule.next_after(t_us - 1) == t_us else t_us
+        return t_us - 1 if self.rule.next_after(t_us - 1) == t_us else t_us
 
     def next_out(self, t_us: int) -> int | None:
-        return self._rule.next_after(t_us - 1)
+        return self.rule.next_after(t_us - 1)
 
     def prev_out(self, t_us: int) -> int | None:
-        return self._rule.prev_before(t_us + 1)
+        return self.rule.prev_before(t_us + 1)
 
 
 LEAPS: Final = 1_000

@@ -43,7 +43,8 @@ class Zone:
         self.key = key
         self._info = ZoneInfo(key)
         self._years: dict[int, tuple[Segment, ...]] = {}
-        self._edition: Edition | None = None
+        self.edition: Edition | None = None
+        """The earlier edition of the data that answers meanwhile; None: today's."""
         self._last = self.segments_of_year(1970)[0]
 
     def segment_at(self, t_us: int) -> Segment:
@@ -88,7 +89,7 @@ class Zone:
 
     def swap(self, edition: Edition | None, years: dict[int, tuple[Segment, ...]]) -> dict[int, tuple[Segment, ...]]:
         """Answer by another edition of the data (None: today's), with the years that are known of it; those known until now."""
-        before, self._years, self._edition = self._years, years, edition
+        before, self._years, self.edition = self._years, years, edition
         self._last = self.segments_of_year(1970)[0]
         return before
 
@@ -132,7 +133,7 @@ class Zone:
         return high
 
     def _ask(self, t_us: int) -> int:
-        if self._edition is not None and (told_us := self._edition.offset_at(t_us)) is not None:
+        if self.edition is not None and (told_us := self.edition.offset_at(t_us)) is not None:
             return told_us
         moment: datetime = utc_datetime(t_us).astimezone(self._info)
         return (moment.utcoffset() or timedelta(0)) // _MICROSECOND

@@ -52,12 +52,17 @@ class Outgoing(NamedTuple):
     message: bytes | None
 
 
-def render(target: HttpTarget, request: DeliveryRequest) -> Outgoing:
-    """What this delivery sends. Raises: TemplateError, also if what is rendered is not a URL or not a header."""
+def render(target: HttpTarget, request: DeliveryRequest, authorization: str = "") -> Outgoing:
+    """What this delivery sends, with these credentials if there are any.
+
+    Raises: TemplateError, also if what is rendered is not a URL or not a header.
+    """
     call = prepare(target.url, target.headers, target.payload.content_type)
     address = call.address(request)
     body = render_payload(target.payload, request)
     headers = call.headers(request, body)
+    if authorization:
+        headers.append(("Authorization", authorization))
     short = address.place is not None and call.is_plain and not target.follow_redirects and target.method not in _WITHOUT_BODY_IN_ANSWER
     message = _message(target.method, address.url, call.opening, headers, body) if short else None
     return Outgoing(target, address, headers, body, message)

@@ -5,15 +5,21 @@ There is one aiohttp session that reuses connections, and one for each unix sock
 
 from __future__ import annotations
 
+import socket
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
+from typing import Any
 
+import aiohappyeyeballs
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_exceptions import UnixClientConnectorError
 
+from schedd.core.permissions import Permissions
 from schedd.targets.http.call import COMMON_HEADERS, Outgoing
+from schedd.targets.http.doors import DeniedError, check_address, check_host, check_socket, reachable
 from schedd.targets.http.errors import os_text
 from schedd.targets.http.limits import HttpLimits
 from schedd.targets.http.wire import Answer, WireError
@@ -24,21 +30,42 @@ _NEVER_S = 1e9
 
 
 class Sessions:
-    """The aiohttp sessions of one `HttpTargets`."""
+    """The aiohttp sessions of one `HttpTargets`, as long as the same permissions hold."""
 
-    def __init__(self, limits: HttpLimits) -> None:
+    def __init__(self, limits: HttpLimits, permissions: Permissions) -> None:
         self._limits = limits
+        self._permissions = permissions
+        self._calls = 0
+        self._retired = False
         self._tcp: aiohttp.ClientSession | None = None
         self._unix: OrderedDict[str, _UnixSession] = OrderedDict()
 
     async def send(self, outgoing: Outgoing, timeout: timedelta | None) -> Answer:
-        """Send a request once. A cancelled call closes its connection. Raises: OSError, WireError and TimeoutError among them."""
+        """Send a request once. A cancelled call closes its connection. Raises: OSError (WireError, DeniedError, TimeoutError)."""
+        self._calls += 1
         try:
             return await self._send(outgoing, timeout)
         except TimeoutError:
             raise
         except aiohttp.ClientError as error:
+            if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, DeniedError):
+                raise error.os_error from error
             raise WireError(_message(error)) from error
+        finally:
+            self._calls -= 1
+            if self._retired:
+                await self.retire()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was retired, and its last call has ended."""
+        return self._retired and not self._calls
+
+    async def retire(self) -> None:
+        """Close every connection once no call is under way any more; there will be no others."""
+        self._retired = True
+        if not self._calls:
+            await self.aclose()
 
     async def aclose(self) -> None:
         """Close every connection; calls that are still under way fail."""
@@ -69,6 +96,7 @@ class Sessions:
                     limit_per_host=self._limits.connections_per_host,
                     keepalive_timeout=self._limits.keepalive_s,
                     ttl_dns_cache=self._limits.dns_cache_s,
+                    **({} if self._permissions.all_hosts else _guarded(self._permissions)),
                 )
             )
         return self._tcp
@@ -76,6 +104,7 @@ class Sessions:
     def _unix_session(self, path: str) -> _UnixSession:
         unix = self._unix.get(path)
         if unix is None:
+            check_socket(self._permissions, path)
             limits = self._limits
             connector = aiohttp.UnixConnector(path, limit=limits.connections_per_host, keepalive_timeout=limits.keepalive_s)
             unix = self._unix[path] = _UnixSession(_session(connector))
@@ -87,6 +116,44 @@ class Sessions:
         surplus = max(len(self._unix) - _UNIX_SESSIONS_MAX, 0)
         for path in [path for path, unix in self._unix.items() if not unix.users][:surplus]:
             await self._unix.pop(path).session.close()
+
+
+class _Permitted(str):
+    """An address that was judged together with the name which led to it; as a string it passes through aiohttp as it is."""
+
+    __slots__ = ()
+
+
+class _Resolver(AbstractResolver):
+    """Resolves names, and leaves out what may not be called. Addresses in URLs do not come here: `_guarded` sees to those."""
+
+    def __init__(self, permissions: Permissions) -> None:
+        self._permissions = permissions
+        self._resolver = aiohttp.ThreadedResolver()
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
+        """See AbstractResolver. Raises: OSError, DeniedError among them."""
+        check_host(self._permissions, host)
+        found = await self._resolver.resolve(host, port, family)
+        infos = [(each["family"], socket.SOCK_STREAM, 0, "", (each["host"], each["port"])) for each in found]
+        permitted = {info[4][0] for info in reachable(self._permissions, host, infos)}
+        return [ResolveResult(**{**each, "host": _Permitted(each["host"])}) for each in found if each["host"] in permitted]
+
+    async def close(self) -> None:
+        """See AbstractResolver."""
+        await self._resolver.close()
+
+
+def _guarded(permissions: Permissions) -> dict[str, Any]:
+    """What has a connector make no connection that is not permitted, after redirects neither."""
+
+    def make(address: aiohappyeyeballs.AddrInfoType) -> socket.socket:
+        host = address[4][0]
+        if not isinstance(host, _Permitted):
+            check_address(permissions, str(host))
+        return socket.socket(*address[:3])
+
+    return {"resolver": _Resolver(permissions), "socket_factory": make}
 
 
 @dataclass(slots=True)

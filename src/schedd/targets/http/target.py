@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Protocol
 from schedd.core.errors import TemplateError
 from schedd.core.model.execution import AttemptResult, DeliveryRequest
 from schedd.core.model.reason import Outcome, Reason
-from schedd.core.model.rendering import KEPT_BYTES, RenderedHttp, without_secret
+from schedd.core.model.rendering import HIDDEN, KEPT_BYTES, RenderedHttp, without_secret
 from schedd.core.model.target import HttpTarget, StatusRange
+from schedd.core.permissions import Permissions
 from schedd.targets.http.call import Outgoing, render
+from schedd.targets.http.doors import OPEN, DeniedError
 from schedd.targets.http.errors import connection_message
 from schedd.targets.http.limits import HttpLimits
+from schedd.targets.http.secrets import NO_CREDENTIALS, SecretError, SecretFiles, without
 from schedd.targets.http.wire import Answer, Wire, WireError
 
 if TYPE_CHECKING:
     from schedd.targets.http.sessions import Sessions
 
+_UNAUTHORIZED = (401, 407)
 _RETRY_AFTER_MAX_S = 7 * 86400
 
 
@@ -31,13 +35,23 @@ class WallClock(Protocol):
 
 
 class HttpTargets:
-    """The `Target` port for `HttpTarget`."""
+    """The `Target` port for `HttpTarget`. `permissions` decide about every connection, `secrets` are what targets' auth names."""
 
-    def __init__(self, clock: WallClock, limits: HttpLimits = HttpLimits()) -> None:
+    def __init__(
+        self,
+        clock: WallClock,
+        limits: HttpLimits = HttpLimits(),
+        *,
+        permissions: Permissions = OPEN,
+        secrets: SecretFiles = SecretFiles({}),
+    ) -> None:
+        self.secrets = secrets
         self._clock = clock
         self._limits = limits
+        self._permissions = permissions
         self._wire: Wire | None = None
         self._sessions: Sessions | None = None
+        self._retired: set[Sessions] = set()
         self._closed = False
 
     async def deliver(self, request: DeliveryRequest) -> AttemptResult:
@@ -48,8 +62,12 @@ class HttpTargets:
             return await self._deliver(request)
         except TemplateError as error:
             return _failure(Reason.TEMPLATE, str(error))
+        except SecretError as error:
+            return _failure(Reason.AUTHENTICATION, str(error))._replace(retry_after=error.retry_after)
         except TimeoutError:
             return _failure(Reason.TIMEOUT, f"no answer within {_seconds(request.timeout)}")
+        except DeniedError as error:
+            return _failure(Reason.TARGET_DENIED, str(error))
         except OSError as error:
             return _failure(Reason.CONNECTION, connection_message(error))
         except Exception as error:  # noqa: BLE001 (a failing target is a value)
@@ -60,7 +78,7 @@ class HttpTargets:
         if not isinstance(request.target, HttpTarget):
             return None
         try:
-            outgoing = render(request.target, request)
+            outgoing = render(request.target, request, "" if request.target.auth is None else HIDDEN)
         except TemplateError:
             return None
         url = outgoing.address.url
@@ -76,28 +94,46 @@ class HttpTargets:
     def force(self, execution_id: int) -> None:
         """A cancelled call ends at once as it is."""
 
+    async def permit(self, permissions: Permissions) -> None:
+        """Let these decide about connections from now on; calls that are under way end as they would."""
+        self._permissions = permissions
+        if self._wire is not None:
+            self._wire.permit(permissions)
+        if self._sessions is not None:
+            retired, self._sessions = self._sessions, None
+            self._retired = {each for each in self._retired if not each.is_closed} | {retired}
+            await retired.retire()
+
     async def aclose(self) -> None:
         """Close every connection; calls that are still under way fail."""
         self._closed = True
         if self._wire is not None:
             self._wire.close()
-        if self._sessions is not None:
-            await self._sessions.aclose()
+        for sessions in (self._sessions, *self._retired):
+            if sessions is not None:
+                await sessions.aclose()
 
     async def _deliver(self, request: DeliveryRequest) -> AttemptResult:
         target = request.target
         if not isinstance(target, HttpTarget):
             raise TypeError(f"an HTTP target is wanted, not {type(target).__name__}")
-        outgoing = render(target, request)
+        credentials = NO_CREDENTIALS if target.auth is None else self.secrets.credentials(target.auth)
+        outgoing = render(target, request, credentials.authorization)
         answer = await (self._send_the_short_way(outgoing, request) if outgoing.message is not None else self._send(outgoing, request))
-        return self._result(target, answer)
+        result = self._result(target, answer)
+        return without(credentials.hidden, result) if credentials.hidden else result
 
     async def _send_the_short_way(self, outgoing: Outgoing, request: DeliveryRequest) -> Answer:
         assert outgoing.message is not None, "the caller looked"
         assert outgoing.address.place is not None, "a message is made only for a place"
         target, limits = outgoing.target, self._limits
         if self._wire is None:
-            self._wire = Wire(connections=limits.connections_per_host, keepalive_s=limits.keepalive_s, dns_cache_s=limits.dns_cache_s)
+            self._wire = Wire(
+                connections=limits.connections_per_host,
+                keepalive_s=limits.keepalive_s,
+                dns_cache_s=limits.dns_cache_s,
+                permissions=self._permissions,
+            )
         return await self._wire.call(
             outgoing.address.place,
             target.method,
@@ -116,7 +152,7 @@ class HttpTargets:
         if self._closed:
             raise WireError("the daemon is ending")
         if self._sessions is None:
-            self._sessions = sessions_type(self._limits)
+            self._sessions = sessions_type(self._limits, self._permissions)
         return self._sessions
 
     def _result(self, target: HttpTarget, answer: Answer) -> AttemptResult:
@@ -125,6 +161,9 @@ class HttpTargets:
         if not _expected(target.expected_status, answer.status):
             outcome, reason = Outcome.FAILED, Reason.HTTP_STATUS
             message = f"answered {answer.status} {answer.reason}".rstrip()
+            if target.auth is not None and answer.status in _UNAUTHORIZED:
+                reason = Reason.AUTHENTICATION
+                message += f" to the secret {target.auth.secret}"
             retry_after = self._retry_after(answer)
         elif target.body_match and target.body_match.encode() not in answer.body:
             outcome, reason = Outcome.FAILED, Reason.RESPONSE_MISMATCH

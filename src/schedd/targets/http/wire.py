@@ -15,6 +15,9 @@ from typing import Final, NamedTuple, cast
 import aiohappyeyeballs
 import httptools
 
+from schedd.core.permissions import Permissions
+from schedd.targets.http.doors import OPEN, check_host, reachable
+
 _HEAD_LIMIT_BYTES: Final = 65_536
 _LINES_MAX: Final = 1024
 _HAPPY_EYEBALLS_DELAY_S: Final = 0.25
@@ -54,8 +57,9 @@ class Answer(NamedTuple):
 class Wire:
     """Connections by place, kept for `keepalive_s` after an answer, at most `connections` to a place."""
 
-    def __init__(self, *, connections: int, keepalive_s: float, dns_cache_s: float) -> None:
+    def __init__(self, *, connections: int, keepalive_s: float, dns_cache_s: float, permissions: Permissions = OPEN) -> None:
         self._loop = asyncio.get_running_loop()
+        self._permissions = permissions
         self._connections = connections
         self._keepalive_s = keepalive_s
         self._dns_cache_s = dns_cache_s
@@ -65,7 +69,7 @@ class Wire:
         """Send one request and give its answer. A cancelled call closes its connection.
 
         An idempotent one that a kept connection did not answer, since the server had just closed it, is sent once more.
-        Raises: TimeoutError; WireError; OSError.
+        Raises: TimeoutError; WireError; DeniedError; OSError.
         """
         until = None if timeout_s is None else self._loop.time() + timeout_s
         line = self._lines.get(place) or self._new_line(place)
@@ -81,7 +85,7 @@ class Wire:
     def _new_line(self, place: Place) -> _Line:
         if len(self._lines) >= _LINES_MAX:
             self._lines = {known: line for known, line in self._lines.items() if not line.is_idle}
-        line = self._lines[place] = _Line(place, self._connections, self._keepalive_s, self._dns_cache_s)
+        line = self._lines[place] = _Line(place, self._connections, self._keepalive_s, self._dns_cache_s, self._permissions)
         return line
 
     async def _connect(self, line: _Line, until: float | None) -> _Connection:
@@ -97,6 +101,12 @@ class Wire:
                 timer.cancel()
             line.give_back(connection)
 
+    def permit(self, permissions: Permissions) -> None:
+        """Let these decide about connections from now on; those that there are end with the calls that use them."""
+        self._permissions = permissions
+        for line in self._lines.values():
+            line.permit(permissions)
+
     def close(self) -> None:
         """Close every connection; calls that are under way fail."""
         for line in self._lines.values():
@@ -106,9 +116,10 @@ class Wire:
 class _Line:
     """The connections to one place: those that rest, the number of all, and who waits for one."""
 
-    def __init__(self, place: Place, limit: int, keepalive_s: float, dns_cache_s: float) -> None:
+    def __init__(self, place: Place, limit: int, keepalive_s: float, dns_cache_s: float, permissions: Permissions) -> None:
         self._loop = asyncio.get_running_loop()
         self._place = place
+        self._permissions = permissions
         self._limit = limit
         self._keepalive_s = keepalive_s
         self._dns_cache_s = dns_cache_s
@@ -134,7 +145,7 @@ class _Line:
         return connection
 
     async def connect(self) -> _Connection:
-        """A connection of the caller's own, as soon as there are fewer than the limit. Raises: ConnectError."""
+        """A connection of the caller's own, as soon as there are fewer than the limit. Raises: ConnectError; DeniedError."""
         while len(self._used) + self._connecting >= self._limit:
             turn = self._loop.create_future()
             self._waiting.append(turn)
@@ -159,7 +170,7 @@ class _Line:
     def give_back(self, connection: _Connection) -> None:
         """Let a connection rest, or let go of it if it cannot be used again."""
         self._used.discard(connection)
-        if connection.is_reusable:
+        if connection.is_reusable and not connection.is_last:
             connection.rests_until = self._loop.time() + self._keepalive_s
             self._resting.append(connection)
             if self._sweep is None:
@@ -167,6 +178,15 @@ class _Line:
         else:
             connection.end(None)
         self._wake_next()
+
+    def permit(self, permissions: Permissions) -> None:
+        """Let these decide about connections from now on, and keep none that there is."""
+        self._permissions = permissions
+        for connection in self._used:
+            connection.is_last = True
+        for connection in self._resting:
+            connection.end(None)
+        self._resting.clear()
 
     def close(self) -> None:
         """Close every connection."""
@@ -177,7 +197,8 @@ class _Line:
         self._resting.clear()
 
     async def _open(self) -> _Connection:
-        addresses = await self._resolved()
+        check_host(self._permissions, self._place.host)
+        addresses = reachable(self._permissions, self._place.host, await self._resolved())
         try:
             found = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY_S, loop=self._loop)
         except OSError as error:
@@ -230,6 +251,8 @@ class _Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._begin_answer()
         self.answers = 0
+        self.is_last = False
+        """Whether it is not to rest after the exchange that it is used for."""
         self.rests_until = 0.0
 
     @property

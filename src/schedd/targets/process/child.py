@@ -5,7 +5,9 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import resource
 import subprocess
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,6 +15,17 @@ from schedd.targets.process.frames import Start
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_LIMIT_WORDS = {
+    resource.RLIMIT_CPU: "seconds of CPU time (LimitCPU= of the unit)",
+    resource.RLIMIT_FSIZE: "bytes a file (LimitFSIZE=)",
+    resource.RLIMIT_NOFILE: "open files (LimitNOFILE=)",
+    resource.RLIMIT_NPROC: "processes (LimitNPROC=)",
+    resource.RLIMIT_CORE: "bytes of core dump (LimitCORE=)",
+    resource.RLIMIT_AS: "bytes of address space (LimitAS=)",
+}
+
+Limits = tuple[tuple[int, tuple[int, int]], ...]
+"""Resources by the kernel's numbers, with their soft and hard limits."""
 
 
 class SpawnError(Exception):
@@ -43,10 +56,11 @@ def start(request: Start) -> Child:
     pipes: list[int] = []
     try:
         account = _account(request.user, request.group)
+        limits = _possible(request)
         stdin_read, stdin_write = _stdin(request.stdin, pipes)
         stdout_read, stdout_write = _pipe(pipes)
         stderr_read, stderr_write = _pipe(pipes)
-        pid = _execute(request, account, (stdin_read, stdout_write, stderr_write))
+        pid = _execute(request, account, limits, (stdin_read, stdout_write, stderr_write))
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         _close(pipes)
         raise SpawnError(_message(request, error)) from error
@@ -59,9 +73,9 @@ def start(request: Start) -> Child:
     return Child(pid, stdin_write, stdout_read, stderr_read)
 
 
-def _execute(request: Start, account: Account, streams: tuple[int, int, int]) -> int:
-    # Every descriptor here is close-on-exec (PEP 446), so that closing them one by one is not needed. Without a change of account or
-    # of niceness the standard library uses vfork.
+def _execute(request: Start, account: Account, limits: Limits, streams: tuple[int, int, int]) -> int:
+    # Every descriptor here is close-on-exec (PEP 446), so that closing them one by one is not needed. Without a change of account, of
+    # niceness or of limits the standard library uses vfork.
     process = subprocess.Popen(
         request.argv,
         stdin=streams[0],
@@ -75,10 +89,36 @@ def _execute(request: Start, account: Account, streams: tuple[int, int, int]) ->
         user=account.uid if account.switch else None,
         group=account.gid if account.switch else None,
         extra_groups=account.groups if account.switch else None,
-        preexec_fn=(lambda: os.setpriority(os.PRIO_PROCESS, 0, request.nice)) if request.nice else None,
+        preexec_fn=_preparation(request.nice, limits),
     )
     process.returncode = 0  # the spawner's own loop reaps it
     return process.pid
+
+
+def _preparation(nice: int, limits: Limits) -> Callable[[], None] | None:
+    """What the child does between fork and exec, if anything: only there it is in nobody's way, and in force before the program begins."""
+    if not nice and not limits:
+        return None
+
+    def prepare() -> None:
+        if nice:
+            os.setpriority(os.PRIO_PROCESS, 0, nice)
+        for number, bounds in limits:
+            resource.setrlimit(number, bounds)
+
+    return prepare
+
+
+def _possible(request: Start) -> Limits:
+    """The limits that the child sets itself. Raises: SpawnError if one is above what the daemon itself can have."""
+    limits = []
+    for number, soft, hard in request.limits:
+        own = resource.getrlimit(number)[1]
+        if own != resource.RLIM_INFINITY and soft > own:
+            words = _LIMIT_WORDS[number]
+            raise SpawnError(f"cannot start {request.argv[0]} with a limit of {soft} {words}: the daemon itself has {own} at most")
+        limits.append((number, (soft, hard if own == resource.RLIM_INFINITY else min(hard, own))))
+    return tuple(limits)
 
 
 def _message(request: Start, error: Exception) -> str:

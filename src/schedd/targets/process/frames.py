@@ -10,12 +10,15 @@ from typing import Any, NamedTuple
 
 _LENGTH = struct.Struct("=I")
 
-SPEECH = f"1.{marshal.version}.{sys.hexversion:x}"
+SPEECH = f"2.{marshal.version}.{sys.hexversion:x}"
 """Names these messages as this interpreter writes them. The number in front goes up with every change of a message."""
 
 
 class Start(NamedTuple):
-    """Start this process, for this attempt of this execution, and tag it with `mark`. `timeout_s` below 0: no bound."""
+    """Start this process, for this attempt of this execution, and tag it with `mark`. `timeout_s` below 0: no bound.
+
+    `limits` are the resource limits that it has from its first instruction on: the kernel's number of the resource, soft limit, hard limit.
+    """
 
     job: int
     execution: int
@@ -32,6 +35,7 @@ class Start(NamedTuple):
     output_limit: int
     grace_s: float
     timeout_s: float
+    limits: tuple[tuple[int, int, int], ...] = ()
 
 
 class End(NamedTuple):
@@ -53,7 +57,10 @@ class Stopping(NamedTuple):
 
 
 class Result(NamedTuple):
-    """How a job ended. `kind` is EXIT, SPAWN, TIMEOUT, ENDED or LOST; `code` the exit code, or minus the signal's number."""
+    """How a job ended. `kind` is EXIT, SPAWN, TIMEOUT, ENDED or LOST; `code` the exit code, or minus the signal's number.
+
+    `cpu_s` is what the process, and those below it that it has waited for, computed.
+    """
 
     job: int
     kind: str
@@ -62,6 +69,7 @@ class Result(NamedTuple):
     output: bytes
     error_output: bytes
     truncated: bool
+    cpu_s: float = 0.0
 
 
 class Held(NamedTuple):

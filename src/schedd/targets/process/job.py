@@ -48,6 +48,7 @@ class Job:
         self._expires_at = self.wake_at
         self._kind = "EXIT" if child is not None else "LOST"
         self._message = ""
+        self._cpu_s = 0.0
         self._grace_s = request.grace_s
         self._known: set[tuple[int, int]] = set()
         self._kill_at = 0.0
@@ -57,9 +58,10 @@ class Job:
         """Whether its tree is being ended."""
         return self.phase in (Phase.TERMINATING, Phase.KILLING)
 
-    def exited(self, code: int, now: float) -> None:
+    def exited(self, code: int, cpu_s: float, now: float) -> None:
         """The main process is gone. By itself: background children are left alone, as cron does."""
         self.status = code
+        self._cpu_s = cpu_s
         if self.phase is Phase.RUNNING:
             self.phase = Phase.DRAINING
             self.wake_at = now + DRAIN_S
@@ -155,4 +157,5 @@ class Job:
             self.output.content(),
             self.error_output.content(),
             self.output.truncated or self.error_output.truncated,
+            self._cpu_s,
         )

@@ -242,14 +242,14 @@ class Spawner:
         now = time.monotonic()
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status, used = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if not pid:
                 return
             job = self._jobs_by_pid.pop(pid, None)
             if job is not None:
-                job.exited(os.waitstatus_to_exitcode(status), now)
+                job.exited(os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, now)
                 self._drain(job)
 
     def _drain(self, job: Job) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import signal
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -17,13 +16,16 @@ from schedd.core.model.execution import AttemptResult, DeliveryRequest, Survivor
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import KEPT_BYTES, RenderedProcess, without_secret
 from schedd.core.model.target import ProcessTarget
+from schedd.core.permissions import NO_COMMANDS
 from schedd.core.template import VARIABLES, Template
 from schedd.targets.payload import render_payload
 from schedd.targets.process.door import Record
 from schedd.targets.process.frames import End, Held, Message, Result, Start, Stopping, Sweep
+from schedd.targets.process.limits import kernel_limits
 from schedd.targets.process.line import Line, Terms
 from schedd.targets.process.reunion import Reunion, forget, is_of_this_boot, meet, proven, records
 from schedd.targets.process.tree import TAG_BASE, snapshot, tagged
+from schedd.targets.process.verdict import attempt_result
 
 _DEATHS_MAX = 3
 _REUNION_S = 10.0
@@ -51,9 +53,12 @@ class ProcessTargets:
 
     With a directory `home`, the helper outlives a daemon that dies: it waits `patience_s` for the next one, which takes it over by
     `reunite`, and is the `Survivors` port to what it holds.
+
+    While it is not `enabled`, deliveries are denied; what runs already goes on.
     """
 
-    def __init__(self, *, home: Path | None = None, overdue_s: float = 30, patience_s: float = 300) -> None:
+    def __init__(self, *, home: Path | None = None, overdue_s: float = 30, patience_s: float = 300, enabled: bool = True) -> None:
+        self.enabled = enabled
         self._home = home
         self._overdue_s = overdue_s
         self._patience_s = patience_s
@@ -73,7 +78,7 @@ class ProcessTargets:
             self._line = Line.open(terms, self._receive, self._died)
 
     async def reunite(self) -> None:
-        """Take over the helper of an earlier daemon if there is one and it answers, else start one. Raises: OSError."""
+        """Take over the helper of an earlier daemon if there is one and it answers, else start one if it is enabled. Raises: OSError."""
         if self._home is not None:
             try:
                 self._home.mkdir(mode=0o700, exist_ok=True)
@@ -81,7 +86,8 @@ class ProcessTargets:
             except OSError as error:
                 log.warning("processes_not_kept", directory=str(self._home), detail=error.strerror)
                 self._home = None
-        self.start()
+        if self.enabled:
+            self.start()
 
     async def survivors(self, expected: Collection[tuple[int, int]]) -> Sequence[Survivor]:
         """What the helper of an earlier daemon holds. Of `expected` (execution, attempt), what it left behind if it is gone is ended."""
@@ -95,7 +101,7 @@ class ProcessTargets:
         result = await self._result(held.job, future)
         # The schedule may call something else by now; then its process was judged as processes are by default.
         target = request.target if isinstance(request.target, ProcessTarget) else ProcessTarget(argv=("true",))
-        return _attempt_result(target, request, result)
+        return attempt_result(target, request, result)
 
     def end(self, survivor: Survivor) -> None:
         """End its tree, with the grace that it was started with; `adopt` tells when it is gone."""
@@ -115,6 +121,8 @@ class ProcessTargets:
         """Run the process once; every end is a value. When the call is cancelled, the process's whole tree is gone before it ends."""
         if self._closed:
             return _failure(Reason.INTERRUPTED, "the daemon is ending")
+        if not self.enabled:
+            return _failure(Reason.TARGET_DENIED, NO_COMMANDS)
         try:
             return await self._deliver(request)
         except TemplateError as error:
@@ -230,7 +238,7 @@ class ProcessTargets:
         self._send(message)
         if message.timeout_s >= 0:
             self._expect(message.job, message.timeout_s)
-        return _attempt_result(target, request, await self._result(message.job, pending.result))
+        return attempt_result(target, request, await self._result(message.job, pending.result))
 
     async def _result(self, job: int, future: asyncio.Future[Result]) -> Result:
         try:
@@ -322,48 +330,9 @@ def _start_message(job: int, mark: int, target: ProcessTarget, request: Delivery
         output_limit=target.output_limit_bytes,
         grace_s=target.kill_grace.total_seconds(),
         timeout_s=-1.0 if request.timeout is None else max(request.timeout.total_seconds(), 0.0),
+        limits=kernel_limits(target.resource_limits),
     )
-
-
-def _attempt_result(target: ProcessTarget, request: DeliveryRequest, result: Result) -> AttemptResult:
-    outcome, reason, code, message = _verdict(target, request, result)
-    return AttemptResult(
-        outcome=outcome,
-        reason=reason,
-        code=code,
-        message="; ".join(filter(None, (message, result.message))),
-        output=result.output,
-        error_output=result.error_output,
-        output_truncated=result.truncated,
-    )
-
-
-def _verdict(target: ProcessTarget, request: DeliveryRequest, result: Result) -> tuple[Outcome, Reason, int | None, str]:
-    match result.kind:
-        case "EXIT" if result.code in target.success_exit_codes:
-            return Outcome.SUCCEEDED, Reason.COMPLETED, result.code, ""
-        case "EXIT" if result.code >= 0:
-            return Outcome.FAILED, Reason.EXIT_CODE, result.code, f"exited with code {result.code}"
-        case "EXIT":
-            return Outcome.FAILED, Reason.SIGNAL, result.code, f"ended by signal {_signal_name(-result.code)}"
-        case "SPAWN":
-            return Outcome.FAILED, Reason.SPAWN, None, ""
-        case "TIMEOUT":
-            # A process of an earlier daemon was started under the timeout of then.
-            after = f" after {request.timeout.total_seconds():g} s" if request.timeout is not None else ""
-            return Outcome.FAILED, Reason.TIMEOUT, result.code, f"still running{after}, and ended"
-        case "ENDED":
-            return Outcome.FAILED, Reason.INTERRUPTED, result.code, "ended together with the daemon, or since it had outlived it"
-        case _:
-            return Outcome.FAILED, Reason.TARGET_ERROR, None, "the process helper died while it ran, and it was ended"
 
 
 def _failure(reason: Reason, message: str) -> AttemptResult:
     return AttemptResult(outcome=Outcome.FAILED, reason=reason, message=message)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return str(number)

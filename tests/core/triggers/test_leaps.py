@@ -1,0 +1,124 @@
+"""Exclusions that leave out very many occurrences in a row, held against a walk through each of them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schedd.core.model.when import Cron, Expression, FoldPolicy, GapPolicy, Interval, OnCalendar, Trigger, When
+from schedd.core.triggers import check_when, compile_when
+from schedd.core.triggers.compilation import Setting, rule_of
+from schedd.core.triggers.rule import Rule
+
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+DAY = 24 * HOUR
+JUNE = 1_781_082_000_000_000
+"""2026-06-10T09:00:00Z."""
+
+SPRING, AUTUMN = 1_774_742_400_000_000, 1_792_886_400_000_000
+"""Midnight UTC before the clocks of Berlin change, on 29 March and 25 October 2026."""
+
+
+def compiled(trigger: Trigger, *exclusions: Trigger, zone: str = "UTC") -> Rule:
+    return compile_when(When(triggers=(trigger,), exclusions=exclusions, time_zone=zone), created_us=0, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "excluded", "following_us", "preceding_us"),
+    [
+        ("* * * * * *", "* * 9-17 * * *", JUNE + 9 * HOUR, JUNE - SECOND),
+        ("*/2 * * * * *", "* * 9-17 * * *", JUNE + 9 * HOUR, JUNE - 2 * SECOND),
+        ("rate(1 second)", "* * 9-17 * * *", JUNE + 9 * HOUR, JUNE - SECOND),
+        ("* 9-17 * * *", "* 8-18 * 1-11 *", JUNE + 174 * DAY, JUNE - 161 * DAY + 9 * HOUR - 60 * SECOND),
+        ("*-*-* *:*:*", "* * 0-22 * * *", JUNE + 14 * HOUR, JUNE - 9 * HOUR - SECOND),
+    ],
+)
+def test_next_and_last_are_found_beyond_all_that_is_left_out(text: str, excluded: str, following_us: int, preceding_us: int) -> None:
+    trigger = Interval(every=timedelta(seconds=1), anchor_us=0) if text.startswith("rate") else Expression(text=text)
+    when = When(triggers=(trigger,), exclusions=(Expression(text=excluded),))
+    assert check_when(when, now_us=JUNE) == ()
+    rule = compile_when(when, created_us=0, seed=0)
+    within_us = JUNE + HOUR // 2
+    assert (rule.next_after(within_us), rule.prev_before(within_us)) == (following_us, preceding_us)
+
+
+def test_rule_whose_every_occurrence_is_left_out_never_fires() -> None:
+    when = When(triggers=(Expression(text="*/5 * 10-11 * * *"),), exclusions=(Expression(text="* * 9-17 * * *"),))
+    assert [violation.reason for violation in check_when(when, now_us=JUNE)] == ["NEVER_FIRES"]
+
+
+def test_of_several_triggers_each_goes_by_what_is_left_out_of_it() -> None:
+    every_second, nightly = Expression(text="* * * * * *"), Expression(text="0 12 * * *")
+    when = When(triggers=(every_second, nightly), exclusions=(Expression(text="1-59 * 9-17 * * *"),))
+    rule = compile_when(when, created_us=0, seed=0)
+    assert rule.next_after(JUNE) == JUNE + 60 * SECOND
+
+
+FIELDS = st.sampled_from(["*", "*/2", "0", "0,30", "0-29", "1-59"])
+HOURS = st.sampled_from(["*", "1-3", "2", "0-2", "3-23", "*/2"])
+DAYS = st.sampled_from(["*", "*", "25-29", "*/2"])
+
+
+@st.composite
+def expressions(draw: st.DrawFn) -> str:
+    return f"{draw(FIELDS)} {draw(FIELDS)} {draw(HOURS)} {draw(DAYS)} * *"
+
+
+@st.composite
+def excluded_triggers(draw: st.DrawFn) -> tuple[Trigger, Trigger]:
+    """A trigger of seconds, and an exclusion of it."""
+    trigger: Trigger = Cron(text=draw(expressions()))
+    if draw(st.booleans()):
+        trigger = Interval(every=timedelta(seconds=draw(st.sampled_from([1, 7, 61]))), anchor_us=draw(st.sampled_from([0, SECOND // 2])))
+    exclusion: Trigger = Cron(text=draw(expressions()))
+    if draw(st.integers(0, 3)) == 0:
+        exclusion = OnCalendar(text=draw(st.sampled_from(["*-*-* 01..03:*:*", "*-*-* *:*:0/0.5", "*-*-* 02:0..29:*"])))
+    return trigger, exclusion
+
+
+@given(
+    both=excluded_triggers(),
+    zone=st.sampled_from(["UTC", "Europe/Berlin", "Australia/Lord_Howe"]),
+    begin_us=st.sampled_from([SPRING, AUTUMN, 1_775_311_200_000_000, JUNE]),
+    ahead_s=st.integers(0, 30 * 3600),
+    gap=st.sampled_from(GapPolicy),
+    fold=st.sampled_from(FoldPolicy),
+)
+def test_what_is_left_is_what_a_walk_finds(
+    both: tuple[Trigger, Trigger], zone: str, begin_us: int, ahead_s: int, gap: GapPolicy, fold: FoldPolicy
+) -> None:
+    trigger, exclusion = both
+    when = When(triggers=(trigger,), exclusions=(exclusion,), time_zone=zone, gap=gap, fold=fold)
+    setting = Setting(time_zone=zone, gap=gap, fold=fold, created_us=0, seed=0)
+    rule, bare, out = compile_when(when, created_us=0, seed=0), rule_of(trigger, setting), rule_of(exclusion, setting)
+    from_us = begin_us + ahead_s * SECOND
+    _agrees(rule, bare, out, from_us)
+    _agrees_back(rule, bare, out, from_us)
+
+
+def _agrees(rule: Rule, bare: Rule, out: Rule, from_us: int) -> None:
+    found, at_us = rule.next_after(from_us), bare.next_after(from_us)
+    for _ in range(4000):
+        if at_us is None or out.next_after(at_us - 1) != at_us:
+            break
+        at_us = bare.next_after(at_us)
+    else:
+        assert found is None or at_us is None or found >= at_us
+        return
+    assert found == at_us
+
+
+def _agrees_back(rule: Rule, bare: Rule, out: Rule, from_us: int) -> None:
+    found, at_us = rule.prev_before(from_us), bare.prev_before(from_us)
+    for _ in range(4000):
+        if at_us is None or out.next_after(at_us - 1) != at_us:
+            break
+        at_us = bare.prev_before(at_us)
+    else:
+        assert found is None or at_us is None or found <= at_us
+        return
+    assert found == at_us
