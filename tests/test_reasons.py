@@ -18,8 +18,9 @@ from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.policy import Policies, Retry
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleName
-from schedd.core.model.target import HttpTarget, ProcessTarget
+from schedd.core.model.target import AuthScheme, HttpAuth, HttpTarget, ProcessTarget, ResourceLimits
 from schedd.core.model.when import Expression, When
+from schedd.core.permissions import Permissions, parse_listed
 from schedd.core.ports import Target
 from schedd.engine.clock import SystemClock
 from schedd.engine.engine import Engine, EngineSettings
@@ -42,7 +43,8 @@ async def end_of(directory: Path, target: HttpTarget | ProcessTarget, timeout_s:
     """How an execution of that target ends, as a whole engine with real targets journals it."""
     clock = SystemClock()
     store = await SqliteStore.open(directory / "db")
-    https, processes = HttpTargets(clock, HttpLimits()), ProcessTargets()
+    https = HttpTargets(clock, HttpLimits(), permissions=Permissions(denied=parse_listed(["127.0.0.2"])))
+    processes = ProcessTargets()
     ids = TimeIds(clock)
     targets: dict[type, Target] = {HttpTarget: https, ProcessTarget: processes}
     engine = Engine(store=store, clock=clock, ids=ids, targets=targets, settings=EngineSettings())
@@ -87,6 +89,8 @@ async def fine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         (ProcessTarget(argv=("/bin/sh", "-c", "exit 3")), Reason.EXIT_CODE),
         (ProcessTarget(argv=("/bin/sh", "-c", "kill -9 $$")), Reason.SIGNAL),
         (ProcessTarget(argv=("/nonexistent",)), Reason.SPAWN),
+        (HttpTarget(url="http://127.0.0.2/"), Reason.TARGET_DENIED),
+        (HttpTarget(url="http://localhost/", auth=HttpAuth(scheme=AuthScheme.BEARER, secret="unknown")), Reason.AUTHENTICATION),
     ],
 )
 async def test_failure_of_a_real_target_is_journaled_with_its_reason(
@@ -98,6 +102,12 @@ async def test_failure_of_a_real_target_is_journaled_with_its_reason(
 async def test_attempt_that_takes_too_long_is_journaled_as_timed_out(tmp_path: Path) -> None:
     target = ProcessTarget(argv=("/bin/sleep", "60"), kill_grace=timedelta(milliseconds=100))
     assert await end_of(tmp_path, target, timeout_s=0.1) == (Outcome.FAILED, Reason.TIMEOUT)
+
+
+async def test_process_that_writes_more_than_it_may_is_journaled_as_ended_by_its_limit(tmp_path: Path) -> None:
+    argv = ("/bin/sh", "-c", f"exec head -c 100000 /dev/zero > {tmp_path}/big")
+    target = ProcessTarget(argv=argv, resource_limits=ResourceLimits(file_size_bytes=4096))
+    assert await end_of(tmp_path, target) == (Outcome.FAILED, Reason.RESOURCE_LIMIT)
 
 
 async def test_response_without_the_wanted_text_is_journaled_as_a_mismatch(tmp_path: Path) -> None:

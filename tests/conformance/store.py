@@ -381,7 +381,7 @@ class StoreSuite:
         for uid in (1, 2):
             (stored,) = await create(store, draft(uid, "name"))
             await store.change_schedule(changed(stored, state=ScheduleState.DELETED, deleted_us=NOW_US))
-        assert (await store.schedule(stored.name)).uid == 2
+            assert (await store.schedule(stored.name)).uid == uid
 
     async def test_change_repeated_with_its_request_changes_nothing_and_gives_what_stands_now(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))
