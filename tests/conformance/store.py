@@ -377,6 +377,12 @@ class StoreSuite:
         assert await names(store) == ["name"]
         assert await names(store, show_deleted=True) == ["name", "name"]
 
+    async def test_name_of_schedules_deleted_at_the_same_instant_is_that_of_the_newest(self, store: Store) -> None:
+        for uid in (1, 2):
+            (stored,) = await create(store, draft(uid, "name"))
+            await store.change_schedule(changed(stored, state=ScheduleState.DELETED, deleted_us=NOW_US))
+            assert (await store.schedule(stored.name)).uid == uid
+
     async def test_change_repeated_with_its_request_changes_nothing_and_gives_what_stands_now(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))
         paused = replace(changed(stored, state=ScheduleState.PAUSED), request=MARK)

@@ -259,9 +259,12 @@ class Dispatcher:
                 return False
             if run.state is ExecutionState.FINISHED:
                 pass
-            elif run.background and (earlier := self._overlaps.earlier(run) or self._overlaps.overtaken(run)):
+            elif run.background and (earlier := self._overlaps.earlier(run)):
                 self.gates.free(run)
                 self._overlaps.decide(run, earlier)
+            elif run.background and (older := self._overlaps.overtaken(run)):
+                self.gates.free(run)
+                self._overlaps.fall_behind(run, older)
             else:
                 self.attempts.start(run)
             started += 1

@@ -177,6 +177,7 @@ class Keeper:
         while self._completed:
             now_us = await self._give_way(now_us)
             rows = [self._completed.pop() for _ in range(min(_AT_ONCE, len(self._completed)))]
+            await self._ends_recorded()  # The ends of their last executions come first in the journal.
             await self._patiently(partial(self._complete, rows, now_us))
 
     async def _attend(self, now_us: int) -> None:
@@ -245,10 +246,13 @@ class Keeper:
         deleted = replace(ended, state=ScheduleState.DELETED, deleted_us=now_us)
         await self._make(ended, deleted, JournalKind.SCHEDULE_DELETED, self._why(ended), now_us)
 
-    async def _pause_failing(self, now_us: int) -> None:
+    async def _ends_recorded(self) -> None:
         assert self._committed is not None, "connect() comes first"
-        failed, self._failed = self._failed, set()
         await self._committed()
+
+    async def _pause_failing(self, now_us: int) -> None:
+        failed, self._failed = self._failed, set()
+        await self._ends_recorded()
         for schedule in (await self._read(list(failed))).values():
             await self._patiently(partial(self._pause_if_failing, schedule, now_us))
 

@@ -86,6 +86,12 @@ class Overlaps:
             case _:
                 assert_never(decision.verdict)
 
+    def fall_behind(self, run: Run, older: Sequence[Run]) -> None:
+        """Let a run that has overtaken an `older` one wait; the older one goes itself, unless it waits for another that is at the gates."""
+        self.decide(run, older)
+        if all(other.ticket is None for other in self._runs.of_schedule(run.row)):
+            self.let_next_go(run.row)
+
     def forget(self, run: Run) -> None:
         """It waits for no other any more; nothing happens if it did not wait."""
         buffered = self.buffered.get((run.row, run.background))
