@@ -46,8 +46,8 @@ def explanation_lines(found: Sequence[Explanation], zone: tzinfo, *, width: int 
 
 
 def _lines(one: Explanation, when: str, width: int | None, styled: bool) -> list[str]:
-    what, rest = what_text(one), execution_id(one.execution)
-    head = f"{when}  {what:<{_WHAT}}  {rest:<{_ID}}"
+    what = what_text(one)
+    head = f"{when}  {what:<{_WHAT}}  {execution_id(one.execution):<{_ID}}"
     shown = head if not styled else f"{when}  {painted(what, _colour(one))}{head[len(when) + 2 + len(what) :]}"
     sentence = printable(one.summary)
     if width is None:
