@@ -23,7 +23,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
 
 
 async def test_denied_url_is_refused_by_field_at_creation(api: Api) -> None:
-    api.rig.schedules.permissions = STRICT
+    api.rig.schedules.permit(STRICT)
     schedule = http()
     schedule.target.http.url = "http://169.254.169.254/latest/meta-data"
     refusal = await refused(api.schedules.CreateSchedule(pb.CreateScheduleRequest(schedule=schedule)))
@@ -32,7 +32,7 @@ async def test_denied_url_is_refused_by_field_at_creation(api: Api) -> None:
 
 
 async def test_secret_that_is_not_configured_is_refused_by_field_and_one_that_is_comes_back(api: Api) -> None:
-    api.rig.schedules.permissions = Permissions(secrets=frozenset({"known"}))
+    api.rig.schedules.permit(Permissions(secrets=frozenset({"known"})))
     schedule = http()
     schedule.target.http.auth.basic.username = "me"
     schedule.target.http.auth.basic.password.name = "unknown"
@@ -44,7 +44,7 @@ async def test_secret_that_is_not_configured_is_refused_by_field_and_one_that_is
 
 
 async def test_denied_parts_of_a_batch_are_refused_by_field(api: Api) -> None:
-    api.rig.schedules.permissions = STRICT
+    api.rig.schedules.permit(STRICT)
     command, told = http("a"), http("b")
     command.target.process.argv.append("true")
     told.policies.on_failure.add().notify.url = "http://pager.internal/"
@@ -62,7 +62,7 @@ async def test_target_that_was_there_before_it_was_denied_stands_in_the_way_of_n
     schedule = http()
     schedule.target.http.url = "http://db.internal/"
     await api.schedules.CreateSchedule(pb.CreateScheduleRequest(schedule=schedule))
-    api.rig.schedules.permissions = STRICT
+    api.rig.schedules.permit(STRICT)
     schedule.description = "changed"
     mask = FieldMask(paths=["description", "target"])
     changed = await api.schedules.UpdateSchedule(pb.UpdateScheduleRequest(schedule=schedule, update_mask=mask))

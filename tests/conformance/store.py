@@ -377,6 +377,12 @@ class StoreSuite:
         assert await names(store) == ["name"]
         assert await names(store, show_deleted=True) == ["name", "name"]
 
+    async def test_name_of_schedules_deleted_at_the_same_instant_is_that_of_the_newest(self, store: Store) -> None:
+        for uid in (1, 2):
+            (stored,) = await create(store, draft(uid, "name"))
+            await store.change_schedule(changed(stored, state=ScheduleState.DELETED, deleted_us=NOW_US))
+            assert (await store.schedule(stored.name)).uid == uid
+
     async def test_change_repeated_with_its_request_changes_nothing_and_gives_what_stands_now(self, store: Store) -> None:
         (stored,) = await create(store, draft(1))
         paused = replace(changed(stored, state=ScheduleState.PAUSED), request=MARK)
@@ -775,6 +781,13 @@ class StoreSuite:
         assert [each.id for each in (await store.find_backfills((), PageRequest(size=9))).items] == [7]
         with pytest.raises(ConflictError):
             await store.create_backfill(backfill(9, of), entry, request=replace(mark, fingerprint="z"))
+
+    async def test_backlog_of_a_change_is_there_with_it_and_not_without(self, store: Store) -> None:
+        (of,) = await create(store, draft(1))
+        await store.change_schedule(replace(changed(of), backlogs=(backfill(7, of, Cause.SCHEDULE),)))
+        with pytest.raises(ConflictError):
+            await store.change_schedule(replace(changed(of), backlogs=(backfill(8, of, Cause.SCHEDULE),)))
+        assert [each.id for each in await store.running_backfills()] == [7]
 
     async def test_backlog_of_a_catch_up_is_no_backfill_and_goes_with_its_last_step(self, store: Store) -> None:
         (of,) = await create(store, draft(1))

@@ -49,6 +49,10 @@ def test_delivery_key_has_microseconds_only_where_there_are_some() -> None:
     assert delivery_key(1, 1_700_000_000_123_456) == "0000000000001:2023-11-14T22:13:20.123456Z"
 
 
+def test_delivery_key_of_a_backfills_execution_is_its_own() -> None:
+    assert delivery_key(1, 1_700_000_000_000_000, 33) == "0000000000001:2023-11-14T22:13:20Z/0000000000011"
+
+
 def test_delivery_key_of_an_execution_is_that_of_its_occurrence() -> None:
     execution = Execution(
         id=9,

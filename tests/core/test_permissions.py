@@ -13,7 +13,7 @@ from schedd.core.model.policy import CommandHolds, DayFits, Notify, Policies, Tr
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.target import AuthScheme, HttpAuth, HttpTarget, ProcessTarget, Target
 from schedd.core.model.when import Cron, When
-from schedd.core.permissions import Permissions, check_permissions, parse_listed
+from schedd.core.permissions import Forbidding, Permissions, parse_listed
 
 LOOPBACK = Permissions(denied=parse_listed(["127.0.0.0/8", "::1"]))
 GLOBAL = Permissions(global_only=True)
@@ -151,44 +151,43 @@ def test_entries_are_addresses_networks_and_hosts() -> None:
 )
 def test_url_that_is_denied_as_it_stands_is_named(url: str, denied: bool) -> None:
     permissions = Permissions(denied=parse_listed(["127.0.0.0/8", "*.internal", "unix:/run/docker.sock"]))
-    found = check_permissions(permissions, schedule(HttpTarget(url=url)))
+    found = Forbidding(permissions).check(schedule(HttpTarget(url=url)))
     assert [(each.field, each.reason) for each in found] == ([("target.http.url", "TARGET_DENIED")] if denied else [])
     assert all("http.deny has" in each.description and "http.allow can make an exception" in each.description for each in found)
 
 
 def test_notified_targets_are_looked_at_as_well() -> None:
     follow_ups = (TriggerSchedule(schedule="groups/default/schedules/b"), Notify(target=HttpTarget(url="http://127.0.0.1/")))
-    found = check_permissions(LOOPBACK, schedule(HttpTarget(url="http://x/"), Policies(on_success=follow_ups, on_failure=follow_ups[1:])))
+    found = Forbidding(LOOPBACK).check(schedule(HttpTarget(url="http://x/"), Policies(on_success=follow_ups, on_failure=follow_ups[1:])))
     assert [each.field for each in found] == ["policies.on_success[1].notify.url", "policies.on_failure[0].notify.url"]
 
 
 def test_commands_are_forbidden_as_targets_and_as_conditions() -> None:
     command = ProcessTarget(argv=("true",))
-    found = check_permissions(NO_COMMANDS, schedule(command, Policies(condition=CommandHolds(command=command))))
+    found = Forbidding(NO_COMMANDS).check(schedule(command, Policies(condition=CommandHolds(command=command))))
     assert [(each.field, each.reason) for each in found] == [
         ("target.process", "TARGET_DENIED"),
         ("policies.condition.command", "TARGET_DENIED"),
     ]
     assert (
-        check_permissions(NO_COMMANDS, schedule(HttpTarget(url="http://x/"), Policies(condition=DayFits(days=Cron(text="0 0 * * 1")))))
-        == ()
+        Forbidding(NO_COMMANDS).check(schedule(HttpTarget(url="http://x/"), Policies(condition=DayFits(days=Cron(text="0 0 * * 1"))))) == ()
     )
-    assert check_permissions(LOOPBACK, schedule(command)) == ()
+    assert Forbidding(LOOPBACK).check(schedule(command)) == ()
 
 
 def test_nothing_is_forbidden_without_a_configuration() -> None:
     auth = HttpAuth(scheme=AuthScheme.BEARER, secret="any")
-    assert check_permissions(Permissions(), schedule(HttpTarget(url="http://169.254.169.254/", auth=auth))) == ()
+    assert Forbidding(Permissions()).check(schedule(HttpTarget(url="http://169.254.169.254/", auth=auth))) == ()
 
 
 def test_secrets_that_are_not_configured_are_named() -> None:
     permissions = Permissions(secrets=frozenset({"known"}))
     unknown = HttpTarget(url="http://x/", auth=HttpAuth(scheme=AuthScheme.BASIC, secret="other", username="me"))
     known = HttpTarget(url="http://x/", auth=HttpAuth(scheme=AuthScheme.BEARER, secret="known"))
-    found = check_permissions(permissions, schedule(unknown, Policies(on_failure=(Notify(target=known), Notify(target=unknown)))))
+    found = Forbidding(permissions).check(schedule(unknown, Policies(on_failure=(Notify(target=known), Notify(target=unknown)))))
     assert [(each.field, each.reason) for each in found] == [
         ("target.http.auth.basic.password.name", "UNKNOWN_SECRET"),
         ("policies.on_failure[1].notify.auth.basic.password.name", "UNKNOWN_SECRET"),
     ]
     assert "there is no secret other" in found[0].description
-    assert check_permissions(permissions, schedule(known)) == ()
+    assert Forbidding(permissions).check(schedule(known)) == ()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from schedd.core.model.policy import CatchUp, CatchUpMode
 from schedd.core.model.reason import Reason
-from schedd.core.planning import Plan
+from schedd.core.planning import FIRES_A_PLAN, Backlog, Plan
 from schedd.core.resumption import after_pause
 
 PERIOD = 60_000_000
@@ -65,3 +65,18 @@ def test_none_leaves_all_of_it_out_as_paused() -> None:
     plan = after_pause(Minutely(), WIDE, CatchUpMode.NONE, after_us=1, before_us=5 * PERIOD)
     assert plan.fires == ()
     assert [(each.first_us, each.last_us, each.count, each.reason) for each in plan.left_out] == [(PERIOD, 4 * PERIOD, 4, Reason.PAUSED)]
+
+
+def test_backlog_of_more_than_a_plan_fires_goes_on_where_that_ends() -> None:
+    most = CatchUp(window=timedelta(days=1), max_runs=150)
+    plan = after_pause(Minutely(), most, CatchUpMode.ALL, after_us=1, before_us=301 * PERIOD, with_backlog=True)
+    assert plan.fires == tuple(range(PERIOD, 101 * PERIOD, PERIOD))
+    assert plan.backlog == Backlog(first_us=101 * PERIOD, before_us=301 * PERIOD, runs=50)
+    assert plan.left_out == ()
+
+
+@given(most=st.integers(1, 120), length=st.integers(1, 120), mode=st.sampled_from(CatchUpMode))
+def test_backlog_is_there_only_where_more_may_run_than_a_plan_fires(most: int, length: int, mode: CatchUpMode) -> None:
+    policy = CatchUp(window=timedelta(days=1), max_runs=most)
+    plan = after_pause(Minutely(), policy, mode, after_us=1, before_us=(length + 1) * PERIOD, with_backlog=True)
+    assert (plan.backlog is not None) == (mode is CatchUpMode.ALL and min(most, length) > FIRES_A_PLAN)

@@ -201,6 +201,20 @@ def test_lane_that_stands_at_its_key_is_refused_once_its_hosts_circuit_opens() -
     assert (turn.ticket.item, turn.refused_by) == ("choosy", host)
 
 
+def test_lane_that_stands_at_its_key_is_refused_once_others_have_taken_the_probes_of_its_host() -> None:
+    slots: Slots[str] = Slots(9)
+    host, key = slots.gate(Limit.HOST, "h", 9), slots.gate(Limit.KEY, "k", 1)
+    slots.set_limit(host, 1, Limit.CIRCUIT)
+    slots.put("other", slots.lane((key,)), 0)
+    assert drained(slots) == ["other"]
+    choosy = slots.lane((host, key), CIRCUIT_SKIPS)
+    slots.put("choosy", choosy, 0)
+    assert slots.next() is None
+    slots.put("probe", slots.lane((host,)), 1)
+    turns = [slots.next(), slots.next()]
+    assert [turn and (turn.ticket.item, turn.refused_by) for turn in turns] == [("probe", None), ("choosy", host)]
+
+
 def test_withdrawn_ones_leave_no_rubbish_behind() -> None:
     slots: Slots[str] = Slots(0)
     lane = slots.lane(())

@@ -20,6 +20,7 @@ from schedd.v1.journal_pb2 import JournalKind
 from schedd.v1.reason_pb2 import Reason
 from schedd.v1.schedule_pb2 import Schedule
 from schedd.v1.when_pb2 import Trigger
+from tests.evidence import Evidence
 
 SCHEDD = str(Path(sys.executable).parent / "schedd")
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
@@ -106,7 +107,7 @@ def test_daemon_after_a_kill_starts_again_over_its_leftovers(running: Callable[[
 
 
 def test_daemon_reloads_on_hangup_and_keeps_the_old_configuration_when_the_new_is_broken(
-    running: Callable[[], Running], file: Path, tmp_path: Path
+    running: Callable[[], Running], file: Path, tmp_path: Path, evidence: Evidence
 ) -> None:
     daemon = running()
     right = file.read_text()
@@ -121,6 +122,7 @@ def test_daemon_reloads_on_hangup_and_keeps_the_old_configuration_when_the_new_i
     assert daemon.end(signal.SIGTERM) == 0
     assert other.exists()
     assert not (tmp_path / "s.sock").exists()
+    assert evidence.note_database(tmp_path / "s.db") == ["DAEMON_STARTED", "CONFIGURATION_RELOADED", "DAEMON_STOPPED"]
 
 
 def test_reload_changes_whom_schedules_may_call_and_whether_commands_run(

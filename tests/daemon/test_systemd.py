@@ -58,6 +58,10 @@ def test_commands_outlive_a_crash_with_the_drop_in_alone() -> None:
     assert modes == [["mixed"], ["process"]]
 
 
+def test_command_that_runs_out_of_memory_does_not_stop_the_daemon_with_the_drop_in() -> None:
+    assert re.findall(r"^OOMPolicy=(\S+)$", (SYSTEMD / "commands.conf").read_text(), re.MULTILINE) == ["continue"]
+
+
 def test_unit_gives_the_daemon_more_time_to_stop_than_it_takes() -> None:
     unit = (SYSTEMD / "schedd.service").read_text()
     found = re.search(r"^TimeoutStopSec=(\S+)$", unit, re.MULTILINE)

@@ -45,6 +45,8 @@ class HandSurvivors:
         return self.found
 
     async def adopt(self, request: DeliveryRequest) -> AttemptResult:
+        if not any((each.execution_id, each.attempt) == (request.execution_id, request.attempt) for each in self.found):
+            raise LookupError("it was not found, or was discarded")
         self.adopted.append(request)
         try:
             await self.go.wait()
@@ -58,6 +60,7 @@ class HandSurvivors:
 
     def discard(self, survivor: Survivor) -> None:
         self.discarded.append(survivor)
+        self.found = [each for each in self.found if each is not survivor]
 
 
 @dataclass

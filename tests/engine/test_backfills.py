@@ -11,13 +11,14 @@ import pytest
 
 from schedd.core.errors import InvalidError, PreconditionError, QuotaError
 from schedd.core.model.backfill import Backfill, BackfillState, Progress
-from schedd.core.model.execution import Cause, Execution, ExecutionState
+from schedd.core.model.execution import Cause, Execution, ExecutionState, id_text
 from schedd.core.model.journal import JournalKind
 from schedd.core.model.policy import Overlap, Policies, Retry
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import ScheduleName, ScheduleState
 from schedd.core.model.when import Expression, When
+from schedd.engine.definitions import Definition
 from schedd.engine.engine import EngineSettings
 from schedd.engine.limits import AttemptLimits
 from schedd.service import backfills
@@ -66,6 +67,18 @@ async def test_backfill_runs_the_range_in_order_marked_and_at_its_rate(tmp_path:
         started, finished = await rig.journal(JournalKind.BACKFILL_STARTED, JournalKind.BACKFILL_FINISHED)
         assert (started.actor, started.reason, started.evidence["total_count"]) == ("ann", Reason.REQUESTED, 20)
         assert (finished.actor, finished.reason) == ("schedd", Reason.ENDED)
+
+
+async def test_backfill_has_delivery_keys_of_its_own(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        await rig.create("* * * * *", policies=Policies(retry=ONE_TRY))
+        await rig.run_until(61)
+        minute = BackfillDraft(start_us=START_US + 60 * SECOND, end_us=START_US + 61 * SECOND, overlap=Overlap.SKIP, rate_per_second=10)
+        made = await rig.backfills.start(JOB, minute, ASKING)
+        await rig.run_until(63)
+        live, again = (request.delivery_key for _, request in rig.target.requests)
+        assert again == f"{live}/{id_text(made.id)}"
+        assert [run.delivery_key for run in await executions(rig)] == [again]
 
 
 async def test_backfill_is_exempt_from_the_catch_up_window(tmp_path: Path) -> None:
@@ -392,3 +405,42 @@ async def test_backfills_beyond_the_limit_are_refused(tmp_path: Path, monkeypatc
         await rig.backfills.start(JOB, draft(100, rate=0.1), ASKING)
         with pytest.raises(QuotaError, match="1 backfills"):
             await rig.backfills.start(JOB, draft(100), ASKING)
+
+
+class _Broken:
+    """A rule that fails in a way that nobody has foreseen."""
+
+    def next_after(self, t_us: int) -> int | None:
+        raise RuntimeError("boom")
+
+    def prev_before(self, t_us: int) -> int | None:
+        raise RuntimeError("boom")
+
+
+async def test_backfill_whose_rule_fails_unforeseen_disables_its_schedule_and_stops_no_other(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        await hourly(rig)
+        other = await rig.create("0 * * * *", name="other", policies=Policies(retry=ONE_TRY))
+        made = await rig.backfills.start(JOB, draft(50), ASKING)
+        definition = (await rig.engine.definitions.load([made.schedule_row]))[made.schedule_row]
+        assert isinstance(definition, Definition)
+        definition.rule = _Broken()
+        fine = await rig.backfills.start(other.name, draft(3), ASKING)
+        await rig.run_until(3)
+        assert (await rig.backfills.get(other.name, fine.id)).state is BackfillState.FINISHED
+        (entry,) = await rig.journal(JournalKind.SCHEDULE_DISABLED)
+        assert (entry.schedule, entry.reason) == (JOB, Reason.UNFORESEEN)
+        assert (await stands(rig, made))[0] is BackfillState.CANCELLED
+        assert [entry.reason for entry in await rig.journal(JournalKind.BACKFILL_FINISHED)] == [Reason.UNFORESEEN, Reason.ENDED]
+
+
+async def test_two_backfills_of_the_same_range_at_once_run_each_occurrence_once_and_count_all(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        await hourly(rig)
+        first, second = await asyncio.gather(*(rig.backfills.start(JOB, draft(6), ASKING) for _ in range(2)))
+        await rig.run_until(6)
+        assert rig.target.nominal_s() == [-HOUR * n for n in range(6, 0, -1)]
+        assert await stands(rig, first) == (BackfillState.FINISHED, Progress(done=6, succeeded=6))
+        assert await stands(rig, second) == (BackfillState.FINISHED, Progress(done=6, skipped=6))
+        skipped = await rig.journal(JournalKind.OCCURRENCES_SKIPPED)
+        assert sum(int(entry.evidence["count"]) for entry in skipped) == 6

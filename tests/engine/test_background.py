@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from schedd.core.model.execution import Cause, ExecutionState
 from schedd.core.model.journal import JournalKind
-from schedd.core.model.policy import Concurrency, Hold, Overlap, Policies, Retry
+from schedd.core.model.policy import CatchUp, CatchUpMode, Concurrency, Hold, Overlap, Policies, Retry
 from schedd.core.model.reason import Outcome
 from schedd.core.model.schedule import ScheduleName
 from schedd.engine.engine import EngineSettings
@@ -144,3 +145,16 @@ async def test_background_stuck_at_a_host_leaves_the_background_of_others_alone(
         await rig.run_until(119)
         assert len(set(target.called())) == 80
         assert not [entry for entry in await rig.journal(JournalKind.EXECUTION_FINISHED) if entry.outcome is not Outcome.SUCCEEDED]
+
+
+async def test_late_ones_of_a_schedule_that_wait_in_another_order_than_theirs_all_run(tmp_path: Path) -> None:
+    catch_up = CatchUp(mode=CatchUpMode.ALL, window=timedelta(hours=1))
+    async with running(tmp_path / "db") as rig:
+        await rig.create("*/30 * * * * *", policies=Policies(catch_up=catch_up, overlap=Overlap.BUFFER_ONE))
+        rig.target.hold = asyncio.Event()
+        await rig.run_until(31)
+        rig.clock.suspend(144 * SECOND)  # The occurrence at 150 is late and no misfire: it is armed before those that are caught up.
+        await rig.settle()
+        rig.target.hold.set()
+        await rig.run_until(176)
+        assert sorted(rig.target.nominal_s()) == [30, 60, 90, 120, 150]

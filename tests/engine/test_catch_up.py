@@ -460,3 +460,19 @@ async def test_schedule_that_ended_meanwhile_is_completed_after_its_backlog(tmp_
 
 def ending(schedule: Schedule, second: int) -> Schedule:
     return replace(schedule, when=replace(schedule.when, end_us=START_US + second * SECOND))
+
+
+async def test_crash_after_the_first_of_two_rounds_for_a_schedule_loses_nothing_of_the_second(tmp_path: Path) -> None:
+    clock = HandClock()
+    target = HandTarget(clock)
+    chosen = Policies(overlap=Overlap.ALLOW_ALL, catch_up=CatchUp(grace=timedelta(minutes=5)))
+    async with running(tmp_path / "db", clock=clock, target=target) as rig:
+        await rig.create("* * * * * *", policies=chosen)
+        await rig.run_until(0.1)
+    clock.move(150 * SECOND)
+    async with running(tmp_path / "db", clock=clock, target=target) as rig:
+        await rig.settle()  # The next round would come a little later.
+        assert len(await executions(rig)) < 150
+    async with running(tmp_path / "db", clock=clock, target=target) as rig:
+        await rig.run_until(153)
+        assert sorted(set(target.nominal_s())) == list(range(1, 154))

@@ -15,9 +15,10 @@ from schedd.core.model.journal import JournalKind
 from schedd.core.model.policy import AfterLastRun, CatchUp, CatchUpMode, Concurrency, Overlap, Policies, Retry
 from schedd.core.model.query import Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
-from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
+from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget
 from schedd.core.model.when import AfterCompletion, Cron, When
+from schedd.engine.definitions import Definition
 from schedd.engine.engine import EngineSettings
 from schedd.service.asking import Asking
 from tests.engine.rig import BROKEN, SECOND, START_US, HandClock, HandTarget, Rig, running
@@ -430,6 +431,55 @@ def _minutely(name: str) -> Schedule:
 # A host that starts with its clock in the future
 
 
+@pytest.mark.parametrize("while_down", [False, True])
+async def test_pause_that_a_wrong_clock_had_ended_holds_back_until_its_end(tmp_path: Path, while_down: bool) -> None:
+    clock = HandClock()
+    target = HandTarget(clock)
+    async with running(tmp_path / "db", clock=clock, target=target) as rig:
+        job = await rig.create(MINUTELY)
+        await rig.pauses.pause(job.name, ANN, reason="moving house", until_us=START_US + HOUR * SECOND)
+        await rig.run_until(5)
+        await step(rig, 10 * YEAR)
+        assert await state(rig, job) is ScheduleState.ENABLED
+        if not while_down:
+            await step(rig, -10 * YEAR)
+    if while_down:
+        clock.step(-10 * YEAR * SECOND)
+    async with running(tmp_path / "db", clock=clock, target=target) as rig:
+        await rig.settle()
+        stored = await rig.store.schedule(job.name)
+        assert stored.pause == Pause(actor="ann", since_us=START_US, reason="moving house", until_us=START_US + HOUR * SECOND)
+        (_, again) = await rig.journal(K.SCHEDULE_PAUSED)
+        assert (again.actor, again.reason) == ("schedd", Reason.CLOCK_STEP)
+        target.requests.clear()
+        await rig.run_until(HOUR + 61)
+        assert target.nominal_s() == [HOUR, HOUR + 60]
+
+
+async def test_pause_that_somebody_ended_while_the_clock_was_ahead_stays_ended(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        job = await rig.create(MINUTELY)
+        await rig.pauses.pause(job.name, ANN, until_us=START_US + 2 * HOUR * SECOND)
+        await rig.run_until(5)
+        await step(rig, HOUR)
+        await rig.pauses.resume(job.name, ANN)
+        await step(rig, -HOUR)
+        await rig.run_until(61)
+        assert await state(rig, job) is ScheduleState.ENABLED
+
+
+async def test_pause_of_a_time_that_a_wrong_clock_told_stays_ended(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        job = await rig.create(MINUTELY)
+        await step(rig, HOUR)
+        await rig.pauses.pause(job.name, ANN, until_us=START_US + (HOUR + 90) * SECOND)
+        await rig.run_until(HOUR + 100)
+        assert await state(rig, job) is ScheduleState.ENABLED
+        await step(rig, -HOUR)
+        await rig.run_until(161)
+        assert await state(rig, job) is ScheduleState.ENABLED
+
+
 @pytest.mark.parametrize("while_down", [False, True], ids=["set right while running", "set right while down"])
 async def test_clock_that_was_years_ahead_leaves_no_schedule_waiting(tmp_path: Path, while_down: bool) -> None:
     clock = HandClock()
@@ -573,3 +623,39 @@ async def test_history_outlasts_a_clock_that_is_ahead_for_less_than_an_hour(tmp_
         await step(rig, 5 * 24 * HOUR)
         clock.move(HOUR * SECOND)
         assert await rig.engine.housekeeper.run_once(clock.now_us()) > 0
+
+
+async def test_buffered_ones_that_were_met_late_keep_their_order_over_a_step_ahead(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        rig.target.hold = asyncio.Event()
+        await rig.create(MINUTELY, policies=Policies(overlap=Overlap.BUFFER_ALL))
+        await rig.run_until(70)
+        await step(rig, 55)
+        await step(rig, 600)
+        rig.target.hold.set()
+        await go_on(rig, 1)
+        assert rig.target.nominal_s() == [60, 120, 660, 720]
+
+
+class _Broken:
+    """A rule that fails in a way that nobody has foreseen."""
+
+    def next_after(self, t_us: int) -> int | None:
+        raise RuntimeError("boom")
+
+    def prev_before(self, t_us: int) -> int | None:
+        raise RuntimeError("boom")
+
+
+async def test_armed_one_whose_rule_fails_unforeseen_at_a_step_stops_no_other(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        job = await rig.create(MINUTELY)
+        other = await rig.create(MINUTELY, name="other")
+        await rig.run_until(59.8)
+        definition = (await rig.engine.definitions.load([job.row]))[job.row]
+        assert isinstance(definition, Definition)
+        definition.rule = _Broken()
+        await step(rig, 200)
+        await rig.run_until(310)
+        assert [request.schedule for _, request in rig.target.requests].count(other.name) >= 2
+        assert await state(rig, job) is ScheduleState.DISABLED

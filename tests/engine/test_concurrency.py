@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from schedd.core.breaker import BreakerPolicy
 from schedd.core.model.execution import ExecutionState
 from schedd.core.model.journal import JournalKind
 from schedd.core.model.policy import Concurrency, Hold, Overlap, Policies, Retry
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import ScheduleState
+from schedd.engine import gatekeeper
 from schedd.engine.engine import EngineSettings
 from schedd.engine.limits import AttemptLimits
+from schedd.service.asking import Asking
 from tests.engine.hosts import Hosts, executions, queued, told
-from tests.engine.rig import BROKEN, HandClock, Rig, running
+from tests.engine.rig import BROKEN, SECOND, HandClock, Rig, running
 
 URL = "http://slow/"
 OTHER = "http://other/"
@@ -321,3 +325,46 @@ async def test_drain_while_one_waits_for_a_slot_lets_the_loop_rest(tmp_path: Pat
         await let_go(rig)
         await drained
         assert await told(rig) == [("a", *DONE), ("b", ExecutionState.ARMED, None, Reason.NONE)]
+
+
+async def many_waiting(rig: Rig, count: int, policies: Policies) -> None:
+    """One execution that hangs, and so many behind it that have just come due and not been told of."""
+    job = await rig.create("@yearly", name="many", policies=replace(policies, overlap=Overlap.ALLOW_ALL), url=URL)
+    for _ in range(count + 1):
+        await rig.schedules.trigger(job.name, Asking(actor="ann"))
+        rig.clock.move(1)
+    await rig.settle()
+    assert rig.engine.dispatcher.gates.waiting == count
+
+
+async def test_many_that_wait_are_told_of_and_ended_in_portions(tmp_path: Path) -> None:
+    clock, most = HandClock(), 300
+    settings = EngineSettings(limits=AttemptLimits(per_host=1))
+    async with running(tmp_path / "db", clock=clock, target=hanging(clock), settings=settings) as rig:
+        await many_waiting(rig, most, Policies(retry=Retry(max_attempts=1, max_age=timedelta(minutes=1))))
+        gates, now = rig.engine.dispatcher.gates, rig.engine.recorder
+        rig.clock.move(2 * SECOND)
+        gates.look(rig.clock.now_us())
+        assert now.backlog == gatekeeper.AT_ONCE
+        await rig.settle()
+        assert len(await queued(rig)) == most
+        rig.clock.move(60 * SECOND)
+        gates.look(rig.clock.now_us())
+        assert now.backlog == gatekeeper.AT_ONCE
+        await rig.settle()
+        assert gates.waiting == 0
+
+
+async def test_many_that_a_circuit_skips_are_ended_in_portions(tmp_path: Path) -> None:
+    clock, most = HandClock(), 300
+    settings = EngineSettings(limits=AttemptLimits(per_host=1), breaker=BreakerPolicy(min_calls=1))
+    async with running(tmp_path / "db", clock=clock, target=hanging(clock), settings=settings) as rig:
+        assert isinstance(rig.target, Hosts)
+        rig.target.says[URL] = BROKEN
+        await many_waiting(rig, most, Policies(retry=Retry(max_attempts=1), circuit_open=Hold.SKIP))
+        gates, left = rig.engine.dispatcher.gates, [most]
+        rig.target.let_go()
+        while gates.waiting:
+            await asyncio.sleep(0)
+            left.append(gates.waiting)
+        assert max(before - after for before, after in pairwise(left)) < gatekeeper.AT_ONCE

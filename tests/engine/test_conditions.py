@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from schedd.core.model.execution import AttemptResult, Execution, ExecutionState
+from schedd.core.model.execution import AttemptResult, DeliveryRequest, Execution, ExecutionState
 from schedd.core.model.journal import JournalKind
 from schedd.core.model.policy import CommandHolds, DayFits, Overlap, Policies, Retry, TriggerSchedule
 from schedd.core.model.query import Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
-from schedd.core.model.schedule import Schedule, ScheduleName
+from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget, ProcessTarget
 from schedd.core.model.when import Cron, When
 from schedd.engine import conditions
 from schedd.service.asking import Asking
-from tests.engine.rig import BROKEN, DONE, START_US, HandClock, HandTarget, Rig, running
+from schedd.service.backfills import BackfillDraft
+from tests.engine.rig import BROKEN, DONE, SECOND, START_US, HandClock, HandTarget, Rig, running
 
 ANN = Asking(actor="ann")
 TEST = CommandHolds(command=ProcessTarget(argv=("/bin/test",)), timeout=timedelta(seconds=3))
@@ -232,4 +234,38 @@ async def test_daemon_that_drains_asks_nothing_more(tmp_path: Path) -> None:
         assert commands.requests == []
     async with running(tmp_path / "db", clock=clock, commands=commands) as rig:
         await rig.run_until(62)
+        assert rig.target.nominal_s() == [60]
+
+
+async def test_rule_of_a_condition_that_cannot_be_compiled_disables_its_schedule_alone(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with running(tmp_path / "db", clock=clock) as rig:
+        await rig.create("rate(1 minute)", name="other")
+        job = await rig.create("rate(1 minute)", policies=Policies(condition=DayFits(days=Cron(text="0 0 * * 4"))))
+    with sqlite3.connect(tmp_path / "db") as file:
+        file.execute("UPDATE schedules SET policies = replace(policies, '0 0 * * 4', '0 0 * * 44')")
+    file.close()
+    async with running(tmp_path / "db", clock=clock) as rig:
+        await rig.run_until(130)
+        assert rig.target.nominal_s() == [60, 120]
+        assert (await rig.store.schedule(job.name)).state is ScheduleState.DISABLED
+        (end,) = await evidence(rig)
+        assert "condition" in end["detail"]
+
+
+async def test_backfill_whose_commands_hang_keeps_other_schedules_conditions_from_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        deliver = rig.commands.deliver
+
+        async def hang(request: DeliveryRequest) -> AttemptResult:
+            if request.schedule.schedule == "busy":
+                await asyncio.Event().wait()
+            return await deliver(request)
+
+        rig.commands.deliver = hang  # type: ignore[method-assign]
+        busy = await rig.create("0 * * * *", name="busy", policies=Policies(condition=TEST))
+        past = BackfillDraft(start_us=START_US - 2 * DAY * SECOND, end_us=START_US, overlap=Overlap.ALLOW_ALL, rate_per_second=1000)
+        await rig.backfills.start(busy.name, past, ANN)
+        await minutely(rig)
+        await rig.run_until(61)
         assert rig.target.nominal_s() == [60]

@@ -381,6 +381,33 @@ async def test_hook_that_hangs_keeps_other_hooks_and_runs_from_nothing(tmp_path:
         assert begun.count(hanging.url) == notifier.CALLS_MOST_TO_HOST
 
 
+async def test_hook_with_many_notices_takes_turns_with_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifier, "CALLS_MOST", notifier.CALLS_MOST_TO_HOST)
+    async with running(tmp_path / "db") as rig:
+        slow = replace(HOOK, url="http://localhost:6000/")
+        deliver, turns, begun = rig.target.deliver, asyncio.Semaphore(0), list[str]()
+
+        async def take_turns(request: Any) -> Any:
+            begun.append(request.target.url)
+            if request.target.url == slow.url:
+                await turns.acquire()
+            return await deliver(request)
+
+        rig.target.deliver = take_turns  # type: ignore[method-assign]
+        busy = await rig.create("@yearly", name="busy", policies=following((Notify(target=slow),), overlap=Overlap.ALLOW_ALL))
+        calm = await rig.create("@yearly", name="calm", policies=following((Notify(target=HOOK),)))
+        for _ in range(20):
+            await rig.schedules.trigger(busy.name, ANN)
+            rig.clock.move(1)
+        await rig.schedules.trigger(calm.name, ANN)
+        await rig.settle()
+        assert (begun.count(slow.url), begun.count(HOOK.url)) == (notifier.CALLS_MOST_TO_HOST, 0)
+        for _ in range(2):
+            turns.release()
+            await rig.settle()
+        assert begun.count(HOOK.url) == 1
+
+
 async def test_notices_beyond_what_may_wait_are_left_out_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notifier, "WAITING_MOST", 1)
     async with running(tmp_path / "db") as rig:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from schedd.core.model.journal import JournalKind
-from schedd.core.model.policy import AfterLastRun, Overlap, Policies, Retry
-from schedd.core.model.reason import Reason
+from schedd.core.model.policy import AfterLastRun, Delivery, Overlap, Policies, Retry
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.service.asking import Asking
 from tests.engine.rig import BROKEN, DONE, HandClock, Rig, running
@@ -50,6 +50,19 @@ async def test_max_runs_are_counted_over_a_crash(tmp_path: Path) -> None:
         assert (await rig.schedules.get(schedule.name)).run_count == 3
 
 
+async def test_schedule_whose_last_run_a_crash_cut_off_is_completed_at_the_next_start(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with running(tmp_path / "db", clock=clock) as rig:
+        rig.target.hold = asyncio.Event()
+        schedule = await rig.create(policies=Policies(max_runs=1, delivery=Delivery.AT_MOST_ONCE))
+        await rig.run_until(61)
+    async with running(tmp_path / "db", clock=clock) as rig:
+        await rig.run_until(62)
+        assert (await stands(rig, schedule)).state is ScheduleState.COMPLETED
+        (entry,) = await rig.journal(JournalKind.SCHEDULE_COMPLETED)
+        assert entry.reason is Reason.MAX_RUNS
+
+
 async def test_manual_and_skipped_ones_do_not_count_as_runs(tmp_path: Path) -> None:
     async with running(tmp_path / "db") as rig:
         rig.target.hold = asyncio.Event()
@@ -61,6 +74,16 @@ async def test_manual_and_skipped_ones_do_not_count_as_runs(tmp_path: Path) -> N
         view = await rig.schedules.get(schedule.name)
         assert (view.run_count, view.schedule.state) == (2, ScheduleState.COMPLETED)
         assert rig.target.nominal_s() == [60, 190, 240]
+
+
+async def test_occurrence_while_the_last_run_is_unfinished_is_skipped_for_the_limit(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        rig.target.hold = asyncio.Event()
+        await rig.create(policies=Policies(max_runs=1, overlap=Overlap.ALLOW_ALL))
+        await rig.run_until(130)
+        assert rig.target.nominal_s() == [60]
+        (entry,) = await rig.journal(JournalKind.OCCURRENCES_MISSED, JournalKind.OCCURRENCES_SKIPPED)
+        assert (entry.kind, entry.outcome, entry.reason) == (JournalKind.OCCURRENCES_SKIPPED, Outcome.SKIPPED, Reason.MAX_RUNS)
 
 
 async def test_failures_in_a_row_pause_the_schedule(tmp_path: Path) -> None:

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from schedd.core.model.backfill import BackfillState
 from schedd.core.model.execution import Cause
 from schedd.core.model.journal import JournalKind
-from schedd.core.model.policy import CatchUp, CatchUpMode, Policies, Retry
+from schedd.core.model.policy import CatchUp, CatchUpMode, Overlap, Policies, Retry
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.engine.engine import EngineSettings
 from schedd.engine.limits import AttemptLimits
 from schedd.engine.planner import Pace
 from schedd.service.asking import Asking
+from schedd.service.backfills import BackfillDraft
 from tests.engine.rig import BROKEN, SECOND, START_US, HandClock, Rig, running
 
 ANN = Asking(actor="ann")
@@ -91,6 +93,30 @@ async def test_trigger_whose_caller_leaves_meanwhile_runs_all_the_same(tmp_path:
             await left(rig, asyncio.ensure_future(rig.schedules.trigger(job.name, ANN)))
         await rig.settle()
         assert [request.cause for _, request in rig.target.requests] == [Cause.MANUAL]
+
+
+async def test_backfill_whose_caller_leaves_meanwhile_runs_all_the_same(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        job = await rig.create("0 * * * *")
+        three_hours = BackfillDraft(start_us=START_US - 3 * 3600 * SECOND, end_us=START_US, overlap=Overlap.ALLOW_ALL, rate_per_second=10)
+        with nobody_can_write(tmp_path / "db"):
+            await left(rig, asyncio.ensure_future(rig.backfills.start(job.name, three_hours, ANN)))
+        await rig.run_until(3)
+        assert rig.target.nominal_s() == [-10800, -7200, -3600]
+
+
+async def test_cancellation_of_a_backfill_whose_caller_leaves_meanwhile_ends_it_all_the_same(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig:
+        job = await rig.create("0 * * * *")
+        day = BackfillDraft(start_us=START_US - 24 * 3600 * SECOND, end_us=START_US, overlap=Overlap.ALLOW_ALL, rate_per_second=1)
+        made = await rig.backfills.start(job.name, day, ANN)
+        await rig.run_until(3)
+        ran = len(rig.target.requests)
+        with nobody_can_write(tmp_path / "db"):
+            await left(rig, asyncio.ensure_future(rig.backfills.cancel(job.name, made.id, actor="ann")))
+        await rig.run_until(30)
+        assert len(rig.target.requests) <= ran + 1
+        assert (await rig.backfills.get(job.name, made.id)).state is BackfillState.CANCELLED
 
 
 async def test_pause_while_the_planner_arms_lets_nothing_of_it_fire(tmp_path: Path) -> None:
@@ -184,6 +210,20 @@ async def test_deleted_schedules_retry_is_not_made_after_an_end_right_after_the_
         assert entry.reason is Reason.DELETED
 
 
+async def test_attempt_cut_off_after_its_schedules_deletion_is_not_made_again(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with running(tmp_path / "db", clock=clock) as rig:
+        rig.target.hold = asyncio.Event()
+        job = await rig.create("rate(1 minute)")
+        await rig.run_until(61)
+        await rig.schedules.delete(job.name, ANN)
+    async with running(tmp_path / "db", clock=clock) as rig:
+        await rig.run_until(90)
+        assert rig.target.requests == []
+        (entry,) = await rig.journal(JournalKind.EXECUTION_FINISHED)
+        assert (entry.outcome, entry.reason) == (Outcome.CANCELLED, Reason.DELETED)
+
+
 async def test_attempt_that_fails_after_its_schedules_deletion_is_the_last(tmp_path: Path) -> None:
     async with running(tmp_path / "db") as rig:
         rig.target.answers, rig.target.hold = [BROKEN], asyncio.Event()
@@ -205,6 +245,19 @@ async def test_runs_that_wait_for_a_retry_keep_no_other_schedule_from_firing(tmp
         for index in range(4):
             await rig.create("rate(1 minute)", name=f"broken{index}", policies=patient)
         await rig.run_until(61)
+        await rig.create("rate(1 minute)", name="live")
+        await rig.run_until(130)
+        assert [str(request.schedule) for _, request in rig.target.requests][4:] == ["groups/default/schedules/live"]
+
+
+async def test_retries_that_were_cancelled_take_no_room_from_other_schedules(tmp_path: Path) -> None:
+    async with running(tmp_path / "db", settings=EngineSettings(pace=Pace(runs_ahead=3))) as rig:
+        rig.target.answers = [BROKEN] * 4
+        patient = Policies(retry=Retry(min_backoff=timedelta(hours=1), max_backoff=timedelta(hours=1), jitter=0))
+        broken = [await rig.create("rate(1 minute)", name=f"broken{index}", policies=patient) for index in range(4)]
+        await rig.run_until(61)
+        for schedule in broken:
+            await rig.schedules.delete(schedule.name, ANN)
         await rig.create("rate(1 minute)", name="live")
         await rig.run_until(130)
         assert [str(request.schedule) for _, request in rig.target.requests][4:] == ["groups/default/schedules/live"]

@@ -17,6 +17,7 @@ from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Pause, Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import HttpTarget, Payload
 from schedd.core.model.when import Expression, Spread, SpreadMode, When
+from schedd.engine import registry
 from schedd.service.asking import Asking
 from tests.engine.rig import SECOND, START_US, HandClock, Rig, running
 
@@ -228,3 +229,41 @@ async def test_manual_run_has_its_own_overlap_policy_and_payload_also_after_a_re
         await rig.engine.redeliver((await executions(rig))[1], actor="ann")
         await rig.settle()
         assert [request.target.payload for _, request in rig.target.requests if isinstance(request.target, HttpTarget)][2:] == [payload]
+
+
+async def test_pause_whose_end_fails_unforeseen_ends_in_a_quarantine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("boom")
+
+    async with running(tmp_path / "db") as rig:
+        job = await paused_from(rig, 30, until_s=70)
+        monkeypatch.setattr(registry, "after_pause", broken)
+        await rig.run_until(130)
+        stored = await rig.store.schedule(job.name)
+        assert (stored.state, stored.pause) == (ScheduleState.DISABLED, None)
+        assert "boom" in stored.state_reason
+        (entry,) = await rig.journal(JournalKind.SCHEDULE_DISABLED)
+        assert entry.reason is Reason.UNFORESEEN
+
+
+@pytest.mark.parametrize("overlap", [Overlap.SKIP, Overlap.ALLOW_ALL])
+async def test_backlog_of_more_than_is_armed_at_once_runs_whole_and_in_order_over_a_restart(tmp_path: Path, overlap: Overlap) -> None:
+    clock = HandClock()
+    policies = Policies(overlap=overlap, catch_up=CatchUp(window=timedelta(days=1), max_runs=160))
+    async with running(tmp_path / "db", clock=clock) as rig:
+        rig.target.hold = asyncio.Event()
+        job = await paused_from(rig, 70, policies)
+        clock.move(220 * 60 * SECOND)
+        await rig.pauses.resume(job.name, ANN, backlog=CatchUpMode.ALL)
+        await rig.settle()
+        assert await skipped(rig) == []
+    async with running(tmp_path / "db", clock=clock) as rig:
+        await rig.run_until(70 + 220 * 60 + 40)
+        assert sorted(rig.target.nominal_s()) == [60 * minute for minute in range(1, 162)]
+        if overlap is Overlap.SKIP:
+            assert rig.target.nominal_s() == sorted(rig.target.nominal_s())
+        assert {(run.outcome, run.reason) for run in await executions(rig)} == {(Outcome.SUCCEEDED, Reason.COMPLETED)}
+        (rest,) = await rig.journal(JournalKind.OCCURRENCES_SKIPPED, JournalKind.OCCURRENCES_MISSED)
+        assert (rest.reason, rest.evidence["count"]) == (Reason.CATCH_UP_MAX_RUNS, 60)
+        armed = [entry for entry in await rig.journal(JournalKind.EXECUTION_ARMED) if entry.evidence.get("backlog")]
+        assert {(entry.actor, entry.evidence["backlog"]) for entry in armed} == {("ann", "ALL")}

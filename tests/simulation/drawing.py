@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from schedd.core.breaker import BreakerPolicy
+from schedd.core.model.calendar import Calendar, Weekday, WeeklyEntry
 from schedd.core.model.policy import (
     AfterLastRun,
     CatchUp,
     CatchUpMode,
+    CommandHolds,
     Concurrency,
+    Condition,
+    DayFits,
     Delivery,
+    FollowUp,
     Hold,
+    Notify,
     Overlap,
     Policies,
     Retry,
+    TriggerSchedule,
 )
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.target import HttpTarget, ProcessTarget
@@ -38,6 +47,19 @@ _FOLD_US = 1_792_890_000 * SECOND
 KEYS = {"one": 1, "two": 2}
 """The concurrency keys that schedules share, with their limits."""
 HOSTS = ("a.example", "b.example")
+CALENDAR = "closed"
+"""The one calendar: it closes some minutes of every day."""
+NOTICES = "http://notices.example/"
+"""Where follow-ups notify."""
+ASKS = "holds"
+"""The command that conditions run."""
+DAYS: dict[str, Callable[[datetime], bool]] = {
+    "0 0 1 * *": lambda local: local.day == 1,
+    "0 0 * * SUN": lambda local: local.weekday() == 6,
+    "0 0 * * MON": lambda local: local.weekday() == 0,
+}
+"""Which days conditions name, and which those are."""
+_ZONES = ("UTC", "Europe/Berlin")
 
 _EXPRESSIONS = (
     "* * * * *",
@@ -65,17 +87,27 @@ class Deed(StrEnum):
     CANCEL = "cancel"
     REDELIVER = "redeliver"
     BACKFILL = "backfill"
+    CLOSE = "close days"
+
+
+_ONCE = (Deed.CANCEL, Deed.REDELIVER, Deed.CLOSE)
+"""What is never repeated: it is another thing each time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """A client's call at `at_us` of virtual time. `draft` is created, or an update takes from it; `pick` chooses where need be."""
+    """A client's call at `at_us` of virtual time. `draft` is created, or an update takes from it; `pick` chooses where need be.
+
+    What has the same `request` is one call and its repetition; without one it is neither.
+    """
 
     at_us: int
     deed: Deed
     name: ScheduleName
     draft: Schedule
+    closed: Calendar
     pick: float
+    request: str = ""
 
 
 class End(StrEnum):
@@ -169,7 +201,7 @@ def draw(seed: int) -> Plan:
     """The plan of that seed."""
     chance = random.Random(seed)
     start_us = chance.choice((_NEW_YEAR_US, _GAP_US - 4 * MINUTE, _FOLD_US - 4 * MINUTE)) + chance.randrange(2 * MINUTE)
-    drawing = _Drawing(chance=chance, start_us=start_us, end_us=chance.randint(5, 25) * MINUTE)
+    drawing = _Drawing(chance=chance, start_us=start_us, end_us=chance.randint(4, 14) * MINUTE)
     drawing.names = [ScheduleName(group="default", schedule=f"s{number}") for number in range(chance.randint(1, 5))]
     return Plan(
         seed=seed,
@@ -200,17 +232,55 @@ def _settings(drawing: _Drawing) -> EngineSettings:
 
 def _actions(drawing: _Drawing) -> tuple[Action, ...]:
     chance = drawing.chance
-    actions = [_action(drawing, Deed.CREATE, name, chance.choice((0, chance.randrange(drawing.end_us // 3)))) for name in drawing.names]
     deeds = [deed for deed in Deed for _ in range(1 if deed in (Deed.CREATE, Deed.DELETE) else 2)]
+    actions = [_action(drawing, Deed.CLOSE, drawing.names[0], SECOND // 2)]
     actions += [
         _action(drawing, chance.choice(deeds), chance.choice(drawing.names), chance.randrange(drawing.end_us))
-        for _ in range(chance.randint(0, 14))
+        for _ in range(chance.randint(0, 12))
     ]
-    return tuple(sorted(actions, key=lambda action: action.at_us))
+    actions += _creations(drawing)
+    again = [replace(action, at_us=action.at_us + chance.randrange(3 * MINUTE)) for action in actions if action.request]
+    return tuple(sorted((*actions, *again), key=lambda action: action.at_us))
+
+
+def _creations(drawing: _Drawing) -> list[Action]:
+    """Each schedule is created, and some have others follow that were created before."""
+    chance = drawing.chance
+    times = sorted(chance.choice((SECOND, chance.randrange(SECOND, drawing.end_us // 3))) for _ in drawing.names)
+    actions = [_action(drawing, Deed.CREATE, name, at_us) for name, at_us in zip(drawing.names, times, strict=True)]
+    return [
+        replace(action, draft=_followed(drawing, action.draft, drawing.names[:number])) if number and drawing.happens(0.3) else action
+        for number, action in enumerate(actions)
+    ]
 
 
 def _action(drawing: _Drawing, deed: Deed, name: ScheduleName, at_us: int) -> Action:
-    return Action(at_us=at_us, deed=deed, name=name, draft=_schedule(drawing, name), pick=drawing.chance.random())
+    draft = _schedule(drawing, name)
+    if drawing.happens(0.1):
+        draft = _followed(drawing, draft, drawing.names)  # Perhaps in a circle, which is refused.
+    request = f"{deed} {name.schedule} at {at_us}" if deed not in _ONCE and drawing.happens(0.25) else ""
+    return Action(at_us=at_us, deed=deed, name=name, draft=draft, closed=_calendar(drawing), pick=drawing.chance.random(), request=request)
+
+
+def _followed(drawing: _Drawing, draft: Schedule, names: Sequence[ScheduleName]) -> Schedule:
+    chance = drawing.chance
+    follow_up: FollowUp = Notify(target=HttpTarget(url=NOTICES))
+    if drawing.happens(0.7):
+        follow_up = TriggerSchedule(schedule=str(chance.choice(names)))
+    policies = draft.policies
+    if drawing.happens(0.5):
+        return replace(draft, policies=replace(policies, on_success=(follow_up,)))
+    return replace(draft, policies=replace(policies, on_failure=(follow_up,)))
+
+
+def _calendar(drawing: _Drawing) -> Calendar:
+    """It closes some minutes of what the seed lives through."""
+    chance = drawing.chance
+    zone = chance.choice(_ZONES)
+    first = datetime.fromtimestamp((drawing.start_us + chance.randrange(drawing.end_us)) // SECOND, UTC).astimezone(ZoneInfo(zone))
+    last = first + timedelta(minutes=chance.randint(1, 6))
+    entry = WeeklyEntry(days=tuple(Weekday), start=first.strftime("%H:%M:%S"), end=last.strftime("%H:%M:%S"))
+    return Calendar(name=CALENDAR, time_zone=zone, entries=(entry,))
 
 
 def _schedule(drawing: _Drawing, name: ScheduleName) -> Schedule:
@@ -222,7 +292,7 @@ def _schedule(drawing: _Drawing, name: ScheduleName) -> Schedule:
 def _when(drawing: _Drawing) -> When:
     chance = drawing.chance
     triggers = tuple(_trigger(drawing) for _ in range(chance.choice((1, 1, 1, 2))))
-    when = When(triggers=triggers, time_zone=chance.choice(("UTC", "Europe/Berlin")))
+    when = When(triggers=triggers, time_zone=chance.choice(_ZONES), exclude_calendars=(CALENDAR,) if drawing.happens(0.15) else ())
     if drawing.happens(0.25):
         mode = chance.choice((SpreadMode.STABLE, SpreadMode.RANDOM))
         when = replace(when, spread=Spread(mode=mode, window=timedelta(seconds=chance.randint(1, 30))))
@@ -276,7 +346,15 @@ def _policies(drawing: _Drawing) -> Policies:
         pause_after_failures=chance.choice((0, 0, 0, 0, 2)),
         max_runs=chance.choice((0, 0, 0, 0, 0, 0, 0, 4)),
         circuit_open=chance.choice(list(Hold)),
+        condition=_condition(drawing) if drawing.happens(0.15) else None,
     )
+
+
+def _condition(drawing: _Drawing) -> Condition:
+    """Half of the commands say yes; which days there are decides about all of a seed."""
+    if drawing.happens(0.6):
+        return CommandHolds(command=ProcessTarget(argv=(ASKS,)), timeout=timedelta(seconds=5))
+    return DayFits(days=Expression(text=drawing.chance.choice(sorted(DAYS))))
 
 
 def _conduct(drawing: _Drawing) -> Conduct:

@@ -16,14 +16,16 @@ from schedd.core.model.execution import AttemptResult, DeliveryRequest
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.rendering import Rendering
+from schedd.core.model.schedule import ScheduleName
 from schedd.core.model.target import HttpTarget, ProcessTarget
 from schedd.engine.engine import Engine
 from schedd.engine.ids import TimeIds
 from schedd.service.backfills import Backfills
+from schedd.service.calendars import CalendarUseCases
 from schedd.service.pauses import Pauses
 from schedd.service.schedules import Schedules
 from schedd.store.sqlite import SqliteStore
-from tests.simulation.drawing import SECOND, End, Fate
+from tests.simulation.drawing import ASKS, NOTICES, SECOND, End, Fate
 from tests.simulation.world import Delivery, Heard, World
 
 DONE = AttemptResult(outcome=Outcome.SUCCEEDED, reason=Reason.COMPLETED, code=200)
@@ -122,6 +124,7 @@ class Life:
         self.schedules = Schedules(store=self.store, engine=self.engine, clock=world.clock, ids=ids)
         self.pauses = Pauses(store=self.store, engine=self.engine, clock=world.clock)
         self.backfills = Backfills(store=self.store, engine=self.engine, clock=world.clock, ids=ids)
+        self.calendars = CalendarUseCases(store=self.store, engine=self.engine, clock=world.clock, ids=ids)
         async with asyncio.TaskGroup() as tasks:
             agents = tasks.create_task(self.engine.run())
             self.began = self.serves = True
@@ -180,6 +183,11 @@ class Endpoint:
         world = self._life.world
         if not self._life.alive:
             await world.loop.create_future()
+        if isinstance(request.target, ProcessTarget) and request.target.argv == (ASKS,):
+            return await self._say(request)
+        if isinstance(request.target, HttpTarget) and request.target.url == NOTICES:
+            world.notices[request.execution_id] += 1
+            return DONE
         delivery = Delivery(
             life=self._life.number,
             begin=world.moment(),
@@ -223,11 +231,20 @@ class Endpoint:
             raise ArithmeticError("nobody has foreseen this")
         return BROKEN if chance.random() < conduct.fails else DONE
 
+    async def _say(self, request: DeliveryRequest) -> AttemptResult:
+        await asyncio.sleep(random.Random(request.execution_id).uniform(0.001, 2))
+        return DONE if holds(self._life.world.plan.seed, request.schedule, request.nominal_us) else BROKEN
+
     async def _let_go(self, request: DeliveryRequest) -> None:
         grace_s = self._life.world.plan.conducts[request.schedule].grace_s
         if grace_s and self._life.alive and request.execution_id not in self._forced:
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(grace_s)
+
+
+def holds(seed: int, name: ScheduleName, nominal_us: int) -> bool:
+    """What a condition's command says of an occurrence."""
+    return random.Random(f"{seed}/{name.schedule}/{nominal_us}/condition").random() < 0.5
 
 
 class Stepped(Coroutine[Any, Any, Any]):

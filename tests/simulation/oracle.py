@@ -9,9 +9,10 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 
+from schedd.core.model.calendar import HolidaysEntry
 from schedd.core.model.execution import Cause, Execution, ExecutionState, id_text
 from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.policy import Delivery as DeliveryPolicy
@@ -19,7 +20,7 @@ from schedd.core.model.policy import Overlap
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.model.target import HttpTarget
-from schedd.core.triggers import Rule, clockless, compile_when
+from schedd.core.triggers import NO_CALENDARS, Calendars, Rule, calendar_days, clockless, compile_when
 from tests.simulation.drawing import KEYS, Deed
 from tests.simulation.world import Delivery, Ledger, World
 
@@ -44,6 +45,8 @@ class Case:
     """By sequence, the moment of the commit."""
     deliveries: dict[int, list[Delivery]] = field(init=False)
     """By execution, in their order."""
+    closings: list[Calendars] = field(init=False)
+    """The calendar as it was, one after the other."""
 
     def __post_init__(self) -> None:
         self.executions = {execution.id: execution for execution in self.ledger.executions}
@@ -53,6 +56,7 @@ class Case:
                 self.entries[entry.execution.id].append(entry)
             elif entry.kind in _RANGES and _is_of_the_rule(entry):
                 self.ranges[entry.schedule_uid].append(entry)
+        self.closings = [Calendars(days={each.name: calendar_days(each, _no_holidays)}) for each in self.ledger.calendars]
         self.committed = {entry.sequence: heard.moment for heard in self.world.heard for entry in heard.entries}
         for delivery in self.world.deliveries:
             self.deliveries[delivery.request.execution_id].append(delivery)
@@ -68,16 +72,19 @@ class Case:
         """The definition that an execution was armed under; when the clock was set back, it was rewritten."""
         return [each for each in self.ledger.generations[execution.schedule_uid] if each.generation == execution.generation]
 
+    def rules_of(self, schedule: Schedule) -> list[Rule]:
+        """What the clock yields by a definition, with each calendar that it may have gone by."""
+        uses = bool(schedule.when.exclude_calendars)
+        return [_rule(schedule, calendars) for calendars in (self.closings if uses else [NO_CALENDARS])]
+
+
+def _no_holidays(entry: HolidaysEntry) -> Sequence[date]:
+    raise AssertionError("a simulation has none")
+
 
 def _is_of_the_rule(entry: JournalEntry) -> bool:
     """Whether it is a range of what the rule yields: not one of a backfill, nor what exclusions leave out here and there."""
     return "backfill" not in entry.evidence and entry.reason is not Reason.EXCLUDED
-
-
-def violations(world: World, ledger: Ledger) -> list[str]:
-    """Everything that is not as it was promised."""
-    case = Case(world, ledger)
-    return [*world.faults, *(text for judge in _JUDGES for text in judge(case))]
 
 
 def _watchers_see_all(case: Case) -> Iterator[str]:
@@ -116,19 +123,20 @@ def _occurrences_are_accounted_for(case: Case) -> Iterator[str]:
                 continue
             following = generations[number + 1 :]
             until_us = min([case.world.horizon_us, _last_run_us(case, schedule), *(each.updated_us for each in following[:1])])
-            for nominal_us in _occurrences(schedule, schedule.updated_us, until_us):
+            for nominal_us in _occurrences(case, schedule, schedule.updated_us, until_us):
                 if nominal_us in fired or any(first <= nominal_us <= last for first, last in ranges):
                     continue
                 if not _was_taken_back(case, uid, nominal_us, schedule, following):
                     yield f"{schedule.name} generation {schedule.generation}: {nominal_us} has no execution and no reason"
 
 
-def _occurrences(schedule: Schedule, after_us: int, through_us: int) -> Iterator[int]:
-    """What the clock yields; occasions come on top of that."""
-    rule = _rule(schedule)
+def _occurrences(case: Case, schedule: Schedule, after_us: int, through_us: int) -> Iterator[int]:
+    """What the clock yields whatever the calendars said; occasions come on top of that."""
+    rule, *others = case.rules_of(schedule)
     at_us = rule.next_after(max(after_us, schedule.planned_from_us))
     while at_us is not None and at_us <= through_us:
-        yield at_us
+        if all(other.next_after(at_us - 1) == at_us for other in others):
+            yield at_us
         at_us = rule.next_after(at_us)
 
 
@@ -139,8 +147,8 @@ def _last_run_us(case: Case, schedule: Schedule) -> int:
     return ran[limit - 1] if limit and len(ran) >= limit else _NEVER_US
 
 
-def _rule(schedule: Schedule) -> Rule:
-    return compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid)
+def _rule(schedule: Schedule, calendars: Calendars) -> Rule:
+    return compile_when(schedule.when, created_us=schedule.created_us, seed=schedule.uid, calendars=calendars)
 
 
 def _is_planned(execution: Execution, uid: int) -> bool:
@@ -179,7 +187,8 @@ def _nothing_is_invented(case: Case) -> Iterator[str]:
         if clockless(schedules[0].when):
             continue
         name = f"execution {id_text(execution.id)} of {execution.schedule} at {execution.nominal_us}"
-        if all(_rule(schedule).next_after(execution.nominal_us - 1) != execution.nominal_us for schedule in schedules):
+        rules = [rule for schedule in schedules for rule in case.rules_of(schedule)]
+        if all(rule.next_after(execution.nominal_us - 1) != execution.nominal_us for rule in rules):
             yield f"{name} is no occurrence"
         if case.world.set_back:  # Its instant may have come again.
             continue
@@ -351,7 +360,7 @@ def _runs_are_counted(case: Case) -> Iterator[str]:
             yield f"{generations[-1].name} ran {len(ran)} times, {limit} are allowed"
 
 
-_JUDGES = (
+JUDGES = (
     _watchers_see_all,
     _promises_survive,
     _occurrences_are_accounted_for,

@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from schedd.core.errors import ScheddError
+from schedd.core.errors import NotFoundError, ScheddError
+from schedd.core.model.batch import RequestMark
 from schedd.core.model.execution import Execution, ExecutionState
 from schedd.core.model.policy import CatchUpMode
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
@@ -18,7 +19,7 @@ from schedd.service.asking import Asking
 from schedd.service.backfills import BackfillDraft
 from schedd.simulation.clock import VirtualClock
 from schedd.simulation.loop import VirtualLoop
-from tests.simulation.drawing import MINUTE, SECOND, Action, Deed, Fate, Plan, Trouble
+from tests.simulation.drawing import CALENDAR, MINUTE, SECOND, Action, Deed, Fate, Plan, Trouble
 from tests.simulation.life import Life, tell_steps
 from tests.simulation.world import Ledger, Told, World
 
@@ -141,6 +142,7 @@ class _Client:
     async def do(self, action: Action) -> None:
         """Make a call; what is refused was never promised."""
         self._world.note(f"client: {action.deed} {action.name.schedule}")
+        self._world.asked.add((action.deed, action.name, action.request or str(action.at_us)))
         try:
             told = await self._call(action)
         except ScheddError as error:
@@ -148,7 +150,7 @@ class _Client:
             return
         if told is not None and self._life.alive:
             self._world.note(f"client: {action.deed} {action.name.schedule} is done")
-            self._world.told.append(told)
+            self._world.told.append(told._replace(request=action.request))
 
     async def resume(self, schedule: Schedule, backlog: CatchUpMode) -> None:
         """End a pause."""
@@ -162,43 +164,56 @@ class _Client:
         self._world.told.append(Told(deed, schedule.name, schedule))
 
     async def _call(self, action: Action) -> Told | None:
+        asking = CLIENT
+        if action.request:
+            asking = replace(CLIENT, request=RequestMark(request_id=action.request, scope=action.deed, fingerprint=""))
         match action.deed:
             case Deed.TRIGGER:
-                return Told(action.deed, action.name, execution_id=(await self._life.schedules.trigger(action.name, CLIENT)).id)
+                return Told(action.deed, action.name, execution_id=(await self._life.schedules.trigger(action.name, asking)).id)
             case Deed.CANCEL | Deed.REDELIVER:
                 return await self._with_execution(action)
             case Deed.BACKFILL:
-                return await self._backfill(action)
+                return await self._backfill(action, asking)
+            case Deed.CLOSE:
+                return await self._close(action)
             case _:
-                return Told(action.deed, action.name, await self._change(action))
+                return Told(action.deed, action.name, await self._change(action, asking))
 
-    async def _change(self, action: Action) -> Schedule:
+    async def _close(self, action: Action) -> Told:
+        calendars = self._life.calendars
+        try:
+            await calendars.update(CALENDAR, lambda before: replace(before, entries=action.closed.entries), CLIENT)
+        except NotFoundError:
+            await calendars.create(action.closed, CLIENT)
+        return Told(action.deed, action.name)
+
+    async def _change(self, action: Action, asking: Asking) -> Schedule:
         schedules, name, draft = self._life.schedules, action.name, action.draft
         match action.deed:
             case Deed.CREATE:
-                return await schedules.create(draft, CLIENT)
+                return await schedules.create(draft, asking)
             case Deed.UPDATE:
-                return await schedules.update(name, lambda before: replace(before, policies=draft.policies), CLIENT)
+                return await schedules.update(name, lambda before: replace(before, policies=draft.policies), asking)
             case Deed.RETIME:
-                return await schedules.update(name, lambda before: replace(before, when=draft.when), CLIENT)
+                return await schedules.update(name, lambda before: replace(before, when=draft.when), asking)
             case Deed.PAUSE:
                 until_us = self._world.clock.now_us() + int(action.pick * 5 * MINUTE) + 1 if action.pick < 0.7 else None
-                return await self._life.pauses.pause(name, CLIENT, until_us=until_us)
+                return await self._life.pauses.pause(name, asking, until_us=until_us)
             case Deed.RESUME:
-                return await self._life.pauses.resume(name, CLIENT, backlog=_mode(action.pick))
+                return await self._life.pauses.resume(name, asking, backlog=_mode(action.pick))
             case Deed.DELETE:
-                deleted = await schedules.delete(name, CLIENT)
+                deleted = await schedules.delete(name, asking)
                 assert isinstance(deleted, Schedule), "the rows of a simulation can be read"
                 return deleted
             case _:
-                return await schedules.undelete(name, CLIENT)
+                return await schedules.undelete(name, asking)
 
-    async def _backfill(self, action: Action) -> Told:
+    async def _backfill(self, action: Action, asking: Asking) -> Told:
         self._world.backfilled.add(action.name)
         now_us = self._world.clock.now_us()
         start_us = now_us - 1 - int(action.pick * 5 * MINUTE)
         wanted = BackfillDraft(start_us=start_us, end_us=now_us, overlap=action.draft.policies.overlap, rate_per_second=1.0)
-        await self._life.backfills.start(action.name, wanted, CLIENT)
+        await self._life.backfills.start(action.name, wanted, asking)
         return Told(action.deed, action.name)
 
     async def _with_execution(self, action: Action) -> Told | None:

@@ -16,7 +16,7 @@ import pytest
 import structlog
 
 from tests.simulation.drawing import draw
-from tests.simulation.oracle import violations
+from tests.simulation.judging import violations
 from tests.simulation.story import live_through
 from tests.simulation.telling import tale
 

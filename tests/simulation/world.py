@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from schedd.core.model.calendar import Calendar
 from schedd.core.model.execution import Attempt, AttemptResult, DeliveryRequest, Execution
 from schedd.core.model.journal import JournalEntry
 from schedd.core.model.query import Order, PageRequest
@@ -22,6 +24,9 @@ _GENERATIONS = """
     CREATE TABLE generations AS SELECT * FROM schedules WHERE FALSE;
     CREATE TRIGGER created AFTER INSERT ON schedules BEGIN INSERT INTO generations SELECT * FROM schedules WHERE row = NEW.row; END;
     CREATE TRIGGER changed AFTER UPDATE ON schedules BEGIN INSERT INTO generations SELECT * FROM schedules WHERE row = NEW.row; END;
+    CREATE TABLE closings AS SELECT * FROM calendars WHERE FALSE;
+    CREATE TRIGGER opened AFTER INSERT ON calendars BEGIN INSERT INTO closings SELECT * FROM calendars WHERE uid = NEW.uid; END;
+    CREATE TRIGGER closed AFTER UPDATE ON calendars BEGIN INSERT INTO closings SELECT * FROM calendars WHERE uid = NEW.uid; END;
 """
 """Keeps every definition that was ever committed, in the transaction that commits it and without a word of the engine's."""
 
@@ -71,6 +76,7 @@ class Told(NamedTuple):
     name: ScheduleName
     schedule: Schedule | None = None
     execution_id: int = 0
+    request: str = ""
 
 
 class Heard(NamedTuple):
@@ -91,6 +97,8 @@ class Ledger:
     attempts: list[Attempt]
     journal: list[JournalEntry]
     mark_us: int
+    calendars: list[Calendar]
+    """Every definition of the one calendar, in the order of the commits."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,6 +118,10 @@ class World:
     """The executions whose redelivery somebody has asked for, told or not."""
     backfilled: set[ScheduleName] = field(default_factory=set)
     """The schedules for which somebody has asked for a backfill: it has an overlap policy of its own."""
+    asked: set[tuple[Deed, ScheduleName, str]] = field(default_factory=set)
+    """The calls that somebody has made, a repetition not counted."""
+    notices: Counter[int] = field(default_factory=Counter)
+    """How often each execution's end was told of."""
     faults: list[str] = field(default_factory=list)
     """What no oracle has to look for: a daemon that ended by itself, what it had not let go of at its end."""
     horizon_us: int = 0
@@ -191,6 +203,7 @@ class World:
             schedule = rows.schedule_of(row)
             generations.setdefault(schedule.uid, []).append(schedule)
         attempts = connection.execute(f"SELECT {', '.join(rows.ATTEMPT_COLUMNS)} FROM attempts ORDER BY execution_id, number")
+        closings = connection.execute(f"SELECT {', '.join(rows.CALENDAR_COLUMNS)} FROM closings ORDER BY rowid")
         found = await store.find_executions((), Order(field="execution"), PageRequest(size=_PAGE))
         return Ledger(
             generations=generations,
@@ -198,4 +211,5 @@ class World:
             attempts=[rows.attempt_of(row) for row in attempts],
             journal=list(await store.journal(after=0, limit=_PAGE)),
             mark_us=await store.planned_through_us(),
+            calendars=[rows.calendar_of(row) for row in closings],
         )

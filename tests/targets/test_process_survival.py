@@ -21,6 +21,7 @@ from schedd.targets.process.door import boot_id
 from schedd.targets.process.reunion import records
 from schedd.targets.process.target import ProcessTargets
 from schedd.targets.process.tree import process_of
+from tests.conformance.survivors import Subject, SurvivorsSuite
 from tests.conformance.target import delivery
 from tests.targets.test_process_target import Pids, alive, helper_pid, shell, until
 
@@ -116,6 +117,20 @@ def line_of(daemon: subprocess.Popen[bytes]) -> bytes:
 async def survivor(targets: ProcessTargets) -> Survivor:
     (found,) = await targets.survivors([(EXECUTION, ATTEMPT)])
     return found
+
+
+class TestProcessesThatOutliveADaemon(SurvivorsSuite):
+    @pytest.fixture
+    async def subject(self, home: Path, pids: Pids) -> AsyncIterator[Subject]:
+        with earlier_daemon(home, f"> {pids.directory}/$$; while [ ! -e {home}/go ]; do sleep 0.02; done"):
+            await until(lambda: bool(pids()))
+        async with next_daemon(home) as targets:
+            yield Subject(
+                survivors=targets,
+                request=request_of(),
+                let_end=(home / "go").touch,
+                gone=lambda: until(lambda: not pids.living()),
+            )
 
 
 async def test_process_that_outlives_its_daemon_is_adopted_with_its_exit_code_and_output(home: Path, pids: Pids) -> None:

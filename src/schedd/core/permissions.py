@@ -14,6 +14,7 @@ from posixpath import normpath
 from urllib.parse import unquote, urlsplit
 
 from schedd.core.errors import FieldViolation
+from schedd.core.identity import ByIdentity
 from schedd.core.model.policy import CommandHolds, FollowUp, Notify, Policies
 from schedd.core.model.schedule import Schedule
 from schedd.core.model.target import HttpTarget, Target
@@ -176,9 +177,21 @@ def _pattern(entry: str) -> str:
     return pattern
 
 
-def check_permissions(permissions: Permissions, schedule: Schedule) -> tuple[FieldViolation, ...]:
-    """What the configuration forbids of what stands in a schedule. Hosts that are templates, and where names lead, are seen at a fire."""
-    return (*_target(permissions, schedule.target), *_policies(permissions, schedule.policies))
+class Forbidding:
+    """Checks schedules against one set of permissions; of parts that several of them share it finds out once."""
+
+    def __init__(self, permissions: Permissions) -> None:
+        self.permissions = permissions
+        self._of_target: ByIdentity[Target, tuple[FieldViolation, ...]] = ByIdentity(
+            lambda target: tuple(_target(permissions, target)), capacity=256
+        )
+        self._of_policies: ByIdentity[Policies, tuple[FieldViolation, ...]] = ByIdentity(
+            lambda policies: tuple(_policies(permissions, policies)), capacity=256
+        )
+
+    def check(self, schedule: Schedule) -> tuple[FieldViolation, ...]:
+        """What is forbidden of what stands in a schedule. Hosts that are templates, and where names lead, are seen at a fire."""
+        return (*self._of_target(schedule.target), *self._of_policies(schedule.policies))
 
 
 def _policies(permissions: Permissions, policies: Policies) -> Iterator[FieldViolation]:

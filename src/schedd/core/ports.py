@@ -117,6 +117,7 @@ class Survivors(Protocol):
         """Wait for what comes of the survivor that is this request's attempt, and tell it as `Target.deliver` does.
 
         Its timeout is counted on. When the calling task is cancelled, its tree is gone before CancelledError leaves it.
+        Raises: LookupError; it was not found, or was discarded.
         """
 
     def end(self, survivor: Survivor) -> None:

@@ -11,7 +11,7 @@ import heapq
 import itertools
 from enum import StrEnum
 from typing import Any, Final, Generic, NamedTuple, TypeVar
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 T = TypeVar("T")
 
@@ -120,8 +120,8 @@ class Slots(Generic[T]):
         self._ready: list[tuple[int, int, Lane[T]]] = []
         self._gates: WeakValueDictionary[tuple[Limit, str], Gate] = WeakValueDictionary()
         self._lanes: WeakValueDictionary[tuple[tuple[Gate, ...], frozenset[Limit]], Lane[T]] = WeakValueDictionary()
-        self._choosy: WeakSet[Lane[T]] = WeakSet()
-        """The lanes with several gates that do not wait at some: where they stand aside does not tell whether they wait."""
+        self._choosy: WeakKeyDictionary[Gate, WeakSet[Lane[T]]] = WeakKeyDictionary()
+        """By gate, the lanes through it that do not wait at a circuit, which it may become."""
 
     def gate(self, kind: Limit, name: str, limit: int) -> Gate:
         """The gate of that kind and name; it is made with this limit if there is none, and lives as long as somebody refers to it."""
@@ -139,8 +139,8 @@ class Slots(Generic[T]):
         lane = self._lanes.get((gates, skips))
         if lane is None:
             lane = self._lanes[gates, skips] = Lane(gates, skips)
-            if skips and len(gates) > 1:
-                self._choosy.add(lane)
+            for gate in gates if Limit.CIRCUIT in skips else ():
+                self._choosy.setdefault(gate, WeakSet()).add(lane)
         return lane
 
     def put(self, item: T, lane: Lane[T], rank: int) -> Ticket[T]:
@@ -196,6 +196,8 @@ class Slots(Generic[T]):
                 everything.taken += 1
                 for each in lane.gates:
                     each.taken += 1
+                    if each.kind is Limit.CIRCUIT and each.full:
+                        self._refuse(each)
             self._settle(lane)
             return Turn(ticket, gate)
         return None
@@ -211,21 +213,21 @@ class Slots(Generic[T]):
     def set_limit(self, gate: Gate, limit: int, kind: Limit | None = None) -> None:
         """From now on that many are let through; what is through already stays. Another `kind` begins a new era of the gate."""
         gate.limit = limit
-        if kind is None:
-            self._let_on(gate)
-            return
-        gate.kind = kind
-        gate.era += 1
-        aside, gate.aside = gate.aside, []
-        for _, number, lane in aside:  # Who waited at the one kind may not wait at the other.
-            if lane.at is gate and lane.queue and lane.queue[0][1] == number:
-                self._settle(lane)
-        for lane in [lane for lane in self._choosy if lane.at is not None and gate in lane.gates]:
-            self._settle(lane)  # Who waits at another of its gates may not wait any more.
+        if kind is not None:
+            gate.kind = kind
+            gate.era += 1
+        if gate.kind is Limit.CIRCUIT and gate.full:
+            self._refuse(gate)
+        self._let_on(gate)
 
     def holder(self, ticket: Ticket[T]) -> Gate:
         """The gate that one which waits is waiting for."""
         return ticket.lane.blocked_by() or self.all
+
+    def _refuse(self, circuit: Gate) -> None:
+        """It is full now: who does not wait at a circuit, and stands aside here or at another gate, is in the running to be given back."""
+        for lane in [lane for lane in self._choosy.get(circuit, ()) if lane.at is not None]:
+            self._settle(lane)
 
     def _leave(self, ticket: Ticket[T]) -> None:
         ticket.waits = False

@@ -15,7 +15,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from schedd.core.errors import TemplateError
-from schedd.core.model.execution import DeliveryRequest, delivery_key, id_text, instant_text
+from schedd.core.model.execution import DeliveryRequest, id_text, instant_text
 
 _CACHED_TEXT_LIMIT = 4096
 _MICROSECONDS = 1_000_000
@@ -52,7 +52,7 @@ VARIABLES: Mapping[str, Callable[[DeliveryRequest], str]] = {
     "uid": lambda request: id_text(request.schedule_uid),
     "execution": lambda request: id_text(request.execution_id),
     "attempt": lambda request: str(request.attempt),
-    "delivery_key": lambda request: delivery_key(request.schedule_uid, request.nominal_us),
+    "delivery_key": lambda request: request.delivery_key,
     "cause": lambda request: request.cause.value,
     "previous_success_time": _previous_success,
 }

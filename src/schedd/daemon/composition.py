@@ -211,9 +211,10 @@ class Daemon:
                 self._reloaded = config
                 configure_logging(config.log)
                 engine.housekeeper.retention = _retention(config)
-                schedules.permissions = permissions_of(config)
+                permissions = permissions_of(config)
+                schedules.permit(permissions)
                 targets.https.secrets = SecretFiles(secret_files(config.secrets))
-                await targets.permit(schedules.permissions)
+                await targets.permit(permissions)
                 await self._journal_reload(store)
                 log.info("reloaded", restart_wanted=waiting)
             self._notifier.ready("running")

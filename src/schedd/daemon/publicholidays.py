@@ -33,7 +33,13 @@ class PublicHolidays:
         if entry.subdivision and entry.subdivision not in parts:
             known = f"{entry.country} has {', '.join(parts)}" if parts else f"{entry.country} has no parts; leave it empty"
             raise _unknown("subdivision", entry.subdivision, parts, known)
-        found = holidays.country_holidays(entry.country, subdiv=entry.subdivision or None, years=range(first_year, last_year + 1))
+        try:
+            found = holidays.country_holidays(entry.country, subdiv=entry.subdivision or None, years=range(first_year, last_year + 1))
+        except (
+            Exception
+        ) as error:  # What the library comes to with one country must keep neither the daemon nor other calendars from going on.
+            reason = f"the library that knows public holidays failed: {type(error).__name__}: {error}"
+            raise ExpressionError(text=entry.country, part="holidays", reason=reason) from error
         return sorted(found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from schedd.core.model.backfill import Backfill
 from schedd.core.model.execution import Cause, Execution
 from schedd.core.model.journal import NO_EVIDENCE, Evidence, JournalEntry, JournalKind
+from schedd.core.model.policy import Overlap, Policies
 from schedd.core.model.reason import Outcome
 from schedd.core.model.schedule import Schedule
 from schedd.core.planning import Backlog, LeftOut
@@ -13,8 +14,8 @@ from schedd.engine.definitions import Definition
 from schedd.engine.runs import Run
 
 
-def backlog_of(schedule: Schedule, backlog: Backlog, id_: int, now_us: int) -> Backfill:
-    """The range of misfires that is worked off later."""
+def backlog_of(schedule: Schedule, backlog: Backlog, id_: int, now_us: int, *, actor: str = "") -> Backfill:
+    """The range of misfires, or of what a pause has held back, that is worked off later; `actor` is who asked for it, if somebody did."""
     return Backfill(
         id=id_,
         schedule=schedule.name,
@@ -26,7 +27,14 @@ def backlog_of(schedule: Schedule, backlog: Backlog, id_: int, now_us: int) -> B
         created_us=now_us,
         next_us=backlog.first_us,
         left=backlog.runs,
+        overlap=asked_overlap(schedule.policies),
+        actor=actor,
     )
+
+
+def asked_overlap(policies: Policies) -> Overlap:
+    """The overlap policy of many that are asked for at once: each waits for the one before, unless they may overlap."""
+    return Overlap.ALLOW_ALL if policies.overlap is Overlap.ALLOW_ALL else Overlap.BUFFER_ALL
 
 
 def armed_entry(run: Run, now_us: int) -> JournalEntry:
@@ -57,19 +65,18 @@ def armed_execution(definition: Definition, execution_id: int, nominal_us: int, 
     )
 
 
-def missed_entry(
+def left_out_entry(
     schedule: Schedule,
     range_: LeftOut,
     now_us: int,
     *,
-    kind: JournalKind = JournalKind.OCCURRENCES_MISSED,
     outcome: Outcome = Outcome.MISSED,
     jumped: Evidence = NO_EVIDENCE,
 ) -> JournalEntry:
-    """The journal's one row for a range of occurrences that are not run; `jumped` is what the clock has to do with it."""
+    """The journal's one row for a range of occurrences that are missed, or skipped; `jumped` is what the clock has to do with it."""
     return JournalEntry(
         time_us=now_us,
-        kind=kind,
+        kind=JournalKind.OCCURRENCES_MISSED if outcome is Outcome.MISSED else JournalKind.OCCURRENCES_SKIPPED,
         schedule=schedule.name,
         schedule_row=schedule.row,
         schedule_uid=schedule.uid,

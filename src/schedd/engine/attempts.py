@@ -181,9 +181,12 @@ class Attempts:
         self._recorder.settled(run)
 
     def interrupted(self, run: Run, result: AttemptResult, now_us: int) -> None:
-        """The daemon's end cut off the attempt: by the delivery policy it is made again, or its outcome stays unknown."""
+        """The daemon's end cut off the attempt: it is made again, unless it was the last, or the delivery policy forbids it."""
         if run.definition.schedule.policies.delivery is Delivery.AT_MOST_ONCE:
             self._finish(run, Outcome.UNKNOWN, result.reason, evidence=result_evidence(result))
+            return
+        if run.is_last:
+            self._finish(run, Outcome.CANCELLED, Reason.DELETED, evidence=result_evidence(result))
             return
         self._recorder.retrying(run, result, now_us=now_us, at_us=now_us)
         self._wait(run)
@@ -207,6 +210,7 @@ class Attempts:
             timeout=self._limits.timeout(schedule),
             previous_success_us=run.definition.previous_success_us,
             labels=schedule.labels,
+            backfill=facts.backfill,
         )
 
     def rendered(self, run: Run) -> Rendering | None:

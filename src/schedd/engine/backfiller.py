@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -18,22 +18,23 @@ import structlog
 
 from schedd.core.backfilling import Step, step
 from schedd.core.errors import UnavailableError
-from schedd.core.model.backfill import Backfill, BackfillEnd, BackfillState, BackfillStep
+from schedd.core.model.backfill import Backfill, BackfillEnd, BackfillStep
 from schedd.core.model.batch import ArmBatch
-from schedd.core.model.execution import Cause, Execution
+from schedd.core.model.execution import Cause, Execution, Origin
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
 from schedd.core.model.policy import Overlap
-from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.reason import Reason
 from schedd.core.model.schedule import ScheduleState
 from schedd.core.model.unreadable import StoredSchedule
-from schedd.core.planning import LeftOut, left_out
 from schedd.core.ports import Clock, Ids, Store
-from schedd.engine.backfilljournal import armed_evidence, entry_of, range_entry
+from schedd.core.triggers import Rule
+from schedd.engine.backfilljournal import armed_evidence, cancelled_end, finished_end, run_before_entry
 from schedd.engine.definitions import Definition, Definitions
 from schedd.engine.dispatcher import Dispatcher
 from schedd.engine.keeper import Keeper
 from schedd.engine.recorder import Recorder
 from schedd.engine.runs import Run, Runs
+from schedd.engine.undertakings import Undertakings
 
 UNFINISHED_AT_ONCE = 32
 """Of one range. Those that may not overlap wait for each other, and are in nobody else's way."""
@@ -60,6 +61,11 @@ class _Range:
     backfill: Backfill
     unfinished: set[int] = field(default_factory=set)
     definition: Definition | None = None
+
+    @property
+    def rule(self) -> Rule | None:
+        """The rule of that definition."""
+        return None if self.definition is None else self.definition.rule
 
     @property
     def decided(self) -> bool:
@@ -101,6 +107,7 @@ class Backfiller:
         runs: Runs,
         recorder: Recorder,
         keeper: Keeper,
+        undertakings: Undertakings,
         waiting_at_once: int,
     ) -> None:
         self._store = store
@@ -111,6 +118,7 @@ class Backfiller:
         self._runs = runs
         self._recorder = recorder
         self._keeper = keeper
+        self._undertakings = undertakings
         self._waiting_at_once = waiting_at_once
         self._alarm = clock.alarm()
         self._ranges: OrderedDict[int, _Range] = OrderedDict()
@@ -178,7 +186,7 @@ class Backfiller:
             for range_ in chosen:
                 definition = definitions.get(range_.backfill.schedule_row)
                 if definition is None or isinstance(definition, Definition):
-                    await self._look_at(round_, range_, definition, now_us)
+                    await self._see_to(round_, range_, definition, now_us)
                 self._ranges.move_to_end(range_.backfill.id)
             await self._commit(round_)
             if round_.is_full:
@@ -192,6 +200,9 @@ class Backfiller:
 
         It is durable when this returns; what had started runs on.
         """
+        return await self._undertakings.see_through(self._cancel(backfill_id, actor))
+
+    async def _cancel(self, backfill_id: int, actor: str) -> bool:
         async with self._lock:
             range_ = self._ranges.get(backfill_id)
             if range_ is None:
@@ -203,7 +214,7 @@ class Backfiller:
                 if run.attempt == 0 and run.task is None:
                     self._dispatcher.cancel(run, actor)
             await self._recorder.committed()
-            await self._end(range_, self._cancelled(range_, Reason.CANCELLED, actor, self._clock.now_us()))
+            await self._end(range_, cancelled_end(range_.backfill, range_.rule, Reason.CANCELLED, actor, self._clock.now_us()))
             return True
 
     @asynccontextmanager
@@ -222,7 +233,7 @@ class Backfiller:
             for range_ in self._by_row.get(before.row, {}).values():
                 if range_.definition is None and isinstance(found, Definition):
                     range_.definition = found
-                ends.append(self._cancelled(range_, reason, DAEMON, now_us))
+                ends.append(cancelled_end(range_.backfill, range_.rule, reason, DAEMON, now_us))
             yield tuple(ends)
 
     def forget(self, ends: Iterable[BackfillEnd]) -> None:
@@ -231,12 +242,23 @@ class Backfiller:
             if (range_ := self._ranges.get(end.id)) is not None:
                 self._forget(range_)
 
+    async def _see_to(self, round_: _Round, range_: _Range, definition: Definition | None, now_us: int) -> None:
+        try:
+            await self._look_at(round_, range_, definition, now_us)
+        except UnavailableError:
+            raise
+        except Exception as error:  # One schedule's unforeseen fault must not stop the others; what is left of the range ends with it.
+            log.exception("backfill_failed", schedule=str(range_.backfill.schedule))
+            text = f"planning failed: {type(error).__name__}: {error}"
+            self._keeper.quarantine(range_.backfill.schedule_row, Reason.UNFORESEEN, text)
+            round_.ends.append((range_, cancelled_end(range_.backfill, range_.rule, Reason.UNFORESEEN, DAEMON, now_us)))
+
     async def _look_at(self, round_: _Round, range_: _Range, definition: Definition | None, now_us: int) -> None:
         """Decide about one range. A definition of None: there is no such schedule any more."""
         backfill = range_.backfill
         reason = _ended_by(range_, definition)
         if definition is None or reason is not None:
-            round_.ends.append((range_, self._cancelled(range_, reason or Reason.DELETED, DAEMON, now_us)))
+            round_.ends.append((range_, cancelled_end(range_.backfill, range_.rule, reason or Reason.DELETED, DAEMON, now_us)))
             return
         range_.definition = definition
         if backfill.cause is Cause.SCHEDULE and definition.schedule.state not in (ScheduleState.ENABLED, ScheduleState.COMPLETED):
@@ -245,7 +267,7 @@ class Backfiller:
         if not range_.decided:
             await self._take(round_, range_, definition, now_us)
         elif not range_.unfinished or backfill.cause is Cause.SCHEDULE:
-            round_.ends.append((range_, self._finished(range_, definition, now_us)))
+            round_.ends.append((range_, finished_end(range_.backfill, definition.rule, now_us)))
 
     async def _take(self, round_: _Round, range_: _Range, definition: Definition, now_us: int) -> None:
         """Arm the next occurrences of a range, as many as there is room for."""
@@ -257,25 +279,27 @@ class Backfiller:
             round_.is_full |= room > 0 or waiting <= 0
             return
         taken = step(definition.rule, backfill, room=room, now_us=now_us, horizon_us=_HORIZON_US)
-        known = await self._run_before(backfill, taken)
+        known = await self._run_before(round_, backfill, taken)
         for fire in taken.fires:
             if fire.nominal_us not in known:
                 execution = self._execution(backfill, definition, fire.nominal_us, fire.due_us, now_us)
                 overlap = backfill.overlap if backfill.cause is Cause.BACKFILL else None
                 round_.runs.append((range_, Run(execution, definition, overlap)))
         if known:
-            round_.entries.append(self._skipped(backfill, sorted(known), now_us))
+            round_.entries.append(run_before_entry(backfill, sorted(known), now_us))
         if taken.fires or taken.next_us != backfill.next_us:
             round_.steps.append(BackfillStep(backfill.id, taken.next_us, taken.left, taken.paced_us, len(known)))
             round_.stepped.append((range_, taken))
         round_.look_again(max(taken.paced_us - _HORIZON_US, now_us + _INTERVAL_US))
 
-    async def _run_before(self, backfill: Backfill, taken: Step) -> frozenset[int]:
-        """The occurrences of a step that another backfill has run, or is running: an occurrence is unique."""
+    async def _run_before(self, round_: _Round, backfill: Backfill, taken: Step) -> frozenset[int]:
+        """The occurrences of a step that another backfill has run, is running, or arms in this round: an occurrence is unique."""
         if backfill.cause is not Cause.BACKFILL or not taken.fires:
             return frozenset()
         first_us, last_us = taken.fires[0].nominal_us, taken.fires[-1].nominal_us
         known = await self._store.backfilled(backfill.schedule_uid, first_us=first_us, last_us=last_us)
+        if len(self._by_row[backfill.schedule_row]) > 1:
+            known |= {run.execution.nominal_us for other, run in round_.runs if _is_sibling(other.backfill, backfill)}
         return known & {fire.nominal_us for fire in taken.fires}
 
     async def _commit(self, round_: _Round) -> None:
@@ -284,6 +308,7 @@ class Backfiller:
                 run.entry(
                     JournalKind.EXECUTION_ARMED,
                     run.execution.armed_us,
+                    actor=run.execution.origin.actor if run.execution.origin is not None else DAEMON,
                     evidence=armed_evidence(run),
                 )
                 for _, run in round_.runs
@@ -347,35 +372,12 @@ class Backfiller:
             due_us=due_us if asked_for else nominal_us,
             armed_us=now_us,
             backfill=backfill.id if asked_for else 0,
+            origin=Origin(actor=backfill.actor, overlap=backfill.overlap) if backfill.actor and not asked_for else None,
         )
 
-    def _finished(self, range_: _Range, definition: Definition, now_us: int) -> BackfillEnd:
-        backfill = range_.backfill
-        if backfill.cause is Cause.SCHEDULE:
-            rest: Sequence[LeftOut] = ()
-            if backfill.next_us is not None:
-                rest = left_out(definition.rule, backfill.next_us, backfill.end_us, Reason.CATCH_UP_MAX_RUNS)
-            entries = tuple(range_entry(backfill, one, Outcome.MISSED, now_us) for one in rest)
-        else:
-            entries = (entry_of(backfill, JournalKind.BACKFILL_FINISHED, now_us, reason=Reason.ENDED),)
-        return BackfillEnd(id=backfill.id, state=BackfillState.FINISHED, finished_us=now_us, entries=entries)
 
-    def _cancelled(self, range_: _Range, reason: Reason, actor: str, now_us: int) -> BackfillEnd:
-        """What is left of the range is not run, for that reason."""
-        backfill, definition = range_.backfill, range_.definition
-        rest: Sequence[LeftOut] = ()
-        if definition is not None and backfill.next_us is not None:
-            rest = left_out(definition.rule, backfill.next_us, backfill.end_us, reason)
-        outcome = Outcome.CANCELLED if backfill.cause is Cause.BACKFILL else Outcome.SKIPPED
-        entries = [range_entry(backfill, one, outcome, now_us, actor=actor) for one in rest]
-        if backfill.cause is Cause.BACKFILL:
-            entries.append(entry_of(backfill, JournalKind.BACKFILL_FINISHED, now_us, actor=actor, reason=reason))
-        return BackfillEnd(id=backfill.id, state=BackfillState.CANCELLED, finished_us=now_us, entries=tuple(entries))
-
-    def _skipped(self, backfill: Backfill, known: Sequence[int], now_us: int) -> JournalEntry:
-        range_ = LeftOut(first_us=known[0], last_us=known[-1], count=len(known), counted=True, reason=Reason.REQUESTED)
-        entry = range_entry(backfill, range_, Outcome.SKIPPED, now_us)
-        return entry._replace(evidence={**entry.evidence, "detail": "another backfill has run them; redeliver those that failed"})
+def _is_sibling(one: Backfill, other: Backfill) -> bool:
+    return one.schedule_uid == other.schedule_uid and one.cause is other.cause
 
 
 def _ended_by(range_: _Range, definition: Definition | None) -> Reason | None:

@@ -37,7 +37,9 @@ from schedd.engine.runs import Run, Runs
 _NO_TIME = timedelta(0)
 _AT_ONCE = 16
 """So many steps are made in one turn of the loop: what comes due together keeps nobody else from it."""
+_PORTIONS_MOST = 64
 
+_PRUNE_FLOOR = 1024
 _WAITING = (ExecutionState.ARMED, ExecutionState.WAITING_RETRY)
 
 log = structlog.get_logger(__name__)
@@ -100,7 +102,12 @@ class Dispatcher:
             wake=self._alarm.ring,
         )
         self._conditions = Conditions(
-            runs=runs, targets=targets, request=self.attempts.request, let_through=self._let_through, finish=self._finish
+            runs=runs,
+            targets=targets,
+            request=self.attempts.request,
+            let_through=self._let_through,
+            finish=self._finish,
+            quarantine=keeper.quarantine,
         )
         self._background_ended: Callable[[], None] = _nothing
         self._tasks: asyncio.TaskGroup | None = None
@@ -113,12 +120,12 @@ class Dispatcher:
     @property
     def waiting(self) -> int:
         """How many executions are armed, or due and waiting for the global limit; those that something else holds do not count."""
-        return len(self._armed) + self._conditions.asked + self.gates.waiting - self.gates.aside
+        return self.ahead + self._conditions.asked + self.gates.waiting - self.gates.aside
 
     @property
     def ahead(self) -> int:
-        """How many of them wait for their time: what is armed, and retries."""
-        return len(self._armed)
+        """How many of them wait for their time, armed or for a retry: all that are unfinished, and stand nowhere else."""
+        return max(0, len(self._runs) - self._conditions.asked - self.gates.waiting - self.gates.running - self._overlaps.held)
 
     @property
     def running(self) -> int:
@@ -207,8 +214,12 @@ class Dispatcher:
         if self._draining:
             return
         self.gates.look(now_us)
-        while self._start_ready(_AT_ONCE):
+        for _ in range(_PORTIONS_MOST):
+            if not self._start_ready(_AT_ONCE):
+                break
             yield
+        else:
+            self._alarm.ring()  # What has come due meanwhile is let in before the rest of it.
         yield from self.gates.settle(now_us, _AT_ONCE)
 
     def _admit_due(self, now_us: int) -> Iterator[None]:
@@ -241,17 +252,22 @@ class Dispatcher:
             self.gates.put(run)
 
     def _start_ready(self, most: int) -> bool:
-        """Start those whose turn it is; whether `most` were started, and others may be next."""
+        """Start those whose turn it is; whether `most` have had theirs, and others may be next."""
         started = 0
         while started < most:
             if self._draining or (run := self.gates.next()) is None:
                 return False
-            if run.background and (earlier := self._overlaps.earlier(run) or self._overlaps.overtaken(run)):
+            if run.state is ExecutionState.FINISHED:
+                pass
+            elif run.background and (earlier := self._overlaps.earlier(run)):
                 self.gates.free(run)
                 self._overlaps.decide(run, earlier)
+            elif run.background and (older := self._overlaps.overtaken(run)):
+                self.gates.free(run)
+                self._overlaps.fall_behind(run, older)
             else:
                 self.attempts.start(run)
-                started += 1
+            started += 1
         return True
 
     def _next_us(self, now_us: int) -> int | None:
@@ -262,6 +278,9 @@ class Dispatcher:
         return due_us if looks_us is None else min(due_us, looks_us)
 
     def _push(self, run: Run) -> None:
+        if len(self._armed) > 2 * len(self._runs) + _PRUNE_FLOOR:  # What was cancelled or taken back would stay until its time.
+            self._armed = [entry for entry in self._armed if self._runs.holds(entry[2])]
+            heapq.heapify(self._armed)
         heapq.heappush(self._armed, (run.wake_us, next(self._order), run))
         if self._armed[0][2] is run:
             self._alarm.ring()

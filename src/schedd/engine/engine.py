@@ -150,6 +150,7 @@ class Engine:
             runs=self.runs,
             recorder=self.recorder,
             keeper=self.keeper,
+            undertakings=self._undertakings,
             waiting_at_once=settings.pace.late_in_memory,
         )
         self.dispatcher.connect(self.backfiller.wake)
@@ -364,6 +365,9 @@ class Engine:
         A request seen before gives its first answer's backfill as it stands now. Raises: UnavailableError; ConflictError.
         """
         self.must_be_open()
+        return await self._undertakings.see_through(self._started(backfill, request))
+
+    async def _started(self, backfill: Backfill, request: RequestMark | None) -> Backfill:
         stored = await self._store.create_backfill(backfill, started_entry(backfill), request=request)
         if stored is backfill:
             self.backfiller.adopt([backfill])

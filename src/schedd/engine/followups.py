@@ -118,6 +118,7 @@ class FollowUps:
             time_zone=schedule.when.time_zone,
             labels=schedule.labels,
             previous_success_us=definition.previous_success_us,
+            backfill=ended.execution.backfill,
         )
 
 

@@ -42,6 +42,9 @@ BACKGROUND_US: Final = 600_000_000
 NOTEWORTHY_US: Final = 1_000_000
 """How long something waits for its host or for everything before the journal tells of it."""
 
+AT_ONCE: Final = 128
+"""So many are told of, ended or seen to in one go, of each kind; the others in the next one, after whatever has come due meanwhile."""
+
 _MICROSECOND = timedelta(microseconds=1)
 _PRUNE_FLOOR = 1024
 _TOLD_AT_ONCE = (Limit.KEY, Limit.CIRCUIT)
@@ -71,7 +74,7 @@ class Gatekeeper:
         self._background = self._slots.gate(Limit.BACKGROUND, "", background_limit(limits.running))
         self._shared = SharedLimits()
         self._circuits = Circuits(slots=self._slots, clock=clock, recorder=recorder, policy=breaker, host_limit=self._host_limit, wake=wake)
-        self._fresh: list[Ticket[Run]] = []
+        self._fresh: deque[Ticket[Run]] = deque()
         self._untold: deque[tuple[int, Ticket[Run]]] = deque()
         self._expiries: list[tuple[int, int, Ticket[Run]]] = []
         self._order = itertools.count()
@@ -132,9 +135,7 @@ class Gatekeeper:
     def put(self, run: Run) -> None:
         """Let a run that is due wait for its turn."""
         lane = self._lane_of(run.definition)
-        execution = run.execution
-        since_us = max(run.wake_us, max(execution.armed_us, execution.redelivered_us or 0) + run.shift_us) - self._steps_us
-        rank = since_us - run.definition.schedule.policies.priority * AGEING_US
+        rank = run.since_us - self._steps_us - run.definition.schedule.policies.priority * AGEING_US
         if run.background:
             lane, rank = self._background_lane(lane), rank + BACKGROUND_US
         elif run.attempt and lane.skips:
@@ -153,17 +154,15 @@ class Gatekeeper:
         return self._background_lane(self._lane_of(definition)).live >= most
 
     def next(self) -> Run | None:
-        """The run whose turn it is; what is to be skipped is ended on the way."""
-        while (turn := self._slots.next()) is not None:
-            ticket, refused_by = turn
-            run = ticket.item
-            if refused_by is None:
-                gates = ticket.lane.gates
-                if gates:
-                    ticket.era = gates[0].era
-                return run
-            self._skip(run, refused_by)
-        return None
+        """The run whose turn it is. One that does not wait where it would have to is skipped instead, and FINISHED."""
+        if (turn := self._slots.next()) is None:
+            return None
+        ticket, refused_by = turn
+        if refused_by is not None:
+            self._skip(ticket.item, refused_by)
+        elif gates := ticket.lane.gates:
+            ticket.era = gates[0].era
+        return ticket.item
 
     def withdraw(self, run: Run) -> None:
         """It waits no longer; nothing happens if it does not wait."""
@@ -184,34 +183,38 @@ class Gatekeeper:
                 self._circuits.book(gates[0], ticket.era, result)
 
     def settle(self, now_us: int, at_once: int) -> Iterator[None]:
-        """See to those that have come since the last time and did not get their turn, `at_once` at a time."""
-        if not self._fresh:
-            return
-        fresh, self._fresh = self._fresh, []
-        for index, ticket in enumerate(fresh, start=1):
+        """See to some of those that have come since and did not get their turn, `at_once` at a time."""
+        for index in range(1, min(len(self._fresh), AT_ONCE) + 1):
             if not self._slots.waiting:
+                self._fresh.clear()
                 return
+            ticket = self._fresh.popleft()
             if ticket.waits:
                 self._hold(ticket, now_us)
             if index % at_once == 0:
                 yield
 
     def look(self, now_us: int) -> None:
-        """Do what time asks for: probe hosts, tell of who waits, and end what has waited too long."""
+        """Do what time asks for: probe hosts, tell of some who wait, and end some that have waited too long."""
         self._circuits.look()
-        untold = self._untold
-        while untold and (not untold[0][1].waits or untold[0][0] <= now_us):
+        untold, expiries = self._untold, self._expiries
+        for _ in range(AT_ONCE):
+            if not untold or (untold[0][1].waits and untold[0][0] > now_us):
+                break
             ticket = untold.popleft()[1]
             if ticket.waits:
                 self._tell(ticket, self._slots.holder(ticket), now_us)
-        expiries = self._expiries
-        while expiries and (not expiries[0][2].waits or expiries[0][0] <= now_us):
+        for _ in range(AT_ONCE):
+            if not expiries or (expiries[0][2].waits and expiries[0][0] > now_us):
+                break
             ticket = heapq.heappop(expiries)[2]
             if ticket.waits:
                 self._expire(ticket.item, self._slots.holder(ticket))
 
     def next_us(self, now_us: int) -> int | None:
         """When to look next."""
+        if self._fresh:
+            return now_us
         times = [self._untold[0][0]] if self._untold else []
         if self._expiries:
             times.append(self._expiries[0][0])

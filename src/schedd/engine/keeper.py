@@ -109,10 +109,13 @@ class Keeper:
         self._without_occurrences.add(row)
         self.execution_finished(row)
 
-    def occurrence_found(self, row: int) -> None:
-        """The schedule's rule has not ended after all."""
+    def occurrence_found(self, row: int) -> bool:
+        """The schedule's rule has not ended after all. False: it is over all the same, since it has run as often as it may."""
+        if row in self._out_of_runs:
+            return False
         self._without_occurrences.discard(row)
         self._completed.discard(row)
+        return True
 
     def limit_reached(self, row: int) -> None:
         """The schedule has run as often as it may: if it is completed, then for that."""
@@ -174,6 +177,7 @@ class Keeper:
         while self._completed:
             now_us = await self._give_way(now_us)
             rows = [self._completed.pop() for _ in range(min(_AT_ONCE, len(self._completed)))]
+            await self._ends_recorded()  # The ends of their last executions come first in the journal.
             await self._patiently(partial(self._complete, rows, now_us))
 
     async def _attend(self, now_us: int) -> None:
@@ -242,10 +246,13 @@ class Keeper:
         deleted = replace(ended, state=ScheduleState.DELETED, deleted_us=now_us)
         await self._make(ended, deleted, JournalKind.SCHEDULE_DELETED, self._why(ended), now_us)
 
-    async def _pause_failing(self, now_us: int) -> None:
+    async def _ends_recorded(self) -> None:
         assert self._committed is not None, "connect() comes first"
-        failed, self._failed = self._failed, set()
         await self._committed()
+
+    async def _pause_failing(self, now_us: int) -> None:
+        failed, self._failed = self._failed, set()
+        await self._ends_recorded()
         for schedule in (await self._read(list(failed))).values():
             await self._patiently(partial(self._pause_if_failing, schedule, now_us))
 
@@ -275,9 +282,14 @@ class Keeper:
         assert self._end is not None, "connect() comes first"
         try:
             await self._end(schedule, _entry(schedule, JournalKind.SCHEDULE_RESUMED, Reason.ENDED, now_us), pause.until_us)
+        except (ConflictError, NotFoundError, UnavailableError):
+            raise
         except ExpressionError as error:
-            disabled = replace(schedule, state=ScheduleState.DISABLED, state_reason=str(error), pause=None)
-            await self._make(schedule, disabled, JournalKind.SCHEDULE_DISABLED, Reason.STORED_DATA, now_us, detail=str(error))
+            await self._out_of_service(schedule, _Fault(reason=Reason.STORED_DATA, text=str(error)), now_us)
+        except Exception as error:  # It would stay paused until the next start, and nobody would know why.
+            log.exception("pause_not_ended", schedule=str(schedule.name))
+            text = f"its pause could not be ended: {type(error).__name__}: {error}"
+            await self._out_of_service(schedule, _Fault(reason=Reason.UNFORESEEN, text=text), now_us)
 
     async def _disable(self, row: int, fault: _Fault, now_us: int) -> None:
         schedule = (await self._store.schedules([row])).get(row)
@@ -285,8 +297,7 @@ class Keeper:
         if isinstance(schedule, Schedule):
             name = str(schedule.name)
             if schedule.state is ScheduleState.ENABLED:
-                changed = replace(schedule, state=ScheduleState.DISABLED, state_reason=fault.text)
-                await self._make(schedule, changed, JournalKind.SCHEDULE_DISABLED, fault.reason, now_us, detail=fault.text)
+                await self._out_of_service(schedule, fault, now_us)
         elif isinstance(schedule, StoredDataError):
             name = schedule.resource
             entry = JournalEntry(
@@ -298,6 +309,10 @@ class Keeper:
             )
             await self._changes.quarantine(row, entry, schedule.generation)
         log.error("schedule_disabled", schedule=name, reason=fault.reason, detail=fault.text)
+
+    async def _out_of_service(self, schedule: Schedule, fault: _Fault, now_us: int) -> None:
+        disabled = replace(schedule, state=ScheduleState.DISABLED, state_reason=fault.text, pause=None)
+        await self._make(schedule, disabled, JournalKind.SCHEDULE_DISABLED, fault.reason, now_us, detail=fault.text)
 
     async def _make(self, before: Schedule, changed: Schedule, kind: JournalKind, reason: Reason, now_us: int, *, detail: str = "") -> None:
         await self._changes.change(before, changed, _entry(changed, kind, reason, now_us, detail))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from schedd.core.model.execution import Cause, ExecutionState
+import structlog
+
+from schedd.core.model.execution import Cause, ExecutionState, id_text
 from schedd.core.model.policy import CatchUpMode
 from schedd.core.model.reason import Reason
 from schedd.core.planning import misfire_reason
 from schedd.engine.runs import Run
+
+log = structlog.get_logger(__name__)
 
 
 def misfire_of(run: Run, now_us: int) -> Reason | None:
@@ -20,4 +24,10 @@ def misfire_of(run: Run, now_us: int) -> Reason | None:
     if run.state is not ExecutionState.ARMED or execution.cause is not Cause.SCHEDULE or taken_up:
         return None
     since_us = max(execution.due_us, execution.armed_us)
-    return misfire_reason(run.definition.rule, policy, nominal_us=execution.nominal_us, due_us=since_us, now_us=now_us)
+    try:
+        return misfire_reason(run.definition.rule, policy, nominal_us=execution.nominal_us, due_us=since_us, now_us=now_us)
+    except (
+        Exception
+    ):  # Its planning will find the same, and disable its schedule: that must keep neither a start nor the others from going on.
+        log.exception("misfire_not_decided", schedule=str(execution.schedule), execution=id_text(run.id))
+        return None

@@ -77,15 +77,17 @@ class Notifier:
             self._alarm.close()
 
     def run_once(self, calls: asyncio.TaskGroup) -> None:
-        """Call the targets whose turn it is."""
-        for host in list(self._waiting):
-            waiting = self._waiting[host]
-            while waiting and self._calls[host] < CALLS_MOST_TO_HOST and self._calls.total() < CALLS_MOST:
-                self._calls[host] += 1
-                self._count -= 1
-                calls.create_task(self._call(host, waiting.popleft()))
-            if not waiting:
-                del self._waiting[host]
+        """Call the targets whose turn it is: a host that was called goes to the end of the line."""
+        while self._calls.total() < CALLS_MOST and (host := self._next_host()) is not None:
+            waiting = self._waiting.pop(host)
+            self._calls[host] += 1
+            self._count -= 1
+            calls.create_task(self._call(host, waiting.popleft()))
+            if waiting:
+                self._waiting[host] = waiting
+
+    def _next_host(self) -> str | None:
+        return next((host for host in self._waiting if self._calls[host] < CALLS_MOST_TO_HOST), None)
 
     async def _call(self, host: str, notice: Notice) -> None:
         try:

@@ -28,7 +28,7 @@ class Overlaps:
     """Acts on what `core/admission.py` decides, and holds the runs that wait for others of their schedule.
 
     `buffered` are those, by their schedule's row; what is on time (False) and the background (True) apart. While it is empty no run's end
-    needs `forget` or `let_next_go`.
+    needs `forget` or `let_next_go`. `held` is how many there are in all.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Overlaps:
         self._cancel = cancel
         self._wake = wake
         self.buffered: dict[tuple[int, bool], deque[Run]] = {}
+        self.held = 0
 
     def earlier(self, run: Run) -> Sequence[Run]:
         """The unfinished executions of its schedule by which it is decided whether a run starts; none for one that has begun."""
@@ -58,7 +59,7 @@ class Overlaps:
     def overtaken(self, run: Run) -> Sequence[Run]:
         """The older run of its schedule's background that waits for one which has ended meanwhile, or is about to have its turn again."""
         buffered = self.buffered.get((run.row, True))
-        if not buffered or run.attempt or run.overlap is Overlap.ALLOW_ALL or buffered[0].wake_us >= run.wake_us:
+        if not buffered or run.attempt or run.overlap is Overlap.ALLOW_ALL or buffered[0].place >= run.place:
             return ()
         return (buffered[0],)
 
@@ -85,11 +86,18 @@ class Overlaps:
             case _:
                 assert_never(decision.verdict)
 
+    def fall_behind(self, run: Run, older: Sequence[Run]) -> None:
+        """Let a run that has overtaken an `older` one wait; the older one goes itself, unless it waits for another that is at the gates."""
+        self.decide(run, older)
+        if all(other.ticket is None for other in self._runs.of_schedule(run.row)):
+            self.let_next_go(run.row)
+
     def forget(self, run: Run) -> None:
         """It waits for no other any more; nothing happens if it did not wait."""
         buffered = self.buffered.get((run.row, run.background))
         if buffered is not None and run in buffered:
             buffered.remove(run)
+            self.held -= 1
             if not buffered:
                 del self.buffered[run.row, run.background]
 
@@ -107,7 +115,8 @@ class Overlaps:
         """Let it wait until the earlier ones have finished."""
         self._recorder.queued(run, reason, now_us=self._clock.now_us(), evidence=_blocked_by(earlier))
         buffered = self.buffered.setdefault((run.row, run.background), deque())
-        if buffered and run.wake_us < buffered[0].wake_us:
+        self.held += 1
+        if buffered and run.place < buffered[0].place:
             buffered.appendleft(run)  # One of the background that was let go, and overtaken before it had its turn.
         else:
             buffered.append(run)

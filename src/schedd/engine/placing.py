@@ -78,8 +78,7 @@ class Placing:
         if next_us is None:
             self._timeline.remove(row)
             self._keeper.no_more_occurrences(row)
-        else:
-            self._keeper.occurrence_found(row)
+        elif self._keeper.occurrence_found(row):
             self._timeline.set(row, next_us)
 
     def _wants_definition(self, row: int, stored: StoredWhen) -> bool:

@@ -22,7 +22,7 @@ from schedd.core.model.backfill import Backfill
 from schedd.core.model.batch import NEVER_US, ArmBatch, Timer
 from schedd.core.model.execution import Cause, ExecutionState
 from schedd.core.model.journal import JournalEntry
-from schedd.core.model.reason import Reason
+from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.model.when import SpreadMode
 from schedd.core.omissions import Omissions
@@ -30,7 +30,7 @@ from schedd.core.planning import Backlog, Plan, left_out, plan
 from schedd.core.ports import Clock, Ids, Store
 from schedd.core.timeline import NEVER, Timeline
 from schedd.core.triggers import due_us
-from schedd.engine.arming import armed_entry, armed_execution, backlog_of, missed_entry
+from schedd.engine.arming import armed_entry, armed_execution, backlog_of, left_out_entry
 from schedd.engine.backfiller import Backfiller
 from schedd.engine.clockwatch import NO_STEPS, ClockWatch
 from schedd.engine.definitions import Definition, Definitions
@@ -344,7 +344,8 @@ class Planner:
                 decided.runs.append(run)
         for range_ in planned.left_out:
             jumped = self._clock_watch.evidence(range_.first_us, range_.last_us)
-            decided.entries.append(missed_entry(schedule, range_, now_us, jumped=jumped))
+            outcome = Outcome.SKIPPED if range_.reason is Reason.MAX_RUNS else Outcome.MISSED
+            decided.entries.append(left_out_entry(schedule, range_, now_us, outcome=outcome, jumped=jumped))
         if definition.omissions is not None:
             decided.entries += self._omitted(definition.omissions, schedule, planned, now_us)
         next_us = self._occasions.decided(schedule.row, planned.fires, planned.next_us)

@@ -6,20 +6,20 @@ from collections.abc import Iterable
 
 from schedd.core.errors import ExpressionError
 from schedd.core.model.calendar import calendar_resource
-from schedd.core.model.journal import JournalEntry, JournalKind
+from schedd.core.model.journal import JournalEntry
 from schedd.core.model.reason import Outcome
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.omissions import omissions_of
 from schedd.core.planning import LeftOut
 from schedd.core.triggers import Calendars, leaving_out
-from schedd.engine.arming import missed_entry
+from schedd.engine.arming import left_out_entry
 
 
 def omitted_entries(schedule: Schedule, ranges: Iterable[LeftOut], calendars: Calendars, now_us: int) -> list[JournalEntry]:
     """The rows of what exclusions and calendars leave out; the evidence has the calendar that leaves out the first of a range, if any."""
     entries: list[JournalEntry] = []
     for range_ in ranges:
-        entry = missed_entry(schedule, range_, now_us, kind=JournalKind.OCCURRENCES_SKIPPED, outcome=Outcome.SKIPPED)
+        entry = left_out_entry(schedule, range_, now_us, outcome=Outcome.SKIPPED)
         name = leaving_out(schedule.when, calendars, range_.first_us)
         entries.append(entry._replace(evidence={**entry.evidence, "calendar": calendar_resource(name)}) if name else entry)
     return entries

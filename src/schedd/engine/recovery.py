@@ -215,7 +215,7 @@ class Recovery:
             if next_us == UNDECIDED_US:
                 self._planner.stands_behind(row)
             # What a schedule's calendars come to may have changed meanwhile: public holidays do, with a newer edition of them.
-            if next_us > from_us and next_us != NEVER_US and not self._almanac.uses_any(row):
+            if next_us > from_us and next_us != NEVER_US and not self._almanac.uses_any(row) and row not in self._ended_now:
                 rows.append(row)
                 times_us.append(next_us)
             else:

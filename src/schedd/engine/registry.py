@@ -7,21 +7,22 @@ from dataclasses import dataclass, replace
 
 from schedd.core.clockjumps import TOLERANCE_US
 from schedd.core.errors import NotFoundError
+from schedd.core.model.backfill import Backfill
 from schedd.core.model.batch import UNDECIDED_US, Completion, NewSchedule, RequestMark, ScheduleChange, UnreadableDeletion
 from schedd.core.model.execution import Cause, ExecutionState, Origin
 from schedd.core.model.journal import DAEMON, JournalEntry, JournalKind
-from schedd.core.model.policy import CatchUpMode, Overlap
+from schedd.core.model.policy import CatchUpMode
 from schedd.core.model.query import Comparison, Operator, Order, PageRequest
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.model.unreadable import StoredSchedule, UnreadableSchedule
-from schedd.core.planning import Plan
+from schedd.core.planning import Backlog, Plan
 from schedd.core.ports import Clock, Ids, Store
 from schedd.core.resumption import after_pause
 from schedd.core.timeline import NEVER, Timeline
 from schedd.core.triggers import Calendars, clockless, compile_when
 from schedd.engine.almanac import Almanac
-from schedd.engine.arming import armed_execution, missed_entry
+from schedd.engine.arming import armed_execution, asked_overlap, backlog_of, left_out_entry
 from schedd.engine.backfiller import Backfiller
 from schedd.engine.definitions import Definitions
 from schedd.engine.dispatcher import Dispatcher
@@ -37,10 +38,14 @@ from schedd.engine.zonewatch import ZoneWatch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedFor:
-    """Occurrences that a pause has left out and that are run all the same, since its end says so; `actor` ended it."""
+    """Occurrences that a pause has left out and that are run all the same, since its end says so; `actor` ended it.
+
+    Those of `rest` come after `nominal_us`, in their time.
+    """
 
     actor: str = ""
     nominal_us: tuple[int, ...] = ()
+    rest: Backlog | None = None
     backlog: CatchUpMode = CatchUpMode.NONE
 
 
@@ -145,12 +150,19 @@ class Registry:
             change, armed = self._following(before, after, entries, planned_from_us)
             fired = self._fired(change.schedule, asked_for)
             told = [_asked_entry(run, asked_for) for run in fired]
+            rest = self._rest(change.schedule, asked_for)
             change = replace(
-                change, entries=(*change.entries, *told), armed=tuple(run.execution for run in fired), ended=ends, request=request
+                change,
+                entries=(*change.entries, *told),
+                armed=tuple(run.execution for run in fired),
+                backlogs=rest,
+                ended=ends,
+                request=request,
             )
             stored = await self._commit(change, armed)
             if stored is change.schedule:  # Not so when the request was a repetition, and this its first answer.
                 self._backfiller.forget(ends)
+                self._backfiller.adopt(rest)
                 first_us = first_nominal_us(stored, self._almanac.calendars)
                 self._take_effect(stored, first_us, behind=change.next_us == UNDECIDED_US)
                 self._planner.wake()
@@ -229,11 +241,9 @@ class Registry:
         if before.state is not ScheduleState.PAUSED:
             return await self.change(before, after, entry, *entries, planned_from_us=now_us, request=request)
         decided = self._after_pause(before, backlog, before_us)
-        skipped = [
-            missed_entry(before, range_, now_us, kind=JournalKind.OCCURRENCES_SKIPPED, outcome=Outcome.SKIPPED)
-            for range_ in decided.left_out
-        ]
-        asked_for = AskedFor(actor=entry.actor, nominal_us=await self._not_there(before, decided.fires), backlog=backlog)
+        skipped = [left_out_entry(before, range_, now_us, outcome=Outcome.SKIPPED) for range_ in decided.left_out]
+        nominal_us = await self._not_there(before, decided.fires)
+        asked_for = AskedFor(actor=entry.actor, nominal_us=nominal_us, rest=decided.backlog, backlog=backlog)
         told = (entry, *entries, *skipped)
         return await self.change(before, after, *told, planned_from_us=before_us - 1, asked_for=asked_for, request=request)
 
@@ -246,15 +256,21 @@ class Registry:
             after_us=paused.planned_from_us,
             before_us=before_us,
             runs_left=self._endings.left(paused) if paused.policies.max_runs else None,
+            with_backlog=not clockless(paused.when),
         )
+
+    def _rest(self, schedule: Schedule, asked_for: AskedFor) -> tuple[Backfill, ...]:
+        """The range of what is asked for that is armed later."""
+        if asked_for.rest is None:
+            return ()
+        return (backlog_of(schedule, asked_for.rest, self._ids.new_id(), schedule.updated_us, actor=asked_for.actor),)
 
     def _fired(self, schedule: Schedule, asked_for: AskedFor) -> list[Run]:
         """The runs of what is asked for. They come due together, so each waits for the one before, unless they may overlap."""
         if not asked_for.nominal_us:
             return []
         definition, now_us = self._definitions.made(schedule), schedule.updated_us
-        waits = schedule.policies.overlap is not Overlap.ALLOW_ALL
-        origin = Origin(actor=asked_for.actor, overlap=Overlap.BUFFER_ALL if waits else None)
+        origin = Origin(actor=asked_for.actor, overlap=asked_overlap(schedule.policies))
         executions = [armed_execution(definition, self._ids.new_id(), nominal_us, now_us) for nominal_us in asked_for.nominal_us]
         return [Run(execution._replace(origin=origin), definition) for execution in executions]
 

@@ -13,6 +13,7 @@ from schedd.core.model.execution import Cause, Execution, ExecutionState
 from schedd.core.model.journal import DAEMON, NO_EVIDENCE, Evidence, ExecutionFacts, JournalEntry, JournalKind
 from schedd.core.model.policy import Overlap
 from schedd.core.model.reason import Outcome, Reason
+from schedd.core.model.schedule import ScheduleState
 from schedd.core.slots import Ticket
 from schedd.engine.definitions import Definition
 
@@ -69,7 +70,7 @@ class Run:
         self.finished_us = execution.finished_us
         self.wake_us = execution.due_us if execution.next_attempt_us is None else execution.next_attempt_us
         self.shift_us = 0
-        self.is_last = False
+        self.is_last = definition.schedule.state is ScheduleState.DELETED
         self.task: asyncio.Task[None] | None = None
         self.ticket: Ticket[Run] | None = None
         self.cancelled_by = ""
@@ -113,6 +114,17 @@ class Run:
     def awaits_its_instant(self) -> bool:
         """Whether it waits for an instant of its rule, so that wall time says when. All other waits are durations: no step changes them."""
         return self.state is ExecutionState.ARMED and self.execution.cause is Cause.SCHEDULE and not self.background
+
+    @property
+    def since_us(self) -> int:
+        """Since when its turn might have come: it was due then, or was taken up later."""
+        execution = self.execution
+        return max(self.wake_us, max(execution.armed_us, execution.redelivered_us or 0) + self.shift_us)
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Its place among those of its schedule that wait: by the clock of now, whatever was stepped, and in the order of arming."""
+        return self.since_us, self.id
 
     @property
     def cancel_evidence(self) -> Evidence:

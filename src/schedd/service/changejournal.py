@@ -9,7 +9,7 @@ from schedd.core.model.schedule import Pause, Schedule, ScheduleState
 from schedd.core.model.unreadable import StoredSchedule
 from schedd.core.planning import left_out
 from schedd.core.triggers import Calendars, compile_when
-from schedd.engine.arming import missed_entry
+from schedd.engine.arming import left_out_entry
 from schedd.service.asking import Asking
 
 _HELD_BY = {ScheduleState.PAUSED: Reason.PAUSED, ScheduleState.DISABLED: Reason.DISABLED}
@@ -53,6 +53,6 @@ def held_back(held: Schedule, calendars: Calendars, now_us: int) -> list[Journal
     if first_us is None:
         return []
     return [
-        missed_entry(held, range_, now_us, kind=JournalKind.OCCURRENCES_SKIPPED, outcome=Outcome.SKIPPED)
+        left_out_entry(held, range_, now_us, outcome=Outcome.SKIPPED)
         for range_ in left_out(rule, first_us, now_us + 1, _HELD_BY[held.state])
     ]

@@ -26,7 +26,7 @@ from schedd.core.model.rendering import Rendering
 from schedd.core.model.schedule import Schedule, ScheduleName, ScheduleState
 from schedd.core.model.target import Payload, payload_of, with_payload
 from schedd.core.model.unreadable import StoredSchedule, UnreadableSchedule
-from schedd.core.permissions import Permissions, check_permissions
+from schedd.core.permissions import Forbidding, Permissions
 from schedd.core.ports import Clock, Ids, Store
 from schedd.core.schedule_rules import check_change, check_pause, check_schedule
 from schedd.core.target_rules import check_target
@@ -63,8 +63,7 @@ class Schedules:
     """
 
     def __init__(self, *, store: Store, engine: Engine, clock: Clock, ids: Ids, permissions: Permissions = Permissions()) -> None:
-        self.permissions = permissions
-        """What new definitions may call; a reload of the configuration changes it."""
+        self._forbidding = Forbidding(permissions)
         self._store = store
         self._engine = engine
         self._clock = clock
@@ -76,6 +75,10 @@ class Schedules:
     def calendars(self) -> Calendars:
         """The calendars that schedules may name, as they stand."""
         return self._engine.almanac.calendars
+
+    def permit(self, permissions: Permissions) -> None:
+        """Set what new definitions may call."""
+        self._forbidding = Forbidding(permissions)
 
     @property
     def kept(self) -> timedelta:
@@ -130,7 +133,7 @@ class Schedules:
         else:
             after = before.replaced(_given(before, whole))
             self._refuse(check_schedule(after, now_us=self._clock.now_us(), calendars=self.calendars))
-            self._refuse(check_permissions(self.permissions, after))
+            self._refuse(self._forbidding.check(after))
         async with self._following.held([after]):
             self._refuse(await self._wrong_following(before, after))
             return await self._update(before, after, asking)
@@ -223,7 +226,7 @@ class Schedules:
         async with self._following.held(drafts):
             wrong = await in_portions(self._clock, partial(check_schedule, now_us=now_us, calendars=self.calendars), drafts)
             if not any(wrong):
-                wrong = [check_permissions(self.permissions, draft) for draft in drafts]
+                wrong = await in_portions(self._clock, self._forbidding.check, drafts)
             if not any(wrong):
                 wrong = await self._following.wrong(drafts)
             violations = tuple(violation.within(parent) for parent, found in zip(parents, wrong, strict=True) for violation in found)
@@ -244,10 +247,10 @@ class Schedules:
 
     def _newly_forbidden(self, before: Schedule, after: Schedule) -> list[FieldViolation]:
         """What the configuration forbids of a change; what was there before may stay, so that the rest can be changed."""
-        forbidden = check_permissions(self.permissions, after)
+        forbidden = self._forbidding.check(after)
         if not forbidden:
             return []
-        allowed = check_permissions(self.permissions, before)
+        allowed = self._forbidding.check(before)
         return [violation for violation in forbidden if violation not in allowed]
 
     async def _wrong_following(self, before: StoredSchedule, after: Schedule) -> tuple[FieldViolation, ...]:

@@ -146,6 +146,7 @@ def _apply(transaction: Transaction, pending: _Pending, change: ScheduleChange) 
     pending.armed += change.armed
     for entry in change.entries:
         transaction.journal(entry, schedule.row)
+    backfills.insert(transaction, change.backlogs)
     backfills.end_all(transaction, change.ended)
     pending.requests.add(change.request, (schedule.uid,), time_us=schedule.updated_us)
 

@@ -16,7 +16,9 @@ from schedd.store.statements import Row
 
 _COLUMNS = ", ".join("s." + column for column in rows.SCHEDULE_COLUMNS)
 _SOURCE = "FROM schedules AS s"
-_BY_NAME = f"SELECT {_COLUMNS} {_SOURCE} WHERE s.group_name = ? AND s.name = ? ORDER BY s.tombstone <> 0, s.deleted_us DESC LIMIT 1"
+_BY_NAME = (
+    f"SELECT {_COLUMNS} {_SOURCE} WHERE s.group_name = ? AND s.name = ? ORDER BY s.tombstone <> 0, s.deleted_us DESC, s.uid DESC LIMIT 1"
+)
 _BY_ROW = f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN schedules AS s ON s.row = wanted.value"
 _BY_UID = f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN schedules AS s ON s.uid = wanted.value ORDER BY wanted.key"
 _WHENS = "SELECT s.row, s.uid, s.created_us, s.when_json FROM json_each(?) AS wanted CROSS JOIN schedules AS s ON s.row = wanted.value"

@@ -85,7 +85,7 @@ _STATUS = """
         (SELECT count(*) FROM executions WHERE state <> 'FINISHED')
 """
 
-TIMERS_READ = 20_000
+TIMERS_READ = 5_000
 TIMERS_SAVED = 2_000
 """Timers a statement, and a transaction."""
 

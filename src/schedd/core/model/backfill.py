@@ -1,6 +1,6 @@
 """A backfill: a range of past nominal times that is worked off piece by piece.
 
-Somebody asked for it (cause BACKFILL), or it is the backlog of a catch-up policy that runs all misfires (cause SCHEDULE).
+Somebody asked for it (cause BACKFILL), or it is the backlog of a catch-up policy that runs all misfires, or of a pause (cause SCHEDULE).
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Backfill:
     """A range [start_us, end_us) and how far it is worked off. Instants are UTC microseconds.
 
     `next_us` is the first nominal time that is not decided yet, None: there is none. `left` is how many more may be decided. `paced_us` is
-    the earliest instant at which the next may start. `total` counts the range's occurrences when it was asked for; 0 for a catch-up's.
+    the earliest instant at which the next may start. `total` counts the range's occurrences when it was asked for; 0 for a backlog's.
+    `actor` is who asked for it, or ended the pause.
     """
 
     id: int

@@ -55,7 +55,8 @@ class ScheduleChange:
     `entries` are journaled with it. `next_us` is the first nominal time after `schedule.planned_from_us`, None if there is none;
     UNDECIDED_US says that this one may lie before the daemon's mark.
     `disarmed` are executions that are taken back: their rows go, the journal keeps them. `armed` are executions of what the change decides;
-    one that is there already is left out. `ended` are ranges that end with it. `request` marks a change that somebody asked for.
+    one that is there already is left out. `backlogs` are ranges to be worked off later, `ended` are those that end with it. `request`
+    marks a change that somebody asked for.
     """
 
     schedule: Schedule
@@ -63,6 +64,7 @@ class ScheduleChange:
     entries: tuple[JournalEntry, ...]
     disarmed: tuple[int, ...] = ()
     armed: tuple[Execution, ...] = ()
+    backlogs: tuple[Backfill, ...] = ()
     ended: tuple[BackfillEnd, ...] = ()
     request: RequestMark | None = None
 

@@ -96,7 +96,7 @@ class Execution(NamedTuple):
     @property
     def delivery_key(self) -> str:
         """The key that a target deduplicates on: the same over every attempt and every redelivery."""
-        return delivery_key(self.schedule_uid, self.nominal_us)
+        return delivery_key(self.schedule_uid, self.nominal_us, self.backfill)
 
 
 class AttemptResult(NamedTuple):
@@ -148,7 +148,8 @@ class DeliveryRequest(NamedTuple):
     """All that a target needs to make one attempt.
 
     The facts go out as headers or environment variables and fill the templates. `timeout` bounds the attempt (None: no bound); the target
-    keeps it and ends what it started. `previous_success_us` is the nominal time of the schedule's last success, if any.
+    keeps it and ends what it started. `previous_success_us` is the nominal time of the schedule's last success, if any. `backfill` is
+    the id of the backfill that asks for it, 0: none does.
     """
 
     target: Target
@@ -163,6 +164,12 @@ class DeliveryRequest(NamedTuple):
     timeout: timedelta | None = None
     previous_success_us: int | None = None
     labels: Mapping[str, str] = _NO_LABELS
+    backfill: int = 0
+
+    @property
+    def delivery_key(self) -> str:
+        """The execution's."""
+        return delivery_key(self.schedule_uid, self.nominal_us, self.backfill)
 
 
 def instant_text(instant_us: int) -> str:
@@ -176,9 +183,13 @@ def _second_text(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).replace(tzinfo=None).isoformat()
 
 
-def delivery_key(schedule_uid: int, nominal_us: int) -> str:
-    """`<schedule uid>:<nominal UTC>`, as `id_text` and `instant_text` write them."""
-    return f"{id_text(schedule_uid)}:{instant_text(nominal_us)}"
+def delivery_key(schedule_uid: int, nominal_us: int, backfill: int = 0) -> str:
+    """`<schedule uid>:<nominal UTC>`, as `id_text` and `instant_text` write them; of a backfill's execution followed by `/<backfill id>`.
+
+    Who asks for a backfill wants the occurrences to be run again: a target must not take them for those that it has seen.
+    """
+    key = f"{id_text(schedule_uid)}:{instant_text(nominal_us)}"
+    return f"{key}/{id_text(backfill)}" if backfill else key
 
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"

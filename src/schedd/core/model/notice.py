@@ -16,7 +16,8 @@ from schedd.core.model.target import HttpTarget
 class Notice:
     """One call of a target about an execution that has ended with its `attempt`-th attempt.
 
-    `follow_up` is the field of the policies that asks for it, such as `on_failure[0]`. `target` has all that it is sent.
+    `follow_up` is the field of the policies that asks for it, such as `on_failure[0]`. `target` has all that it is sent. `backfill` is that
+    of the execution.
     """
 
     id: int
@@ -30,6 +31,7 @@ class Notice:
     time_zone: str = "UTC"
     labels: Mapping[str, str] = field(default_factory=dict)
     previous_success_us: int | None = None
+    backfill: int = 0
 
     def request(self, timeout: timedelta) -> DeliveryRequest:
         """The call as a target takes it."""
@@ -46,4 +48,5 @@ class Notice:
             timeout=timeout,
             previous_success_us=self.previous_success_us,
             labels=self.labels,
+            backfill=self.backfill,
         )

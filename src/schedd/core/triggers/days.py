@@ -103,7 +103,7 @@ class DaySet:
 
     def first_outside(self, day: int) -> int | None:
         """The first day that is not a member and not before `day`."""
-        while day <= LAST_DAY and not self._is_everything:
+        while day <= LAST_DAY and not self.is_everything:
             start, end, mask = self._load(day)
             rest = ~mask >> (day - start)
             outside = day + (rest & -rest).bit_length() - 1
@@ -114,7 +114,7 @@ class DaySet:
 
     def last_outside(self, day: int) -> int | None:
         """The last day that is not a member and not after `day`."""
-        while day >= FIRST_DAY and not self._is_everything:
+        while day >= FIRST_DAY and not self.is_everything:
             start, _, mask = self._load(day)
             rest = ~mask & ((2 << (day - start)) - 1)
             if rest:
@@ -146,8 +146,14 @@ class DaySet:
         """The years that have members, ascending; none given means that any year may."""
         return self._years
 
+    def holds_all_of(self, other: DaySet) -> bool:
+        """Whether each member of the other is one of this, as far as what they are made of tells."""
+        alike = (self._pattern, self._months, self._years) == (other.pattern, other.months, other.years)
+        return alike or self.is_everything
+
     @property
-    def _is_everything(self) -> bool:
+    def is_everything(self) -> bool:
+        """Whether every day is a member."""
         return self._months == ALL_MONTHS and not self._years and all(self._shape(31, first) == ALL_DAYS for first in range(7))
 
     def _load(self, day: int) -> tuple[int, int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import Final, Protocol
 
-from schedd.core.triggers.civil import LAST_US
+from schedd.core.triggers.civil import DAY_US, LAST_US
 
 
 class Rule(Protocol):
@@ -95,7 +95,9 @@ class Bounded:
 
 
 SKIP_LIMIT: Final = 10_000
-"""How many excluded candidates in a row are looked at before a rule is held to be over: it bounds the time of one answer."""
+SKIPPED_US: Final = 100 * 366 * DAY_US
+"""How many excluded candidates in a row are looked at, over how long a time, before a rule is held to be over: it bounds the time of one
+answer."""
 
 
 class Excluding:
@@ -108,9 +110,9 @@ class Excluding:
         self._exclusions = exclusions
 
     def next_after(self, t_us: int) -> int | None:
-        candidate = self.rule.next_after(t_us)
+        candidate = first = self.rule.next_after(t_us)
         for _ in range(SKIP_LIMIT):
-            if candidate is None:
+            if candidate is None or first is None or candidate > first + SKIPPED_US:
                 return None
             resume = self._skip(candidate)
             if resume == candidate:
@@ -119,9 +121,9 @@ class Excluding:
         return None
 
     def prev_before(self, t_us: int) -> int | None:
-        candidate = self.rule.prev_before(t_us)
+        candidate = last = self.rule.prev_before(t_us)
         for _ in range(SKIP_LIMIT):
-            if candidate is None:
+            if candidate is None or last is None or candidate < last - SKIPPED_US:
                 return None
             resume = self._skip_back(candidate)
             if resume == candidate:

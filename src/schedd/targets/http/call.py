@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 from yarl import URL
 
 from schedd.core.errors import TemplateError
-from schedd.core.model.execution import DeliveryRequest, delivery_key, id_text, instant_text
+from schedd.core.model.execution import DeliveryRequest, id_text, instant_text
 from schedd.core.model.target import HttpTarget
 from schedd.core.template import Template
 from schedd.targets.http.wire import Place
@@ -94,7 +94,7 @@ class Call:
 
     def headers(self, request: DeliveryRequest, body: bytes) -> Headers:
         """The facts of the delivery and the target's own headers, which win. Raises: TemplateError."""
-        key = delivery_key(request.schedule_uid, request.nominal_us)
+        key = request.delivery_key
         headers = [
             ("Schedd-Schedule", str(request.schedule)),
             ("Schedd-Execution", id_text(request.execution_id)),
