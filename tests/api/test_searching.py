@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schedd.api.filters import EXECUTIONS, SCHEDULES, parse_filter, parse_order
+from schedd.api.filters import EXECUTIONS, JOURNAL, SCHEDULES, Kinds, parse_filter, parse_order
 from schedd.api.pages import after_of, page_request, page_size, page_token
 from schedd.core.errors import InvalidError
 from schedd.core.model.query import Comparison, Operator, Order
@@ -47,6 +47,16 @@ def test_filter_that_is_wrong_is_shown_with_a_caret_under_the_fault() -> None:
         parse_filter("cause = MANUAL AND colour = red", EXECUTIONS)
     *_, shown, caret = caught.value.violations[0].description.splitlines()
     assert shown[caret.index("^") :] == "colour = red"
+
+
+@pytest.mark.parametrize("kinds", [EXECUTIONS, JOURNAL])
+@pytest.mark.parametrize("written", ["backup", "ops/backup", "schedules/backup"])
+def test_filter_by_a_short_name_of_a_schedule_is_refused_with_the_whole_one(kinds: Kinds, written: str) -> None:
+    for operator in ("=", "!="):
+        with pytest.raises(InvalidError, match="whole name, such as groups/default/schedules/backup"):
+            parse_filter(f"schedule {operator} {written}", kinds)
+    assert parse_filter(f"schedule : {written}", kinds)[0].value == written
+    assert parse_filter("schedule = groups/ops/schedules/backup", kinds)[0].value == "groups/ops/schedules/backup"
 
 
 def test_order_without_text_is_the_first_field_ascending() -> None:

@@ -49,6 +49,7 @@ def test_backfill_waited_for_tells_its_progress_in_lines_and_its_end(capfd: pyte
     create("job")
     counted = Run(capfd, "backfill", "job", *DAY, "--dry-run")
     assert (counted.code, counted.out) == (0, "24 occurrences\n")
+    assert counted.err == ""
     done = Run(capfd, "backfill", "job", *DAY, "--rate", "1000", "--wait")
     assert done.code == 0
     assert "job: 24 of 24 done\n" in done.err
@@ -113,6 +114,23 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 65_536)
     except OSError:  # The other side is closed.
         return b""
+
+
+def test_backfill_of_a_range_without_occurrences_says_why_that_may_be(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["schedule", "create", "young", "--every", "1h", "-q", "--", "/bin/true"]) == 0
+    for options in ((), ("--dry-run",), ("--wait",)):
+        answer = Run(capfd, "backfill", "young", *DAY, *options)
+        assert answer.code == 0
+        assert "no occurrence in that range; an interval has none before the creation of its schedule" in answer.err
+
+
+@pytest.mark.parametrize("written", ["ALLOW_ALL", "allow-all", "allow_all"])
+def test_overlap_policy_is_taken_as_files_and_as_options_have_it(capfd: pytest.CaptureFixture[str], written: str) -> None:
+    name = f"as-{written}"
+    create(name)
+    made = Run(capfd, "backfill", name, *DAY, "--overlap", written, "-o", "json")
+    assert json.loads(made.out)["overlap"] == "OVERLAP_ALLOW_ALL"
+    assert Run(capfd, "trigger", name, "--overlap", written).code == 0
 
 
 @pytest.mark.parametrize(

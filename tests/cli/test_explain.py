@@ -47,7 +47,7 @@ def test_lines_at_80_columns_put_long_sentences_below() -> None:
 def test_lines_at_160_columns_put_sentences_beside() -> None:
     beside = " " * 70
     assert explanation_lines([RAN, SKIPPED], NEW_YORK, width=160) == [
-        f"Sat 2026-03-07 09:00:00-0500  succeeded      {ID}  Ran, and succeeded.",
+        f"{'Sat 2026-03-07 09:00:00-0500':<38}  succeeded      {ID}  Ran, and succeeded.",
         (
             f"{'Sat 2026-03-07 09:00:00..09:02:00-0500  skipped':<70}"
             "3 occurrences skipped: the schedule was paused from Sat 2026-03-07 09:00:00-0500 by ann"
@@ -66,6 +66,20 @@ def test_lines_are_no_wider_than_the_terminal(width: int) -> None:
 def test_lines_into_a_pipe_are_one_each_without_colour_and_coloured_on_a_terminal() -> None:
     assert len(explanation_lines([RAN, SKIPPED], UTC, width=None)) == 2
     assert "\x1b[32msucceeded" in explanation_lines([RAN], UTC, width=None, styled=True)[0]
+
+
+def test_lines_with_fractions_have_their_columns_below_each_other_and_colour_the_word_alone() -> None:
+    late = explanation(outcome=Outcome.OUTCOME_SUCCEEDED, execution=f"groups/default/schedules/job/executions/{ID}")
+    late.first_time.FromDatetime(START + timedelta(microseconds=5))
+    late.last_time.CopyFrom(late.first_time)
+    before = explanation("The schedule was not there yet.", last=timedelta(microseconds=5))
+    before.count = 0
+    lines = explanation_lines([before, late, RAN], UTC, width=None)
+    assert [line.index(word) for line, word in zip(lines, ("-  ", "succeeded", "succeeded"), strict=True)] == [43, 43, 43]
+    assert {line.index(word) for line, word in zip(lines, ("The", "Ran", "Ran"), strict=True)} == {73}
+    coloured = explanation_lines([before], UTC, width=None, styled=True)[0]
+    assert coloured.startswith("up to Sat 2026-03-07 14:00:00.000005+0000  \x1b[2m-\x1b[0m ")
+    assert re.sub(r"\x1b\[\d+m", "", coloured) == explanation_lines([before], UTC, width=None)[0]
 
 
 @pytest.mark.parametrize(
@@ -110,8 +124,8 @@ def test_explain_tells_what_ran_was_skipped_was_held_back_and_will_come(capfd: p
     running = next(one for one in found if one["summary"].startswith("Runs since "))
     blocking = running["execution"].rsplit("/", 1)[-1]
     table = Run(capfd, "explain", "busy").out
-    assert re.search(rf"\+0[12]00  skipped +\w{{13}}  Skipped: an earlier execution .* \(execution {blocking}\)\.\n", table)
-    assert re.search(rf"\+0[12]00  to come .*skipped if execution {blocking} is still unfinished then\.\n", table)
+    assert re.search(rf"\+0[12]00 +skipped +\w{{13}}  Skipped: an earlier execution .* \(execution {blocking}\)\.\n", table)
+    assert re.search(rf"\+0[12]00 +to come .*skipped if execution {blocking} is still unfinished then\.\n", table)
     assert table.splitlines()[0].startswith("up to ")
     assert Run(capfd, "execution", "get", blocking).code == 0
     at = Run(capfd, "schedule", "explain", "busy", "--at", running["first_time"], "-o", "name")
@@ -133,6 +147,9 @@ def test_explain_refuses_what_it_cannot_read(capfd: pytest.CaptureFixture[str]) 
     for wrong in (("--at", "soon"), ("--at", "02:30", "--to", "03:00"), ("--from", "03:00", "--to", "02:30")):
         assert Run(capfd, "explain", "daily", *wrong).code == 2
     assert Run(capfd, "explain", "nowhere").code == 3
+    assert Run(capfd, "schedule", "create", "yearly", "--cron", "0 0 29 2 *", "--", "/bin/true").code == 0
+    assert Run(capfd, "explain", "yearly").out.count("to come") == 3
+    assert Run(capfd, "explain", "daily").out.count("to come") == 3
     assert "yields no occurrence" in Run(capfd, "explain", "daily", "--at", "2030-01-01T00:00:00").out
     assert "to come" in Run(capfd, "explain", "daily", "--at", "2030-01-01T02:30").out
     assert Run(capfd, "explain", "daily", "--to", "2030-01-05", "-n", "9").out.count("to come") == 1

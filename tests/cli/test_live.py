@@ -250,6 +250,8 @@ def test_pause_update_resume_delete_go_round(capfd: pytest.CaptureFixture[str]) 
     assert "turn paused" in Run(capfd, "pause", "turn", "--reason", "rain", "--for", "2h").err
     assert re.search("paused by .*, until .*: rain", Run(capfd, "get", "turn").out)
     assert "turn resumed" in Run(capfd, "resume", "turn").err
+    within = Run(capfd, "schedule", "update", "turn", "--set", "retry.max_attempts=3")
+    assert (within.code, "write --set retry='{max_attempts: 3, …}'" in within.err) == (2, True)
     changed = Run(capfd, "schedule", "update", "turn", "--schedule", "0 7 * * *", "--tz", "Europe/Berlin", "--set", "timeout=30s")
     assert changed.code == 0
     got = yaml.safe_load(Run(capfd, "get", "turn", "-o", "yaml").out)
@@ -310,6 +312,11 @@ def test_list_in_a_pipe_is_plain_and_whole(capfd: pytest.CaptureFixture[str]) ->
     assert name in answer.out
     assert "\x1b" not in answer.out
     assert name in Run(capfd, "list", "-o", "name").out.split()
+
+
+def test_watch_of_a_schedule_that_is_not_there_says_so(capfd: pytest.CaptureFixture[str]) -> None:
+    answer = Run(capfd, "watch", "nowhere", "--finished")
+    assert (answer.code, "groups/default/schedules/nowhere: not found" in answer.err) == (3, True)
 
 
 def test_watch_prints_json_lines_until_it_is_interrupted(capfd: pytest.CaptureFixture[str]) -> None:

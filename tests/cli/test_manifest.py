@@ -279,6 +279,8 @@ def test_any_text_is_read_or_refused_in_words(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("name: a\nevery: 1m\nretries: 3", "f.yaml:3: retries: is not known here: it is called `retry`"),
+        ("name: a\nevery: 1m\nenabled: false", "f.yaml:3: enabled: is not known here: a schedule is paused and resumed by"),
         ("name: a\nevery: 1m\ncommand: echo", "f.yaml:3: command: is not known here: it belongs below `process`"),
         ("name: a\nevery: 1m\nurl: http://x/", "f.yaml:3: url: is not known here: it belongs below `http`"),
         (

@@ -70,6 +70,17 @@ def test_forecast_tells_how_late_executions_begin_that_wait_for_a_key() -> None:
     assert sorted([first.latest_us, second.latest_us]) == [0, 30 * SECOND]
 
 
+def test_forecast_counts_neither_notices_nor_the_commands_of_conditions() -> None:
+    notified = schedule("a", "*/20 * * * *", ', on_success: [{notify: {url: "http://x/"}}]')
+    asked = schedule("b", "*/20 * * * *", ", condition: {command: test -e /flag}")
+    timed_out = schedule(
+        "c", "*/20 * * * *", ', timeout: 1s, retry: {max_attempts: 2, min_backoff: 1s, jitter: 0}, on_failure: ["http://x/"]'
+    )
+    for runs in foresee(question(notified + asked + timed_out, hours=1, duration_s=3)).schedules:
+        assert (runs.fires, runs.latest_us) == (2, 0)
+        assert len(runs.begins_us) == (4 if runs.name.endswith("/c") else 2)
+
+
 def test_forecast_names_the_field_that_is_wrong() -> None:
     asked = question(schedule("a", "* * * * *") + schedule("b", "* * * * *"))
     asked.schedules[1].triggers[0].expression = "61 * * * *"

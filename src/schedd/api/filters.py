@@ -20,8 +20,9 @@ _TOKEN = re.compile(
     (?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s"()]+)))\s*""",
     re.VERBOSE,
 )
+_WHOLE_NAME = re.compile("groups/[^/]+/schedules/[^/]+")
 _AND = re.compile(r"AND\s+")
-_TEXT, _TIME, _LABEL, _ID, _EXECUTION = "text", "time", "label", "id", "execution"
+_TEXT, _TIME, _LABEL, _ID, _EXECUTION, _NAME = "text", "time", "label", "id", "execution", "name"
 
 Kinds = Mapping[str, str | type]
 """What a field's value is: text, a time, an id, or one of an enum's words."""
@@ -48,7 +49,7 @@ CALENDARS: Kinds = {
     "labels": _LABEL,
 }
 EXECUTIONS: Kinds = {
-    "schedule": _TEXT,
+    "schedule": _NAME,
     "schedule_uid": _ID,
     "group": _TEXT,
     "cause": Cause,
@@ -62,7 +63,7 @@ EXECUTIONS: Kinds = {
 JOURNAL: Kinds = {
     "kind": JournalKind,
     "actor": _TEXT,
-    "schedule": _TEXT,
+    "schedule": _NAME,
     "group": _TEXT,
     "execution": _EXECUTION,
     "cause": Cause,
@@ -114,12 +115,12 @@ def _comparison(text: str, at: int, field: str, operator: Operator, value: str, 
         names = ", ".join("labels.KEY" if known == _LABEL else name for name, known in kinds.items())
         raise _wrong(text, at, f"there is no field {field}; there are {names}")
     try:
-        return Comparison(field=field, operator=operator, value=_value(value, kind))
+        return Comparison(field=field, operator=operator, value=_value(value, kind, operator))
     except (ValueError, OverflowError, InvalidError) as error:
         raise _wrong(text, at, f"{value!r} is no value for {field}: {error}") from error
 
 
-def _value(value: str, kind: str | type) -> str | int:
+def _value(value: str, kind: str | type, operator: Operator) -> str | int:
     if isinstance(kind, type):
         words = list(kind)  # type: ignore[call-overload]
         if value not in words:
@@ -132,6 +133,8 @@ def _value(value: str, kind: str | type) -> str | int:
             return id_value(value)
         case "execution":
             return execution_parts(value)[1] if "/" in value else id_value(value)
+        case "name" if operator in (Operator.EQUAL, Operator.UNEQUAL) and not _WHOLE_NAME.fullmatch(value):
+            raise ValueError(f"write its whole name, such as groups/default/schedules/{value.rpartition('/')[2] or 'backup'}")
         case _:
             return value
 

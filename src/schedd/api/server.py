@@ -55,12 +55,14 @@ _SERVICES = (
     calendar_service_pb2.DESCRIPTOR.services_by_name["CalendarService"].full_name,
     admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
 )
-_OPTIONS = (
+SERVER_OPTIONS = (
     ("grpc.so_reuseport", 0),  # Else a second daemon would share the address in silence.
     ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
     ("grpc.max_send_message_length", -1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+    # Clients that watch ping every 20 s; gRPC's own default, five minutes, would cut off a quiet stream for that.
+    ("grpc.http2.min_ping_interval_without_data_ms", 5000),
 )
+"""The channel options of a listener; gRPC passes over in silence what it does not know."""
 _WATCH = "WatchExecutions"
 
 
@@ -163,7 +165,7 @@ class ApiServer:
     def _server(self, first: Sequence[grpc.aio.ServerInterceptor]) -> grpc.aio.Server:
         # Limits and audit go between the two.
         interceptors = [*first, ErrorInterceptor(self._turns)]
-        server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS, maximum_concurrent_rpcs=self._most_calls)
+        server = grpc.aio.server(interceptors=interceptors, options=SERVER_OPTIONS, maximum_concurrent_rpcs=self._most_calls)
         schedules, executions, admin = self._servicers
         methods: Any = _Methods(server)
         schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server(schedules, methods)

@@ -12,7 +12,10 @@ from schedd.cli.views import COLOURS, execution_id, instant, word
 from schedd.v1.execution_service_pb2 import Explanation
 from schedd.v1.reason_pb2 import Outcome, Reason
 
-_WHEN = 28
+_WHEN, _WHEN_MOST = 28, 44
+"""The column of times is as wide as the longest of them, within these bounds; a longer one pushes its line."""
+_ROOMY = 100
+"""From this width on the column of times grows; below it a short sentence beside a short time is worth more."""
 _WHAT = 13
 _ID = 13
 _BESIDE = 60
@@ -33,16 +36,19 @@ def explanations_view() -> View[Explanation]:
 
 def explanation_lines(found: Sequence[Explanation], zone: tzinfo, *, width: int | None, styled: bool = False) -> list[str]:
     """A line or some for each, no wider than `width` terminal cells (None: one line each); local times are in `zone`."""
+    whens = [when_text(one, zone) for one in found]
+    most = _WHEN_MOST if width is None or width >= _ROOMY else _WHEN
+    column = max((len(when) for when in whens if len(when) <= most), default=_WHEN)
     lines: list[str] = []
-    for one in found:
-        lines += _lines(one, zone, width, styled)
+    for one, when in zip(found, whens, strict=True):
+        lines += _lines(one, f"{when:<{max(column, _WHEN)}}", width, styled)
     return lines
 
 
-def _lines(one: Explanation, zone: tzinfo, width: int | None, styled: bool) -> list[str]:
-    when, what = when_text(one, zone), what_text(one)
-    head = f"{when:<{_WHEN}}  {what:<{_WHAT}}  {execution_id(one.execution):<{_ID}}"
-    shown = head if not styled else head.replace(what, painted(what, _colour(one)), 1)
+def _lines(one: Explanation, when: str, width: int | None, styled: bool) -> list[str]:
+    what = what_text(one)
+    head = f"{when}  {what:<{_WHAT}}  {execution_id(one.execution):<{_ID}}"
+    shown = head if not styled else f"{when}  {painted(what, _colour(one))}{head[len(when) + 2 + len(what) :]}"
     sentence = printable(one.summary)
     if width is None:
         return [f"{shown}  {sentence}"]

@@ -34,6 +34,17 @@ def quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
+class OverlapChoice(click.Choice[str]):
+    """An overlap policy, as a schedules file has it; `buffer-one` is taken for `BUFFER_ONE`."""
+
+    def __init__(self) -> None:
+        super().__init__(("SKIP", "BUFFER_ONE", "BUFFER_ALL", "CANCEL_OTHER", "TERMINATE_OTHER", "ALLOW_ALL"), case_sensitive=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Its name in capitals, with underscores."""
+        return super().convert(str(value).replace("-", "_"), param, ctx)
+
+
 def complete_schedule(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
     """The names of schedules that begin so, from the server if it answers at once."""
     from datetime import timedelta

@@ -212,7 +212,20 @@ def _above(kind: str) -> dict[str, str]:
     return dict.fromkeys((*Schedule.DESCRIPTOR.fields_by_name, *SCHEDULE_KEYS), f"it belongs to the schedule, beside `{kind}`")
 
 
-SCHEDULE_ELSEWHERE = {**_below("http", HttpTarget.DESCRIPTOR, _HTTP_KEYS), **_below("process", ProcessTarget.DESCRIPTOR, _PROCESS_KEYS)}
+_OTHER_WORDS = {
+    "retries": "it is called `retry`, as in `retry: {max_attempts: 3}`",
+    "cron_expression": "it is called `schedule`",
+    "jitter": "it is called `spread`, as in `spread: {mode: RANDOM, window: 5m}`; that of retries belongs below `retry`",
+    "catchup": "it is called `catch_up`",
+    "enabled": "a schedule is paused and resumed by `schedctl pause` and `schedctl resume`",
+}
+"""What newcomers write for it, where the nearest key would mislead them."""
+
+SCHEDULE_ELSEWHERE = {
+    **_OTHER_WORDS,
+    **_below("http", HttpTarget.DESCRIPTOR, _HTTP_KEYS),
+    **_below("process", ProcessTarget.DESCRIPTOR, _PROCESS_KEYS),
+}
 """The keys of targets that people write a level too high, and where they belong."""
 
 SHAPES = {

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from schedd.cli.names import short_name
@@ -15,10 +14,8 @@ from schedd.cli.spans import duration_text, glance_text, instant_text, relative_
 from schedd.cli.tables import Cell, Column
 from schedd.v1.execution_pb2 import Attempt, Cause, DeadLetter, Execution, ExecutionState
 from schedd.v1.journal_pb2 import JournalEntry, JournalKind
-from schedd.v1.policy_pb2 import Condition, FollowUp, Overlap
 from schedd.v1.reason_pb2 import Outcome, Reason
 from schedd.v1.schedule_pb2 import Schedule, ScheduleState
-from schedd.v1.target_pb2 import HttpAuth, ResourceLimits
 from schedd.v1.when_pb2 import Trigger
 
 NOTHING = "-"
@@ -93,7 +90,7 @@ def _schedule_row(schedule: Schedule, now: datetime, wide: bool) -> Sequence[Cel
         Cell(glance_text(due, now)) if due else coloured(_standing(schedule)),
         Cell(_left(due, now) if due else NOTHING),
         Cell(f"{whole_text(now - last)} ago" if last else NOTHING),
-        coloured(_result(schedule)),
+        coloured(result_text(schedule)),
         Cell(short_name(schedule.name)),
     ]
     if wide:
@@ -116,7 +113,8 @@ def _standing(schedule: Schedule) -> str:
     return NOTHING if state == "ENABLED" else state
 
 
-def _result(schedule: Schedule) -> str:
+def result_text(schedule: Schedule) -> str:
+    """How the last run ended, and why if it did not succeed."""
     if not schedule.HasField("last_run"):
         return NOTHING
     outcome = word(Outcome, schedule.last_run.outcome)
@@ -169,87 +167,9 @@ def fact_lines(facts: Iterable[tuple[str, str]]) -> list[str]:
     return [f"{label:<{width}}  {value}" for label, value in told]
 
 
-def schedule_lines(schedule: Schedule, now: datetime) -> list[str]:
-    """All that a person wants to know about one schedule."""
-    zone, policies = zone_of(schedule), schedule.policies
-    return fact_lines(
-        [
-            ("Name", schedule.name),
-            ("Description", schedule.description),
-            ("State", _state_text(schedule, now)),
-            ("When", "; ".join(map(trigger_text, schedule.triggers))),
-            ("Except", _calendars_text(schedule.exclude_calendars)),
-            ("Only", _calendars_text(schedule.include_calendars)),
-            ("Time zone", schedule.time_zone),
-            ("Next", _instant_lines(schedule.next_time, now, zone) if schedule.HasField("next_time") else ""),
-            ("Target", target_text(schedule)),
-            ("Credentials", _auth_text(schedule.target.http.auth)),
-            ("Limits", _limits_text(schedule.target.process.resource_limits)),
-            ("Overlap", word(Overlap, policies.overlap) if schedule.HasField("policies") else ""),
-            ("Attempts", str(policies.retry.max_attempts or "")),
-            ("Timeout", duration_text(policies.attempt_timeout.ToTimedelta()) if policies.HasField("attempt_timeout") else ""),
-            ("Condition", _condition_text(policies.condition)),
-            ("On success", _follow_ups_text(policies.on_success)),
-            ("On failure", _follow_ups_text(policies.on_failure)),
-            ("Labels", labels_text(schedule)),
-            ("Last run", _last_run_text(schedule, now, zone)),
-            ("Created", f"{_instant_lines(schedule.create_time, now, zone)} by {schedule.creator or 'nobody known'}"),
-            ("Changed", _instant_lines(schedule.update_time, now, zone) if schedule.generation > 1 else ""),
-        ]
-    )
-
-
-def _auth_text(auth: HttpAuth) -> str:
-    match auth.WhichOneof("method"):
-        case "bearer":
-            return f"bearer token, secret {auth.bearer.token.name}"
-        case "basic":
-            return f"user {auth.basic.username}, secret {auth.basic.password.name}"
-        case _:
-            return NOTHING
-
-
-def _limits_text(limits: ResourceLimits) -> str:
-    facts = ((field.name, value) for field, value in limits.ListFields())
-    return ", ".join(f"{name} {duration_text(value.ToTimedelta()) if isinstance(value, Duration) else value}" for name, value in facts)
-
-
-def _calendars_text(names: Iterable[str]) -> str:
-    return ", ".join(name.removeprefix("calendars/") for name in names)
-
-
-def _condition_text(condition: Condition) -> str:
-    match condition.WhichOneof("rule"):
-        case "command":
-            return f"{' '.join(condition.command.argv)} succeeds"
-        case "days":
-            return f"on the days of {trigger_text(condition.days)}"
-        case _:
-            return NOTHING
-
-
-def _follow_ups_text(follow_ups: Iterable[FollowUp]) -> str:
-    return ", ".join(f"run {short_name(each.schedule)}" if each.schedule else f"notify {each.notify.url}" for each in follow_ups)
-
-
-def _instant_lines(stamp: Timestamp, now: datetime, zone: tzinfo) -> str:
+def moment_text(stamp: Timestamp, now: datetime, zone: tzinfo) -> str:
+    """An instant in this zone, and how far away it is."""
     return f"{instant_text(instant(stamp), zone)} ({relative_text(instant(stamp), now)})"
-
-
-def _state_text(schedule: Schedule, now: datetime) -> str:
-    state = word(ScheduleState, schedule.state).lower()
-    if schedule.state == ScheduleState.SCHEDULE_STATE_PAUSED:
-        pause = schedule.pause
-        until = f", until {_instant_lines(pause.until_time, now, zone_of(schedule))}" if pause.HasField("until_time") else ""
-        return f"{state} by {pause.actor}{until}" + (f": {pause.reason}" if pause.reason else "")
-    return f"{state}: {schedule.state_reason}" if schedule.state_reason else state
-
-
-def _last_run_text(schedule: Schedule, now: datetime, zone: tzinfo) -> str:
-    if not schedule.HasField("last_run"):
-        return "none yet"
-    attempts = f", attempt {schedule.last_run.attempt}" if schedule.last_run.attempt > 1 else ""
-    return f"{_result(schedule).lower()}{attempts}, {_instant_lines(schedule.last_run.finish_time, now, zone)}"
 
 
 def executions_view(now: datetime) -> View[Execution]:
@@ -335,10 +255,10 @@ def execution_lines(execution: Execution, now: datetime) -> list[str]:
             ("State", execution_state(execution).lower() + (f": {reason.lower()}" if reason != "UNSPECIFIED" else "")),
             ("Cause", word(Cause, execution.cause).lower() + (f", by {execution.actor}" if execution.actor else "")),
             ("Follows", execution.parent_execution),
-            ("Due", _instant_lines(execution.due_time, now, UTC)),
+            ("Due", moment_text(execution.due_time, now, UTC)),
             ("Late by", _late(execution)),
             ("Took", _took(execution)),
-            ("Next attempt", _instant_lines(execution.next_attempt_time, now, UTC) if execution.HasField("next_attempt_time") else ""),
+            ("Next attempt", moment_text(execution.next_attempt_time, now, UTC) if execution.HasField("next_attempt_time") else ""),
             ("Delivery key", execution.delivery_key),
         ]
     )

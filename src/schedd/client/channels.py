@@ -9,7 +9,7 @@ import grpc.aio
 
 from schedd.client.address import Address
 
-_OPTIONS = (
+CHANNEL_OPTIONS = (
     # The client makes its own attempts, by request id, and must not wait a second until it may dial again.
     ("grpc.enable_retries", 0),
     ("grpc.initial_reconnect_backoff_ms", 50),
@@ -20,6 +20,7 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
 )
+"""The channel options of a client; gRPC passes over in silence what it does not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +41,15 @@ class Credentials:
 def blocking_channel(address: Address, credentials: Credentials) -> grpc.Channel:
     """A channel for blocking calls; it dials when it is first used."""
     if address.tls:
-        return grpc.secure_channel(address.dial, _tls(credentials), options=_OPTIONS)
-    return grpc.insecure_channel(address.dial, options=_OPTIONS)
+        return grpc.secure_channel(address.dial, _tls(credentials), options=CHANNEL_OPTIONS)
+    return grpc.insecure_channel(address.dial, options=CHANNEL_OPTIONS)
 
 
 def asyncio_channel(address: Address, credentials: Credentials) -> grpc.aio.Channel:
     """A channel for calls on the running event loop; it dials when it is first used."""
     if address.tls:
-        return grpc.aio.secure_channel(address.dial, _tls(credentials), options=_OPTIONS)
-    return grpc.aio.insecure_channel(address.dial, options=_OPTIONS)
+        return grpc.aio.secure_channel(address.dial, _tls(credentials), options=CHANNEL_OPTIONS)
+    return grpc.aio.insecure_channel(address.dial, options=CHANNEL_OPTIONS)
 
 
 def _tls(credentials: Credentials) -> grpc.ChannelCredentials:

@@ -192,6 +192,11 @@ class _Foreseeing:
                 self._runs[str(entry.schedule)].skipped += 1
 
 
+def _notifies(message: Schedule) -> bool:
+    policies = message.policies
+    return any(follow_up.HasField("notify") for follow_up in (*policies.on_success, *policies.on_failure))
+
+
 class _Supposed:
     """A target that does nothing, for as long as it is supposed to."""
 
@@ -200,11 +205,15 @@ class _Supposed:
         self._question = question
         self._runs = runs
         self._fires = 0
+        self._notifying = {message.name for message in question.schedules if _notifies(message)}
+        self._made: set[tuple[int, int]] = set()
         self.overrun = asyncio.Event()
 
     async def deliver(self, request: DeliveryRequest) -> AttemptResult:
-        """Note the run, and let its time pass."""
+        """Note the run, and let its time pass; notices and the commands of conditions are no runs, and take none."""
         name = str(request.schedule)
+        if self._is_beside(request, name):
+            return _DONE
         takes = self._question.durations.get(name, self._question.duration)
         in_time = request.timeout is None or takes <= request.timeout
         takes = takes if request.timeout is None else min(takes, request.timeout)
@@ -213,6 +222,18 @@ class _Supposed:
             self._note(request, now_us, takes, in_time=in_time)
         await self._clock.sleep(takes)
         return _DONE if in_time else _TIMED_OUT
+
+    def _is_beside(self, request: DeliveryRequest, name: str) -> bool:
+        """Whether this is no attempt of an execution: a condition is asked before the first, a notice has the number of the last."""
+        if request.attempt == 0:
+            return True
+        if name not in self._notifying:
+            return False
+        number = (request.execution_id, request.attempt)
+        if number in self._made:
+            return True
+        self._made.add(number)
+        return False
 
     def _note(self, request: DeliveryRequest, now_us: int, takes: timedelta, *, in_time: bool) -> None:
         runs = self._runs[str(request.schedule)]

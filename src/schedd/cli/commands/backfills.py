@@ -13,7 +13,7 @@ import click
 from schedd.cli.commanding import command
 from schedd.cli.failures import ExitCode
 from schedd.cli.names import backfill_name, schedule_name
-from schedd.cli.selecting import complete_schedule
+from schedd.cli.selecting import OverlapChoice, complete_schedule
 from schedd.cli.session import Session
 from schedd.cli.spans import parse_instant
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from schedd.v1.schedule_pb2 import Backfill
 
 _LOOK_EVERY_S = 0.5
-_OVERLAPS = ("skip", "buffer-one", "buffer-all", "cancel-other", "terminate-other", "allow-all")
+_NOTHING_THERE = (
+    "the schedule has no occurrence in that range; an interval has none before the creation of its schedule, or its anchor_time"
+)
 
 
 class _Instant(click.ParamType[datetime]):
@@ -45,13 +47,13 @@ class _Instant(click.ParamType[datetime]):
     examples="""
 schedctl backfill nightly-report --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z
 schedctl backfill nightly-report --from 2026-01-01 --to 2026-02-01 --rate 0.5 --wait
-schedctl backfill nightly-report --from 2026-01-01 --to 2026-02-01 --overlap allow-all --dry-run
+schedctl backfill nightly-report --from 2026-01-01 --to 2026-02-01 --overlap ALLOW_ALL --dry-run
 """,
 )
 @click.argument("name", shell_complete=complete_schedule)
 @click.option("--from", "start", type=_Instant(), required=True, metavar="TIME", help="The first nominal time, included.")
 @click.option("--to", "end", type=_Instant(), required=True, metavar="TIME", help="The end, not included; not in the future.")
-@click.option("--overlap", type=click.Choice(_OVERLAPS), default="buffer-all", show_default=True, help="How its executions overlap.")
+@click.option("--overlap", type=OverlapChoice(), default="BUFFER_ALL", show_default=True, help="How its executions overlap.")
 @click.option("--rate", type=click.FloatRange(0, 1000, min_open=True), default=10.0, show_default=True, help="Starts a second, at most.")
 @click.option("-w", "--wait", is_flag=True, help="Show its progress until it ends; exit code 7 if not all went well.")
 @click.option("--dry-run", is_flag=True, help="Only say how many occurrences the range has.")
@@ -64,9 +66,11 @@ def start(session: Session, name: str, start: datetime, end: datetime, overlap: 
     """
     from schedd.v1.policy_pb2 import Overlap
 
-    chosen = Overlap.Value(f"OVERLAP_{overlap.upper().replace('-', '_')}")
+    chosen = Overlap.Value(f"OVERLAP_{overlap}")
     with session.client() as client:
         made = client.backfill_schedule(schedule_name(name), start, end, overlap=chosen, rate_per_second=rate, validate_only=dry_run)
+        if not made.total_count:
+            session.out.note(_NOTHING_THERE)
         if dry_run:
             session.out.facts(made, lambda: [f"{made.total_count} occurrences"])
             return ExitCode.OK

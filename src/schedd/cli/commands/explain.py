@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _TIME_OF_DAY = re.compile(r"[0-2]?[0-9]:[0-5][0-9](:[0-5][0-9])?")
 _LOOKS_BACK = (timedelta(minutes=15), timedelta(hours=3), timedelta(hours=24))
-_LOOK_AHEAD = timedelta(hours=24)
+_LOOKS_AHEAD = (timedelta(hours=24), timedelta(days=32), timedelta(days=3660))
+_WINDOW = timedelta(hours=24)
 _PAST, _COMING = 20, 3
 """How much is told of a schedule when nothing is said of when."""
 _MOST = 1000
@@ -78,7 +79,11 @@ def _around_now(client: SyncClient, name: str, count: int | None) -> list[Explan
         found = list(islice(client.explain_occurrences(name, start=now - back, end=now, page_size=_MOST), _MOST))
         if sum(one.count > 0 for one in found) >= past:
             break
-    ahead = islice(client.explain_occurrences(name, start=now, end=now + _LOOK_AHEAD, page_size=max(coming, 1)), coming)
+    ahead: list[Explanation] = []
+    for forth in _LOOKS_AHEAD if coming else ():
+        ahead = list(islice(client.explain_occurrences(name, start=now, end=now + forth, page_size=coming), coming))
+        if ahead and (len(ahead) == coming or ahead[-1].count > 1):
+            break
     return [*found[-past:], *ahead]
 
 
@@ -96,9 +101,9 @@ def _window(start: str | None, end: str | None, zone: tzinfo) -> tuple[datetime,
     last = None if end is None else _instant(end, "--to", zone)
     if first is None:
         assert last is not None, "one of them was given"
-        first = last - _LOOK_AHEAD
+        first = last - _WINDOW
     if last is None:
-        last = first + _LOOK_AHEAD
+        last = first + _WINDOW
     if last <= first:
         raise UsageFault("--to has to be later than --from")
     return first, last

@@ -60,7 +60,8 @@ def get(session: Session, name: str) -> None:
 
     With -o yaml it comes in a form that `schedctl apply` takes.
     """
-    from schedd.cli.views import schedule_lines, schedules_view
+    from schedd.cli.schedule_views import schedule_lines
+    from schedd.cli.views import schedules_view
 
     with session.client() as client:
         schedule = client.get_schedule(schedule_name(name))

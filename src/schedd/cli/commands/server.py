@@ -33,10 +33,11 @@ def status(session: Session) -> None:
     """Show how the daemon is doing."""
     with session.client() as client:
         answer = client.get_status()
-    session.out.facts(answer, lambda: _status_lines(answer))
+    session.out.facts(answer, lambda: status_lines(answer))
 
 
-def _status_lines(answer: GetStatusResponse) -> list[str]:
+def status_lines(answer: GetStatusResponse) -> list[str]:
+    """How the daemon is doing, for people."""
     from schedd.cli.views import fact_lines, instant, word
     from schedd.v1.admin_service_pb2 import DaemonState
     from schedd.v1.schedule_pb2 import ScheduleState
@@ -68,21 +69,18 @@ def _status_lines(answer: GetStatusResponse) -> list[str]:
         ("Clock", _clock_text(now)),
         ("Zone data", answer.time_zone_data_version),
         ("Moved by it", ", ".join(map(short_name, answer.moved_schedules))),
+        *(("Circuit open", _circuit_text(circuit, now)) for circuit in answer.circuits),
     ]
-    return [
-        *fact_lines(lines),
-        *(_circuit_text(circuit, now) for circuit in answer.circuits),
-        *(f"Warning: {warning}" for warning in answer.warnings),
-    ]
+    return [*fact_lines(lines), *(f"Warning: {warning}" for warning in answer.warnings)]
 
 
 def _circuit_text(circuit: CircuitStatus, now: datetime) -> str:
     from schedd.cli.views import instant
 
-    since = relative_text(instant(circuit.open_time), now)
-    probes = "probes are under way" if circuit.half_open else f"probes go {relative_text(instant(circuit.probe_time), now)}"
-    rate = f"{circuit.failure_rate:.0%} of calls failed"
-    return f"Circuit open: {circuit.host} since {since} ({rate}), {probes}, {circuit.held_count} executions held"
+    since = rough_text(now - instant(circuit.open_time))
+    probes = "probes are under way" if circuit.half_open else f"the next probe goes {relative_text(instant(circuit.probe_time), now)}"
+    held = f"{circuit.held_count} execution{'' if circuit.held_count == 1 else 's'} held back"
+    return f"{circuit.host} for {since} ({circuit.failure_rate:.0%} of calls failed), {probes}, {held}"
 
 
 def _when_text(moment: datetime, now: datetime) -> str:

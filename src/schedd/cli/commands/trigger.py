@@ -13,7 +13,7 @@ from schedd.cli.commanding import command
 from schedd.cli.failures import ExitCode, UsageFault
 from schedd.cli.names import schedule_name
 from schedd.cli.output import Format
-from schedd.cli.selecting import complete_schedule
+from schedd.cli.selecting import OverlapChoice, complete_schedule
 from schedd.cli.session import Session
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from schedd.v1.execution_pb2 import Execution
     from schedd.v1.journal_pb2 import JournalEntry
     from schedd.v1.target_pb2 import RenderedDelivery
-
-OVERLAPS = ["SKIP", "BUFFER_ONE", "BUFFER_ALL", "CANCEL_OTHER", "TERMINATE_OTHER", "ALLOW_ALL"]
 
 
 @command(
@@ -37,7 +35,7 @@ schedctl trigger nightly-backup -o json
 )
 @click.argument("name", shell_complete=complete_schedule)
 @click.option("-w", "--wait", is_flag=True, help="Wait for the end, and print the output; exit code 7 if it did not succeed.")
-@click.option("--overlap", type=click.Choice(OVERLAPS, case_sensitive=False), help="The overlap policy of this run.")
+@click.option("--overlap", type=OverlapChoice(), help="The overlap policy of this run.")
 @click.option("--body", metavar="TEXT", help="A template; what this run sends, or feeds to its command, in place of the schedule's own.")
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, rendered; send nothing.")
 @click.pass_obj

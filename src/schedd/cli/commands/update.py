@@ -62,6 +62,9 @@ def _text(expression: str | None, tz: str | None, settings: tuple[str, ...]) -> 
         key, found, value = setting.partition("=")
         if not found or not key:
             raise UsageFault(f"{setting!r} is wrong: write --set KEY=VALUE")
+        outer, dot, inner = key.partition(".")
+        if dot:
+            raise UsageFault(f"{key!r} is within a key, which is replaced as a whole: write --set {outer}='{{{inner}: {value}, …}}'")
         lines.append(f"{key}: {_value(value)}")
     given: tuple[tuple[str, Any], ...] = (("schedule", expression), ("time_zone", tz))
     lines += [f"{key}: {json.dumps(value)}" for key, value in given if value]

@@ -57,6 +57,8 @@ def watch(
     kinds = [] if everything else _kinds(finished)
     out = session.out
     with session.client() as client:
+        if name:
+            client.get_schedule(schedule_name(name))  # A name that is misspelled would be waited for without end.
         out.detail(f"filter: {chosen or 'none'}; kinds: {', '.join(JournalKind.Name(kind) for kind in kinds) or 'all'}")
         with closing(client.watch(filter=chosen, after=after, kinds=kinds, on_break=lambda error: _tell_break(out, error))) as events:
             for event in events:
