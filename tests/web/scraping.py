@@ -30,6 +30,10 @@ class Scrape:
         """The values of all samples of that name, by the values of their labels."""
         return {tuple(each.labels.values()): each.value for family in self.families for each in family.samples if each.name == name}
 
+    def counted(self, name: str) -> dict[tuple[str, ...], float]:
+        """The same without those that are 0."""
+        return {labels: value for labels, value in self.series(name).items() if value}
+
     def value(self, name: str) -> float:
         """The value of the one sample of that name."""
         (value,) = self.series(name).values()

@@ -117,7 +117,7 @@ def test_daemon_whose_target_fails_shows_the_open_circuit_of_its_host(tmp_path: 
         scrape = daemon.scrape()
         host = f"http://127.0.0.1:{receiver.getsockname()[1]}"
         assert scrape.series("schedd_circuit_state") == {(host, "OPEN"): 1, (host, "HALF_OPEN"): 0}
-        assert scrape.series("schedd_executions_finished_total") == {("FAILED", "HTTP_STATUS"): 1}
+        assert scrape.counted("schedd_executions_finished_total") == {("FAILED", "HTTP_STATUS"): 1}
         assert scrape.value("schedd_lateness_seconds_count") == 1
         assert daemon.end(signal.SIGTERM) == 0
 
@@ -157,7 +157,7 @@ def test_daemon_counts_what_its_recovery_decides(tmp_path: Path, receiver: socke
             killed.end(signal.SIGKILL)
     with served(tmp_path, "127.0.0.1:0") as daemon, SyncClient(daemon.socket) as client:
         client.wait_execution(triggered.execution.name)
-        finished = daemon.scrape().series("schedd_executions_finished_total")
+        finished = daemon.scrape().counted("schedd_executions_finished_total")
         assert {outcome: count for (outcome, _), count in finished.items()} == {"UNKNOWN": 1}
 
 

@@ -94,9 +94,18 @@ async def test_executions_that_end_are_counted_by_outcome_and_reason_and_attempt
         await rig.create("@every 1m", policies=Policies(retry=retry))
         await rig.run_until(190)
         scrape = await web.scrape()
-        assert scrape.series("schedd_executions_finished_total") == {("FAILED", "HTTP_STATUS"): 1, ("SUCCEEDED", "COMPLETED"): 2}
+        assert scrape.counted("schedd_executions_finished_total") == {("FAILED", "HTTP_STATUS"): 1, ("SUCCEEDED", "COMPLETED"): 2}
         assert scrape.value("schedd_attempts_total") == 5
         assert scrape.value("schedd_lateness_seconds_count") == 3, "retries are no fires"
+
+
+async def test_endings_that_alerts_ask_for_are_there_before_the_first_of_them(tmp_path: Path) -> None:
+    async with running(tmp_path / "db") as rig, scraped(rig) as web:
+        scrape = await web.scrape()
+        missed = {("MISSED", "MISFIRE"), ("MISSED", "CATCH_UP_WINDOW"), ("MISSED", "CATCH_UP_SUPERSEDED"), ("MISSED", "CATCH_UP_MAX_RUNS")}
+        assert scrape.series("schedd_occurrences_left_out_total") == dict.fromkeys(missed, 0)
+        assert scrape.series("schedd_executions_finished_total").keys() > missed
+        assert scrape.counted("schedd_executions_finished_total") == {}
 
 
 async def test_metrics_tell_the_state_of_this_moment(tmp_path: Path) -> None:
@@ -125,7 +134,7 @@ async def test_occurrences_that_a_pause_skips_are_counted_one_by_one(tmp_path: P
         skipped = await rig.journal(JournalKind.OCCURRENCES_SKIPPED, JournalKind.OCCURRENCES_MISSED)
         counted = {(str(each.outcome), str(each.reason)): each.evidence["count"] for each in skipped}
         assert sum(int(count) for count in counted.values()) == 4
-        assert (await web.scrape()).series("schedd_occurrences_left_out_total") == counted
+        assert (await web.scrape()).counted("schedd_occurrences_left_out_total") == counted
 
 
 async def test_hosts_beyond_the_bound_share_one_label_and_are_added_up(tmp_path: Path) -> None:

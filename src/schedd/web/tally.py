@@ -32,6 +32,15 @@ _CIRCUITS: Final = {
 
 Ending = tuple[Outcome, Reason]
 
+_MISSED: Final[tuple[Ending, ...]] = tuple(
+    (Outcome.MISSED, reason) for reason in (Reason.MISFIRE, Reason.CATCH_UP_WINDOW, Reason.CATCH_UP_SUPERSEDED, Reason.CATCH_UP_MAX_RUNS)
+)
+_RAN: Final[tuple[Ending, ...]] = (
+    (Outcome.SUCCEEDED, Reason.COMPLETED),
+    *((Outcome.FAILED, reason) for reason in (Reason.HTTP_STATUS, Reason.CONNECTION, Reason.TIMEOUT, Reason.EXIT_CODE, Reason.SIGNAL)),
+)
+"""These are counted from 0 on: Prometheus sees no increase in the value with which a series begins. The others begin when they come."""
+
 
 class HostLabels:
     """Labels for hosts: the first ones to come are named, the others share one, so that the series stay bounded."""
@@ -54,9 +63,9 @@ class Tally:
 
     def __init__(self, hosts: HostLabels) -> None:
         self.attempts = 0
-        self.finished: Counter[Ending] = Counter()
+        self.finished: Counter[Ending] = Counter(dict.fromkeys((*_RAN, *_MISSED), 0))
         """Executions that ended; one that is redelivered ends again."""
-        self.left_out: Counter[Ending] = Counter()
+        self.left_out: Counter[Ending] = Counter(dict.fromkeys(_MISSED, 0))
         """Occurrences that became no execution, told of in ranges."""
         self.transitions: Counter[tuple[str, Circuit]] = Counter()
         """Changes of circuits, by the host's label and the state that was entered."""
