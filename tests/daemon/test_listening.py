@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from schedd.daemon.config import Listen, Tcp
+from schedd.daemon.config import Config, Listen, Metrics, Storage, Tcp
 from schedd.daemon.errors import SocketError
-from schedd.daemon.listening import check_port, clear_socket, listening_faults, parse_endpoint
+from schedd.daemon.listening import check_port, clear_socket, listening_faults, metrics_faults, parse_endpoint
 from tests.certificates import make_certificate
 
 
@@ -114,6 +114,34 @@ def test_listening_with_client_authorities_that_are_none_is_refused(secured: Tcp
     assert faults(replace(secured, tls_client_ca=secured.tls_certificate)) == {}
 
 
+def metrics_fault(place: str | None) -> str:
+    """Why metrics cannot be answered there; empty if they can."""
+    config = Config(storage=Storage(path="/s.db"), listen=Listen(socket="/run/s.sock"), metrics=Metrics(listen=place))
+    return dict(metrics_faults(config)).get("metrics.listen", "")
+
+
+@pytest.mark.parametrize("place", [None, "127.0.0.1:7421", "127.9.9.9:0", "[::1]:7421", "/run/metrics.sock"])
+def test_metrics_nowhere_on_a_loopback_address_or_on_a_unix_socket_are_allowed(place: str | None) -> None:
+    assert metrics_fault(place) == ""
+
+
+@pytest.mark.parametrize("place", ["0.0.0.0:7421", "[::]:7421", "192.0.2.1:7421", "10.0.0.1:7421"])
+def test_metrics_elsewhere_are_refused_and_told_what_would_be_right(place: str) -> None:
+    reason = metrics_fault(place)
+    assert f"{place} is no loopback address, and metrics have no password" in reason
+    assert "listen on 127.0.0.1 or ::1, or on a unix socket" in reason
+
+
+@pytest.mark.parametrize("place", ["", "7421", "localhost:7421", "metrics.sock"])
+def test_metrics_at_what_is_no_place_are_refused_and_told_what_one_is(place: str) -> None:
+    assert metrics_fault(place).endswith('write "127.0.0.1:7420" or "[::1]:7420", say, or the absolute path of a unix socket')
+
+
+def test_metrics_on_the_socket_of_the_api_or_on_a_path_too_long_are_refused() -> None:
+    assert "is listen.socket too" in metrics_fault("/run/s.sock")
+    assert "longer than 100 bytes" in metrics_fault("/" + "x" * 100)
+
+
 @pytest.mark.parametrize("text", ["localhost:1", "7420", "1.2.3.4", "1.2.3.4:x", "1.2.3.4:70000", ":1", ""])
 def test_parse_endpoint_of_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="port"):
@@ -180,6 +208,11 @@ def test_port_that_somebody_else_listens_on_is_refused_and_a_free_one_is_not(hos
         with pytest.raises(SocketError, match=r"something else listens there\. Stop it, or set listen\.tcp\.address"):
             check_port(address)
     check_port(address)
+
+
+def test_port_of_the_metrics_that_somebody_else_listens_on_is_refused_by_its_own_key() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(SocketError, match=r"set metrics\.listen to another port"):
+        check_port(f"127.0.0.1:{other.getsockname()[1]}", key="metrics.listen")
 
 
 def test_address_that_the_host_has_not_is_refused() -> None:

@@ -133,6 +133,11 @@ class ApiServer:
         if tcp is not None:
             self._add_tcp(tcp)
 
+    @property
+    def watchers(self) -> int:
+        """How many watch now."""
+        return self._feed.watchers
+
     async def start(self) -> None:
         """Answer calls; health says SERVING."""
         for server in self._servers:

@@ -2,11 +2,11 @@
 
 Start: lock, store, engine (recovery), agents, socket, READY. Stop, each step when the one before it is done:
 
-1. health says NOT_SERVING, and calls that change something are refused
+1. health says NOT_SERVING, also over HTTP, and calls that change something are refused
 2. arm and start nothing more
 3. drain: running attempts may end, for `engine.drain_time`; then they are cancelled, and made again after the next start
 4. record what they came to
-5. close the API, then the targets: processes are ended with their trees
+5. close the API, the metrics, then the targets: processes are ended with their trees
 6. close the store
 7. release the socket and the lock
 """
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import grp
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -35,10 +34,11 @@ from schedd.core.model.journal import JournalEntry, JournalKind
 from schedd.core.model.target import HttpTarget, ProcessTarget
 from schedd.core.permissions import Permissions
 from schedd.core.ports import Target
-from schedd.daemon.config import Circuits, Config, Listen, Tcp
+from schedd.daemon.config import Circuits, Config, Tcp
 from schedd.daemon.errors import ConfigError
+from schedd.daemon.httpside import HttpSide, make_way
 from schedd.daemon.keys import restart_changes
-from schedd.daemon.listening import TOKEN_LEAST_CHARACTERS, check_port, clear_socket, read_token
+from schedd.daemon.listening import TOKEN_LEAST_CHARACTERS, check_port, clear_socket, open_socket, read_token, remove_socket
 from schedd.daemon.lock import DataLock
 from schedd.daemon.logging import configure_logging
 from schedd.daemon.notify import Notifier
@@ -93,6 +93,7 @@ class Daemon:
             clear_socket(Path(self._config.listen.socket))
             if self._config.listen.tcp.address is not None:
                 check_port(self._config.listen.tcp.address)
+            make_way(self._config.metrics)
             async with self._store() as store, self._targets() as targets:
                 engine = Engine(
                     store=store,
@@ -103,13 +104,14 @@ class Daemon:
                     settings=_settings(self._config),
                     holidays=PublicHolidays(),
                 )
-                await engine.recover()
-                _rest_the_collector()
                 await self._serve(store, engine, targets)
 
     async def _serve(self, store: SqliteStore, engine: Engine, targets: _Targets) -> None:
         socket = Path(self._config.listen.socket)  # A reload may bring another path, which is not this daemon's until it starts anew.
         use_cases = self._use_cases(store, engine)
+        web = HttpSide(self._config, use_cases.admin, use_cases.journal)  # It counts what the recovery decides, too.
+        await engine.recover()
+        _rest_the_collector()
         server = ApiServer(
             use_cases,
             socket=socket,
@@ -119,18 +121,31 @@ class Daemon:
         self._listen_to_signals()
         async with asyncio.TaskGroup() as tasks:
             agents = tasks.create_task(engine.run(), name="engine")
+            await web.start(lambda: server.watchers)
             await server.start()
-            _set_socket_mode(self._config.listen)
-            log.info("ready", socket=self._config.listen.socket, database=self._config.storage.path, tcp_port=server.tcp_port or None)
+            open_socket(socket, self._config.listen)
+            web.set_serving(True)
+            self._log_ready(server, web)
             self._notifier.ready(f"{len(engine.timeline)} schedules planned")
             reloads = tasks.create_task(self._watch_reloads(store, engine, targets, use_cases.schedules))
             watchdog = tasks.create_task(self._feed_watchdog())
             await self._ending.wait()
             reloads.cancel()
             targets.processes.stopping()
+            web.set_serving(False)
             await self._stop(engine, server, agents)
+            await web.stop()
             watchdog.cancel()  # Until here: a drain may take longer than systemd waits for a ping.
-        _remove_socket(socket)
+        remove_socket(socket)
+
+    def _log_ready(self, server: ApiServer, web: HttpSide) -> None:
+        log.info(
+            "ready",
+            socket=self._config.listen.socket,
+            database=self._config.storage.path,
+            tcp_port=server.tcp_port or None,
+            metrics=web.address,
+        )
 
     async def _stop(self, engine: Engine, server: ApiServer, agents: asyncio.Task[None]) -> None:
         log.info("stopping", running=engine.dispatcher.running)
@@ -340,13 +355,3 @@ def _tcp_listener(tcp: Tcp) -> TcpListener | None:
         require_client_auth=client_ca is not None,
     )
     return TcpListener(address=tcp.address, credentials=credentials, tokens=Tokens(tuple(Path(path) for path in tcp.token_files)))
-
-
-def _set_socket_mode(listen: Listen) -> None:
-    if listen.socket_group is not None:
-        os.chown(listen.socket, -1, grp.getgrnam(listen.socket_group).gr_gid)
-    Path(listen.socket).chmod(int(listen.socket_mode, 8))
-
-
-def _remove_socket(path: Path) -> None:
-    path.unlink(missing_ok=True)

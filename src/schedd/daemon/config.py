@@ -72,7 +72,8 @@ class Tcp(Struct, frozen=True, kw_only=True):
     address: Annotated[
         str | None,
         _key(
-            "IP address and port, IPv6 in brackets; port 0 takes any free one and logs it. Unset: no TCP.",
+            "IP address and port, IPv6 in brackets; 0.0.0.0 and [::] stand for all addresses, and port 0 takes any free one and logs it. "
+            "Unset: no TCP.",
             "192.0.2.10:7420",
             "[::1]:7420",
             restart=True,
@@ -252,6 +253,22 @@ class Retention(Struct, frozen=True, kw_only=True):
     per_schedule: Annotated[int, Meta(ge=1, le=10_000_000), _key("Finished executions kept of one schedule, whatever their age.")] = 10_000
 
 
+class Metrics(Struct, frozen=True, kw_only=True):
+    """Metrics for Prometheus and a health check, over HTTP without a password."""
+
+    listen: Annotated[
+        str | None,
+        _key(
+            "Where GET /metrics and GET /healthz are answered: a loopback address and port, IPv6 in brackets (port 0 takes any free one "
+            "and logs it), or the absolute path of a unix socket, which gets the mode and the group of listen.socket. Unset: nowhere.",
+            "127.0.0.1:7421",
+            "[::1]:7421",
+            "/run/schedd/metrics.sock",
+            restart=True,
+        ),
+    ] = None
+
+
 class Log(Struct, frozen=True, kw_only=True):
     """What goes to standard error."""
 
@@ -285,5 +302,6 @@ class Config(Struct, frozen=True, kw_only=True):
     ] = {}
     process: Process = Process()
     retention: Retention = Retention()
+    metrics: Metrics = Metrics()
     log: Log = Log()
     runtime: Runtime = Runtime()

@@ -1,4 +1,4 @@
-"""Where the daemon may listen: a unix socket always; TCP with TLS and a token, or openly on a loopback address only."""
+"""Where the daemon may listen: a unix socket always; TCP with TLS and a token, or openly on a loopback address only, as metrics do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from schedd.daemon.config import Listen, Tcp
+from schedd.daemon.config import Config, Listen, Tcp
 from schedd.daemon.errors import SocketError
 
 SOCKET_PATH_LIMIT_BYTES = 100
@@ -20,12 +20,14 @@ SOCKET_PATH_LIMIT_BYTES = 100
 TOKEN_LEAST_CHARACTERS = 16
 
 _OPEN_RIGHT = "listen on 127.0.0.1 or ::1, or set tls_certificate, tls_key and token_files instead"
+_METRICS_RIGHT = "listen on 127.0.0.1 or ::1, or on a unix socket, and have a proxy or an agent on this host pass them on"
+_LONG_PATH = f"is longer than {SOCKET_PATH_LIMIT_BYTES} bytes, the most that a socket's path can have"
 _SECURE_RIGHT = "on a loopback address insecure_loopback = true does without both"
 
 _PORT_FAULTS = {
-    errno.EADDRINUSE: "something else listens there. Stop it, or set listen.tcp.address to another port",
-    errno.EADDRNOTAVAIL: "this host has no such address. Set listen.tcp.address to one that it has; 0.0.0.0 stands for all",
-    errno.EACCES: "ports below 1024 are for root. Set listen.tcp.address to a higher one, or give the unit CAP_NET_BIND_SERVICE",
+    errno.EADDRINUSE: "something else listens there. Stop it, or set {key} to another port",
+    errno.EADDRNOTAVAIL: "this host has no such address. Set {key} to one that it has",
+    errno.EACCES: "ports below 1024 are for root. Set {key} to a higher one, or give the unit CAP_NET_BIND_SERVICE",
 }
 
 Reasons = list[tuple[str, str]]
@@ -63,12 +65,37 @@ def listening_faults(listen: Listen) -> Reasons:
     return [*_socket_faults(listen), *_tcp_faults(listen.tcp)]
 
 
+def metrics_faults(config: Config) -> Reasons:
+    """What forbids to answer scrapes where it is configured; empty if nothing does."""
+    place = config.metrics.listen
+    if place is None:
+        return []
+    fault = _path_fault(place, config.listen) if Path(place).is_absolute() else _open_port_fault(place)
+    return [("metrics.listen", fault)] if fault else []
+
+
+def _path_fault(path: str, listen: Listen) -> str:
+    if path == listen.socket:
+        return "is listen.socket too, where the API is: write another path"
+    return _LONG_PATH if len(os.fsencode(path)) > SOCKET_PATH_LIMIT_BYTES else ""
+
+
+def _open_port_fault(address: str) -> str:
+    try:
+        endpoint = parse_endpoint(address)
+    except ValueError as exc:
+        return f"{exc}, or the absolute path of a unix socket"
+    if endpoint.host.is_loopback:
+        return ""
+    return f"{endpoint} is no loopback address, and metrics have no password, so everybody who reaches it could read them: {_METRICS_RIGHT}"
+
+
 def _socket_faults(listen: Listen) -> Reasons:
     faults = []
     if not Path(listen.socket).is_absolute():
         faults.append(("listen.socket", f"{listen.socket} is not absolute: write {Path(listen.socket).absolute()}"))
     if len(os.fsencode(listen.socket)) > SOCKET_PATH_LIMIT_BYTES:
-        faults.append(("listen.socket", f"is longer than {SOCKET_PATH_LIMIT_BYTES} bytes, the most that a socket's path can have"))
+        faults.append(("listen.socket", _LONG_PATH))
     if listen.socket_group is not None and not _group_exists(listen.socket_group):
         faults.append(("listen.socket_group", f"there is no group {listen.socket_group} on this host"))
     return faults
@@ -169,7 +196,7 @@ def read_token(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace").strip()
 
 
-def clear_socket(path: Path) -> None:
+def clear_socket(path: Path, *, key: str = "listen.socket") -> None:
     """Make the place of the unix socket free: make its directory, and remove a socket that nobody answers any more.
 
     Raises: SocketError if somebody answers, if something else is there, or if its directory cannot be made.
@@ -177,19 +204,31 @@ def clear_socket(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise SocketError(str(path), f"its directory cannot be made: {exc.strerror}; set listen.socket to another path") from exc
+        raise SocketError(str(path), f"its directory cannot be made: {exc.strerror}; set {key} to another path") from exc
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise SocketError(str(path), "something that is not a socket is there; move it away, or set listen.socket to another path")
+        raise SocketError(str(path), f"something that is not a socket is there; move it away, or set {key} to another path")
     if _answers(path):
-        raise SocketError(str(path), "another daemon answers there. Stop it first, or give this one its own listen.socket")
+        raise SocketError(str(path), f"another daemon answers there. Stop it first, or give this one its own {key}")
     path.unlink()
 
 
-def check_port(address: str) -> None:
+def open_socket(path: Path, listen: Listen) -> None:
+    """Give a unix socket the configured mode and group."""
+    if listen.socket_group is not None:
+        os.chown(path, -1, grp.getgrnam(listen.socket_group).gr_gid)
+    path.chmod(int(listen.socket_mode, 8))
+
+
+def remove_socket(path: Path) -> None:
+    """Leave no unix socket behind."""
+    path.unlink(missing_ok=True)
+
+
+def check_port(address: str, *, key: str = "listen.tcp.address") -> None:
     """Raises: SocketError if the TCP address cannot be listened on now, with what would be right."""
     endpoint = parse_endpoint(address)
     family = socket.AF_INET6 if endpoint.host.version == 6 else socket.AF_INET
@@ -199,7 +238,12 @@ def check_port(address: str) -> None:
             probe.bind((str(endpoint.host), endpoint.port))
             probe.listen()
         except OSError as exc:
-            raise SocketError(address, _PORT_FAULTS.get(exc.errno or 0, f"{exc.strerror}; see listen.tcp.address")) from exc
+            raise socket_error(address, exc, key=key) from exc
+
+
+def socket_error(place: str, error: OSError, *, key: str) -> SocketError:
+    """Why nobody can listen there, with what would be right."""
+    return SocketError(place, _PORT_FAULTS.get(error.errno or 0, f"{error.strerror}; see {{key}}").format(key=key))
 
 
 def _answers(path: Path) -> bool:

@@ -18,7 +18,7 @@ from msgspec import Struct
 from schedd.daemon.config import Config
 from schedd.daemon.errors import ConfigError, ConfigFault
 from schedd.daemon.keys import Key, is_section, keys, sections
-from schedd.daemon.listening import listening_faults
+from schedd.daemon.listening import listening_faults, metrics_faults
 from schedd.daemon.permitting import permitting_faults
 from schedd.daemon.places import Places
 from schedd.daemon.secrets import located, secret_faults
@@ -176,7 +176,12 @@ def _build(struct: type[Struct], values: Mapping[str, Any], prefix: str = "") ->
 
 def _cross_faults(config: Config, origins: Mapping[str, str], *, checking: bool) -> list[ConfigFault]:
     """What is wrong between keys that are right by themselves."""
-    reasons = [*listening_faults(config.listen), *permitting_faults(config), *secret_faults(config.secrets, checking=checking)]
+    reasons = [
+        *listening_faults(config.listen),
+        *metrics_faults(config),
+        *permitting_faults(config),
+        *secret_faults(config.secrets, checking=checking),
+    ]
     if not Path(config.storage.path).is_absolute():
         reasons.append(("storage.path", f"{config.storage.path} is not absolute: write {Path(config.storage.path).absolute()}"))
     if config.engine.arm_interval * 2 > config.engine.horizon:

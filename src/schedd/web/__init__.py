@@ -1,0 +1,1 @@
+"""The HTTP side: metrics for Prometheus, and a health check."""
