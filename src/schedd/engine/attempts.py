@@ -98,7 +98,8 @@ class Attempts:
             return
         if by_force:
             self._targets[type(run.definition.schedule.target)].force(run.id)
-        task.cancel()
+        # An adopted attempt runs before its task has taken its first step; cancelled before that, it would never be seen out.
+        asyncio.get_running_loop().call_soon(task.cancel)
 
     def _cancel_unbegun(self, run: Run, task: asyncio.Task[None]) -> None:
         """Its attempt has its turn and has not taken its first step: cancelled now, the attempt never will, and gives nothing back."""
