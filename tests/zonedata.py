@@ -46,5 +46,5 @@ def reading(directory: Path) -> Iterator[None]:
 def _forget() -> None:
     zoneinfo.ZoneInfo.clear_cache()
     compiled = (compilation._compile, compilation._compile_left_out, compilation._plain_rule)
-    for cached in (zone.load_zone, zonename.is_zone, zonename._links, zonename._known, *compiled):
+    for cached in (zone.load_zone, zonename._is_zone, zonename._links, zonename._known, *compiled):
         cached.cache_clear()

@@ -6,6 +6,8 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import structlog
@@ -44,6 +46,17 @@ def test_log_line_is_one_json_object_with_its_fields_and_the_correlation_id() ->
         "outcome": "FAILED",
         "correlation_id": "abc",
     }
+
+
+@pytest.mark.parametrize("format_", [LogFormat.JSON, LogFormat.CONSOLE])
+def test_log_that_cannot_be_written_costs_its_lines_and_nothing_else(format_: LogFormat) -> None:
+    logged = 0
+    with suppress(OSError), Path("/dev/full").open("w", buffering=1, encoding="utf-8") as full:  # It fails once more when it is closed.
+        configure_logging(Log(format=format_), full)
+        for _ in range(1000):
+            structlog.get_logger().error("arm_refused", detail="disk I/O error")
+            logged += 1
+    assert logged == 1000
 
 
 @pytest.mark.parametrize("format_", [LogFormat.JSON, LogFormat.CONSOLE])

@@ -155,6 +155,17 @@ async def test_adopted_execution_counts_as_running_for_the_overlap_policy(cut: C
         assert (second.outcome, second.reason) == (Outcome.SKIPPED, Reason.OVERLAP)
 
 
+@pytest.mark.parametrize("overlap", [Overlap.CANCEL_OTHER, Overlap.TERMINATE_OTHER])
+async def test_adopted_execution_gives_way_to_what_is_due_when_the_daemon_starts(cut: Cut, overlap: Overlap) -> None:
+    await cut.killed(Policies(overlap=overlap), at=119.8)
+    cut.survives()
+    cut.clock.move(SECOND // 4)
+    async with cut.daemon() as rig:
+        first, second = await executions(rig)
+        assert (first.outcome, first.reason, cut.survivors.cancelled) == (Outcome.CANCELLED, Reason.OVERLAP_CANCELLED, 1)
+        assert (second.outcome, rig.engine.dispatcher.running) == (Outcome.SUCCEEDED, 0)
+
+
 async def test_adopted_execution_takes_its_place_under_its_key_until_it_ends(cut: Cut) -> None:
     key = Concurrency(key="disk", limit=1)
     await cut.killed(Policies(concurrency=key, overlap=Overlap.ALLOW_ALL))

@@ -48,6 +48,9 @@ class Server:
         self.got.append(request.headers.get("Authorization"))
         if request.path == "/to":
             return web.Response(status=307, headers={"Location": request.query["url"]})
+        if request.path == "/broken":
+            assert request.transport is not None
+            request.transport.write(f"HTTP/1.1 200 OK\r\n{self.got[-1]}\r\n\r\n".encode())
         if request.path == "/echo":
             text = f"you are {self.got[-1]}, {TOKEN}"
             return web.Response(status=500, reason=f"no {TOKEN}", text=text)
@@ -131,6 +134,22 @@ async def test_answer_that_repeats_the_credentials_is_kept_without_them(
     result = await call(targets, HttpTarget(url=server.url("/echo"), auth=auth, follow_redirects=long_way))
     scheme = "Bearer" if auth is BEARER else "Basic"
     assert (result.output, result.message) == (f"you are {scheme} ***, ***".encode(), "answered 500 no ***")
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        (f"/to?url=http://{TOKEN.upper()}.invalid/", "the name ***.invalid does not resolve: "),
+        (f"/to?url=http://[{TOKEN}/", "http://[***/ cannot be called"),
+        ("/broken", "the answer is not valid HTTP: "),
+    ],
+)
+async def test_call_that_fails_by_what_a_server_repeats_of_the_credentials_tells_it_without_them(
+    targets: HttpTargets, server: Server, path: str, told: str
+) -> None:
+    result = await call(targets, HttpTarget(url=server.url(path), auth=BEARER, follow_redirects=True))
+    assert (result.outcome, TOKEN in result.message.lower()) == (Outcome.FAILED, False)
+    assert told in result.message
 
 
 @pytest.mark.parametrize(("limit", "kept"), [(15 + 10, b"you are Bearer ***"), (15 + 2, b"you are Bearer t0"), (15, b"you are Bearer ")])

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from schedd.core.weight import is_light
+
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
@@ -15,7 +17,7 @@ Answer = TypeVar("Answer")
 class ByIdentity(Generic[Asked, Answer]):
     """A pure function of immutable objects that answers once for each of them, as long as it has not been asked about `capacity` others.
 
-    What was asked about lives on as long as its answer.
+    What was asked about lives on as long as its answer. What is heavy is answered about anew each time.
     """
 
     __slots__ = ("_answers", "_capacity", "_find")
@@ -31,6 +33,8 @@ class ByIdentity(Generic[Asked, Answer]):
         if kept is not None:
             return kept[1]
         answer = self._find(asked)
+        if not is_light(asked):
+            return answer
         if len(self._answers) >= self._capacity:
             self._answers.clear()
         self._answers[id(asked)] = (asked, answer)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
-from typing import Any, TextIO
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
@@ -37,7 +38,7 @@ def configure_logging(config: Log, stream: TextIO | None = None) -> None:
             *(_console(colors=target.isatty()) if console else (structlog.processors.format_exc_info, render_json)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=target),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Patient(target))),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[StructlogHandler()], force=True)
@@ -58,6 +59,23 @@ def render_json(logger: object, method: str, event: Event) -> str:
 def _console(*, colors: bool) -> tuple[Processor, ...]:
     """For people. Plain tracebacks: the pretty ones show local variables, and so secrets."""
     return (structlog.dev.ConsoleRenderer(colors=colors, timestamp_key="time", exception_formatter=structlog.dev.plain_traceback),)
+
+
+class _Patient:
+    """As much of a stream as lines need. A full disk, or a reader that has gone, costs lines: never the work of whoever logs."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write what can be written."""
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        with suppress(OSError):
+            self._stream.flush()
 
 
 class StructlogHandler(logging.Handler):

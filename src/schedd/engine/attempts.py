@@ -65,6 +65,7 @@ class Attempts:
         self._wake = wake
         self._tasks: asyncio.TaskGroup | None = None
         self._adopted: list[tuple[Run, int]] = []
+        self._unbegun: set[int] = set()
         self._one_ended = asyncio.Event()
 
     def adopt(self, run: Run, started_us: int) -> None:
@@ -76,6 +77,7 @@ class Attempts:
         """Make attempts in this group from now on, those that are adopted first; those that it cancels are recorded as interrupted."""
         self._tasks = tasks
         for run, started_us in self._adopted:
+            self._unbegun.add(run.id)
             run.task = tasks.create_task(self._attempt(run, started_us))
         self._adopted.clear()
 
@@ -98,7 +100,11 @@ class Attempts:
             return
         if by_force:
             self._targets[type(run.definition.schedule.target)].force(run.id)
-        task.cancel()
+        if run.id in self._unbegun:
+            # It runs before its task has taken its first step; cancelled before that, it would never be seen out.
+            asyncio.get_running_loop().call_soon(task.cancel)
+        else:
+            task.cancel()
 
     def _cancel_unbegun(self, run: Run, task: asyncio.Task[None]) -> None:
         """Its attempt has its turn and has not taken its first step: cancelled now, the attempt never will, and gives nothing back."""
@@ -113,6 +119,7 @@ class Attempts:
     async def _attempt(self, run: Run, adopted_us: int | None = None) -> None:
         """Make an attempt, or see the one out that an earlier daemon started at `adopted_us`."""
         started_us = self._clock.now_us() if adopted_us is None else adopted_us
+        self._unbegun.discard(run.id)
         if adopted_us is None:
             self._recorder.started(run, started_us)
         cancelled = False

@@ -93,6 +93,7 @@ class _StoredWhen:
     calendar_shift: CalendarShift = CalendarShift.SKIP
 
 
+_CACHED_TEXT_LIMIT = 16 * 1024
 _PLAIN_FIELDS = tuple(f.name for f in fields(When) if f.name not in ("triggers", "exclusions"))
 
 
@@ -170,9 +171,12 @@ def encode_when(when: When) -> str:
     return encode(stored)
 
 
-@lru_cache(maxsize=4096)
 def decode_when(text: str) -> When:
-    """The rule that `encode_when` wrote. Schedules often share theirs, so equal texts give one object."""
+    """The rule that `encode_when` wrote. Schedules often share theirs, so equal texts give one object, unless they are large."""
+    return _decode_when_cached(text) if len(text) <= _CACHED_TEXT_LIMIT else _decode_when(text)
+
+
+def _decode_when(text: str) -> When:
     stored = _when_decoder.decode(text)
     plain = {name: getattr(stored, name) for name in _PLAIN_FIELDS}
     return When(
@@ -180,6 +184,9 @@ def decode_when(text: str) -> When:
         exclusions=tuple(_trigger(kind, raw) for kind, raw in stored.exclusions),
         **plain,
     )
+
+
+_decode_when_cached = lru_cache(maxsize=4096)(_decode_when)
 
 
 def _trigger(kind: str, raw: msgspec.Raw) -> Trigger:
@@ -247,9 +254,12 @@ def encode_policies(policies: Policies) -> str:
     return encode(stored)
 
 
-@lru_cache(maxsize=1024)
 def decode_policies(text: str) -> Policies:
-    """The policies that `encode_policies` wrote; equal texts give one object."""
+    """The policies that `encode_policies` wrote; equal texts give one object, unless they are large."""
+    return _decode_policies_cached(text) if len(text) <= _CACHED_TEXT_LIMIT else _decode_policies(text)
+
+
+def _decode_policies(text: str) -> Policies:
     stored = _policies_decoder.decode(text)
     return Policies(
         **{name: getattr(stored, name) for name in _PLAIN_POLICIES},
@@ -257,6 +267,9 @@ def decode_policies(text: str) -> Policies:
         on_failure=tuple(_follow_up(*each) for each in stored.on_failure),
         condition=None if stored.condition is None else _condition(*stored.condition),
     )
+
+
+_decode_policies_cached = lru_cache(maxsize=1024)(_decode_policies)
 
 
 def _follow_up(kind: str, raw: msgspec.Raw) -> FollowUp:

@@ -11,7 +11,7 @@ from time import process_time_ns
 
 from schedd.core.errors import ExpressionError
 from schedd.core.model.when import Expression, When
-from schedd.core.triggers import Rule, compilation, compile_when, described, recognise
+from schedd.core.triggers import Rule, compilation, compile_when, described, recognition
 
 SEEDS = (
     *("* * * * *", "30 4 * * 1-5", "*/15 9-17 * * MON-FRI", "0 0 1,15 * *", "5/15 0-23/2 1-7 jan,jul sun", "0 0 L * *", "0 0 L-3 * *"),
@@ -121,7 +121,7 @@ def judge(text: str, zone: str, findings: Findings) -> None:
     for _ in range(2):
         if max(timings.values()) <= LIMIT_NS:
             break
-        recognise.cache_clear()
+        recognition._recognise_cached.cache_clear()
         compilation._compile.cache_clear()
         again = _judge(text, zone, Findings())
         timings = {what: min(took_ns, again.get(what, took_ns)) for what, took_ns in timings.items()}

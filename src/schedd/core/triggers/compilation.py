@@ -45,8 +45,11 @@ from schedd.core.triggers.shift import Shifted
 from schedd.core.triggers.timeset import DaysOf, InZone, LeftOut
 from schedd.core.triggers.zonedtimes import Place
 from schedd.core.triggers.zonename import zone_named
+from schedd.core.weight import is_light
 
 _MICROSECOND: Final = timedelta(microseconds=1)
+_LIGHT_BYTES: Final = 1024
+"""Of lighter descriptions many rules are kept."""
 
 Known = Recognised | AfterCompletion
 """A trigger whose dialect is known."""
@@ -83,8 +86,8 @@ def compile_when(when: When, *, created_us: int, seed: int, calendars: Calendars
     try:
         by_creation, by_seed = _dependence(when)
     except ExpressionError:
-        return _compile(when, 0, 0)  # Meets the same fault, and names the trigger that has it.
-    return _compile(
+        return _compiled(when, 0, 0)  # Meets the same fault, and names the trigger that has it.
+    return _compiled(
         when,
         created_us if by_creation else 0,
         seed if by_seed else 0,
@@ -97,7 +100,7 @@ def _plain(when: When) -> Rule | None:
     """The rule of a schedule, if it depends on nothing else; None also for one that cannot be compiled."""
     try:
         depends = any(_dependence(when)) or when.exclude_calendars or when.include_calendars
-        return None if depends else _compile(when, 0, 0)
+        return None if depends else _compiled(when, 0, 0)
     except ExpressionError:
         return None
 
@@ -105,9 +108,21 @@ def _plain(when: When) -> Rule | None:
 _plain_rule = ByIdentity(_plain, capacity=4096)
 
 
-@lru_cache(maxsize=4096)
+def _compiled(
+    when: When, created_us: int, seed: int, excluded: tuple[CalendarDays, ...] = (), included: tuple[CalendarDays, ...] = ()
+) -> Rule:
+    """The rule; the same for equals, unless there is so much to it that it had better go with its schedule."""
+    make = _compile if is_light(when, _LIGHT_BYTES) else _compile.__wrapped__
+    return make(when, created_us, seed, excluded, included)
+
+
 def _dependence(when: When) -> tuple[bool, bool]:
     """Whether the rule depends on the schedule's creation, and whether on its seed. Raises: ExpressionError."""
+    return (_find_dependence if is_light(when, _LIGHT_BYTES) else _find_dependence.__wrapped__)(when)
+
+
+@lru_cache(maxsize=4096)
+def _find_dependence(when: When) -> tuple[bool, bool]:
     both = tuple(_known(trigger) for trigger in when.triggers + when.exclusions)
     return (
         any(_depends_on_creation(trigger) for trigger in both),
@@ -141,7 +156,8 @@ def compile_left_out(when: When, *, created_us: int, seed: int, calendars: Calen
     if not leaves_out(when):
         return LeftOutRules()
     by_creation, by_seed = _dependence(when)
-    return _compile_left_out(
+    make = _compile_left_out if is_light(when, _LIGHT_BYTES) else _compile_left_out.__wrapped__
+    return make(
         when,
         created_us if by_creation else 0,
         seed if by_seed else 0,

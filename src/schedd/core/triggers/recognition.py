@@ -43,6 +43,7 @@ class LocalOnce:
 
 Recognised = Cron | EventBridgeCron | Rate | Interval | Once | LocalOnce | OnCalendar | Recurrence | AtStart
 
+_CACHED_TEXT_LIMIT: Final = 1024
 _RECURRENCE: Final = re.compile(r"(?:^|\n)\s*(?:DTSTART|RRULE|RDATE|EXDATE)[:;]|^\s*FREQ=", re.IGNORECASE)
 _EVERY: Final = re.compile(r"\s*@?every\s+(?P<duration>\S+)\s*", re.IGNORECASE)
 _EPOCH: Final = re.compile(r"\s*@[0-9]")
@@ -51,12 +52,15 @@ _CALENDAR_SIGNS: Final = re.compile(r":|\.\.")
 _CALENDAR_DATE: Final = re.compile(r"[0-9*,/]+[-~][0-9*,/~-]+")
 
 
-@lru_cache(maxsize=16384)
 def recognise(text: str) -> Recognised:
     """The trigger that a text means, its dialect told by its form; what it says inside is checked when it is compiled.
 
     Raises: ExpressionError, with the reason and an example, when it has no known form or could be read in two ways.
     """
+    return _recognise_cached(text) if len(text) <= _CACHED_TEXT_LIMIT else _recognise(text)
+
+
+def _recognise(text: str) -> Recognised:
     stripped = text.strip()
     if not _RECURRENCE.search(text):
         tokens_of(text, "expression")
@@ -77,6 +81,9 @@ def recognise(text: str) -> Recognised:
         start = text.index(stripped)
         raise Token(text, stripped, start, "expression").fault(f"`{stripped}` does not exist: {why}", "`2030-01-31T09:00:00Z`")
     return _cron_or_calendar(text)
+
+
+_recognise_cached = lru_cache(maxsize=16384)(_recognise)
 
 
 def _eventbridge(text: str) -> Recognised:

@@ -40,9 +40,13 @@ def zone_named(name: str) -> Zone:
     return load_zone(name)
 
 
-@lru_cache(maxsize=4096)
 def is_zone(name: str) -> bool:
     """Whether a name is one of the IANA database's, in its spelling."""
+    return len(name) <= _LONGEST and _is_zone(name)
+
+
+@lru_cache(maxsize=4096)
+def _is_zone(name: str) -> bool:
     if name in _NOT_PLACES or name.startswith(("posix/", "right/")):
         return False
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from base64 import b64encode
 from collections.abc import Mapping
@@ -117,10 +118,10 @@ def read_secret(name: str, path: Path) -> str:
 
 
 def without(hidden: tuple[str, ...], result: AttemptResult) -> AttemptResult:
-    """The result with `***` where a server has sent back what nobody is to see."""
+    """The result with `***` where a server has sent back what nobody is to see; in messages in any case: hosts lose their capitals."""
     message, output = result.message, result.output
     for text in hidden:
-        message = message.replace(text, HIDDEN)
+        message = re.sub(re.escape(text), HIDDEN, message, flags=re.IGNORECASE)
         output = output.replace(text.encode(), HIDDEN.encode())
     if result.output_truncated:
         output = _without_beginning(hidden, output)

@@ -17,7 +17,7 @@ from schedd.targets.http.call import Outgoing, render
 from schedd.targets.http.doors import OPEN, DeniedError
 from schedd.targets.http.errors import connection_message
 from schedd.targets.http.limits import HttpLimits
-from schedd.targets.http.secrets import NO_CREDENTIALS, SecretError, SecretFiles, without
+from schedd.targets.http.secrets import NO_CREDENTIALS, Credentials, SecretError, SecretFiles, without
 from schedd.targets.http.wire import Answer, Wire, WireError
 
 if TYPE_CHECKING:
@@ -59,11 +59,22 @@ class HttpTargets:
         if self._closed:
             return _failure(Reason.INTERRUPTED, "the daemon is ending")
         try:
-            return await self._deliver(request)
-        except TemplateError as error:
-            return _failure(Reason.TEMPLATE, str(error))
+            credentials = self._credentials(request)
         except SecretError as error:
             return _failure(Reason.AUTHENTICATION, str(error))._replace(retry_after=error.retry_after)
+        result = await self._settled(request, credentials)
+        return without(credentials.hidden, result) if credentials.hidden else result
+
+    def _credentials(self, request: DeliveryRequest) -> Credentials:
+        """What the request carries. Raises: SecretError."""
+        auth = request.target.auth if isinstance(request.target, HttpTarget) else None
+        return NO_CREDENTIALS if auth is None else self.secrets.credentials(auth)
+
+    async def _settled(self, request: DeliveryRequest, credentials: Credentials) -> AttemptResult:
+        try:
+            return await self._deliver(request, credentials)
+        except TemplateError as error:
+            return _failure(Reason.TEMPLATE, str(error))
         except TimeoutError:
             return _failure(Reason.TIMEOUT, f"no answer within {_seconds(request.timeout)}")
         except DeniedError as error:
@@ -113,15 +124,13 @@ class HttpTargets:
             if sessions is not None:
                 await sessions.aclose()
 
-    async def _deliver(self, request: DeliveryRequest) -> AttemptResult:
+    async def _deliver(self, request: DeliveryRequest, credentials: Credentials) -> AttemptResult:
         target = request.target
         if not isinstance(target, HttpTarget):
             raise TypeError(f"an HTTP target is wanted, not {type(target).__name__}")
-        credentials = NO_CREDENTIALS if target.auth is None else self.secrets.credentials(target.auth)
         outgoing = render(target, request, credentials.authorization)
         answer = await (self._send_the_short_way(outgoing, request) if outgoing.message is not None else self._send(outgoing, request))
-        result = self._result(target, answer)
-        return without(credentials.hidden, result) if credentials.hidden else result
+        return self._result(target, answer)
 
     async def _send_the_short_way(self, outgoing: Outgoing, request: DeliveryRequest) -> Answer:
         assert outgoing.message is not None, "the caller looked"
