@@ -155,7 +155,7 @@ class Judge(Model):
             case "CANCELLED", "CANCELLED":
                 lawful = run.cancelled
             case "CANCELLED", "DELETED":
-                lawful = it.state == "DELETED" and run.state != "RUNNING"
+                lawful = it.state == "DELETED" and (run.state != "RUNNING" or run.cut_off)
             case "CANCELLED", "OVERLAP_CANCELLED":
                 by = [other for other in others if other.state == "QUEUED" and other.overlap in _ENDS_OTHERS]
                 lawful = bool(by) and (run.state != "RUNNING" or (id_ in self.forced) == (by[-1].overlap == "TERMINATE_OTHER"))
