@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 
 from schedd.core.model.policy import CatchUp, CatchUpMode
 from schedd.core.model.reason import Reason
-from schedd.core.planning import COUNTED, FIRES_A_PLAN, Backlog, LeftOut, Occurrences, Plan, left_out, misfire_reason, plan, window_us
+from schedd.core.planning import (
+    COUNTED,
+    FIRES_A_PLAN,
+    Backlog,
+    LeftOut,
+    Occurrences,
+    Plan,
+    each_left_out,
+    left_out,
+    misfire_reason,
+    plan,
+    window_us,
+)
 from schedd.core.triggers.rule import Instants
 
 SECOND = 1_000_000
@@ -192,6 +204,13 @@ def test_plan_after_plan_of_any_rule_decides_every_occurrence_once(
 def test_left_out_without_an_occurrence_is_nothing() -> None:
     assert left_out(Every(MINUTE), MINUTE, MINUTE, Reason.PAUSED) == ()
     assert left_out(Every(MINUTE, last_us=MINUTE), 2 * MINUTE, 3 * MINUTE, Reason.PAUSED) == ()
+
+
+def test_each_left_out_gives_ranges_of_just_these_occurrences() -> None:
+    found = each_left_out(Every(MINUTE), [at * MINUTE for at in (1, 2, 3, 5, 8, 9)], Reason.MAX_RUNS)
+    assert [(left.first_us // MINUTE, left.last_us // MINUTE, left.count) for left in found] == [(1, 3, 3), (5, 5, 1), (8, 9, 2)]
+    assert all(left.counted and left.reason is Reason.MAX_RUNS for left in found)
+    assert each_left_out(Every(MINUTE), [], Reason.MAX_RUNS) == ()
 
 
 class GivesUp(Every):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from schedd.core.model.journal import JournalKind
-from schedd.core.model.policy import AfterLastRun, Delivery, Overlap, Policies, Retry
+from schedd.core.model.policy import AfterLastRun, CatchUp, CatchUpMode, Delivery, Overlap, Policies, Retry
 from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.service.asking import Asking
-from tests.engine.rig import BROKEN, DONE, HandClock, Rig, running
+from tests.engine.rig import BROKEN, DONE, SECOND, START_US, HandClock, Rig, running
 
 ONCE = Retry(max_attempts=1)
 
@@ -84,6 +85,25 @@ async def test_occurrence_while_the_last_run_is_unfinished_is_skipped_for_the_li
         assert rig.target.nominal_s() == [60]
         (entry,) = await rig.journal(JournalKind.OCCURRENCES_MISSED, JournalKind.OCCURRENCES_SKIPPED)
         assert (entry.kind, entry.outcome, entry.reason) == (JournalKind.OCCURRENCES_SKIPPED, Outcome.SKIPPED, Reason.MAX_RUNS)
+
+
+async def test_what_the_limit_leaves_out_is_told_without_what_catch_up_left_out_between(tmp_path: Path) -> None:
+    """The earliest misfire and the one on time are beyond the limit; those between them stand for nothing."""
+    clock = HandClock()
+    async with running(tmp_path / "db", clock=clock) as rig:
+        rig.target.hold = asyncio.Event()
+        earliest = CatchUp(mode=CatchUpMode.EARLIEST, window=timedelta(hours=1))
+        await rig.create(policies=Policies(max_runs=1, overlap=Overlap.ALLOW_ALL, catch_up=earliest))
+        await rig.run_until(70)
+        clock.suspend(230 * SECOND)
+        await rig.settle()
+        told = await rig.journal(JournalKind.OCCURRENCES_MISSED, JournalKind.OCCURRENCES_SKIPPED)
+    ranges = sorted((int(entry.evidence["first_us"]) - START_US, int(entry.evidence["last_us"]) - START_US, entry.reason) for entry in told)
+    assert [(first // SECOND, last // SECOND, reason) for first, last, reason in ranges] == [
+        (120, 120, Reason.MAX_RUNS),
+        (180, 240, Reason.CATCH_UP_SUPERSEDED),
+        (300, 300, Reason.MAX_RUNS),
+    ]
 
 
 async def test_failures_in_a_row_pause_the_schedule(tmp_path: Path) -> None:

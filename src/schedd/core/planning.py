@@ -6,6 +6,7 @@ year: what is left out is a range, what a policy runs of many misfires is a rang
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
@@ -132,6 +133,18 @@ def left_out(rule: Occurrences, first_us: int, before_us: int, reason: Reason, *
             break
         at_us, count = following_us, count + 1
     return (LeftOut(first_us=first_us, last_us=last_us, count=count, counted=at_us >= last_us, reason=reason),)
+
+
+def each_left_out(rule: Occurrences, nominal_us: Sequence[int], reason: Reason) -> tuple[LeftOut, ...]:
+    """The ranges of these occurrences, ascending, and of no others that lie between them."""
+    ranges: list[LeftOut] = []
+    for at_us in nominal_us:
+        last = ranges[-1] if ranges else None
+        if last is not None and rule.next_after(last.last_us) == at_us:
+            ranges[-1] = replace(last, last_us=at_us, count=last.count + 1)
+        else:
+            ranges.append(LeftOut(first_us=at_us, last_us=at_us, count=1, counted=True, reason=reason))
+    return tuple(ranges)
 
 
 def _fires(rule: Occurrences, first_us: int, through_us: int, limit: int) -> tuple[tuple[int, ...], int | None]:

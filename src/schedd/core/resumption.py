@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from schedd.core.model.policy import CatchUp, CatchUpMode
 from schedd.core.model.reason import Reason
-from schedd.core.planning import Backlog, Occurrences, Plan, left_out, plan
+from schedd.core.planning import Backlog, Occurrences, Plan, each_left_out, left_out, plan
 
 
 def after_pause(
@@ -38,7 +38,7 @@ def after_pause(
     if runs_left is None or len(decided.fires) <= runs_left:
         return decided
     fires, beyond = decided.fires[:runs_left], decided.fires[runs_left:]
-    return replace(decided, fires=fires, left_out=decided.left_out + left_out(rule, beyond[0], beyond[-1] + 1, Reason.MAX_RUNS))
+    return replace(decided, fires=fires, left_out=decided.left_out + each_left_out(rule, beyond, Reason.MAX_RUNS))
 
 
 def _with_backlog(decided: Plan, runs: int, before_us: int) -> Plan:

@@ -26,7 +26,7 @@ from schedd.core.model.reason import Outcome, Reason
 from schedd.core.model.schedule import Schedule, ScheduleState
 from schedd.core.model.when import SpreadMode
 from schedd.core.omissions import Omissions
-from schedd.core.planning import Backlog, Plan, left_out, plan
+from schedd.core.planning import Backlog, Plan, each_left_out, plan
 from schedd.core.ports import Clock, Ids, Store
 from schedd.core.timeline import NEVER, Timeline
 from schedd.core.triggers import due_us
@@ -377,7 +377,7 @@ class Planner:
         if len(planned.fires) <= left:
             return planned
         fires, beyond = planned.fires[:left], planned.fires[left:]
-        over = left_out(definition.rule, beyond[0], beyond[-1] + 1, Reason.MAX_RUNS)
+        over = each_left_out(definition.rule, beyond, Reason.MAX_RUNS)
         next_us = planned.next_us
         if self._endings.ran(definition.schedule.uid) >= definition.schedule.policies.max_runs:
             self._keeper.limit_reached(definition.schedule.row)
