@@ -37,6 +37,8 @@ def compiled(trigger: Trigger, *exclusions: Trigger, zone: str = "UTC") -> Rule:
         ("* 9-17 * * *", "* 8-18 * 1-11 *", JUNE + 174 * DAY, JUNE - 161 * DAY + 9 * HOUR - 60 * SECOND),
         ("*-*-* *:*:*", "* * 0-22 * * *", JUNE + 14 * HOUR, JUNE - 9 * HOUR - SECOND),
         ("FREQ=SECONDLY", "* * 9-17 * * *", JUNE + 9 * HOUR, JUNE - SECOND),
+        ("*-*-* *:*:0/0.5", "*-*-* 09..17:*:0/0.5", JUNE + 9 * HOUR, JUNE - SECOND // 2),
+        ("*-*-* *:*:0/0.5", "* * 9-17 * * *", JUNE + HOUR // 2 + SECOND // 2, JUNE + HOUR // 2 - SECOND // 2),
         (
             "DTSTART:20200101T000000Z\nRRULE:FREQ=SECONDLY\nEXDATE:20260610T180000Z",
             "* * 9-17 * * *",
