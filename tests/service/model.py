@@ -116,7 +116,8 @@ class Model:
             decided = self.caught_up(it, self.undecided(it, self.now), "PAUSED" if backlog == "NONE" else backlog, self.now + 1)
             runs = [at for at in decided if decided[at] == RUN]
             decided |= dict.fromkeys(runs[it.runs_left() :], "MAX_RUNS")
-            it.asked |= {("SCHEDULE", at): "BUFFER_ALL" for at in runs[: it.runs_left()]}
+            overlap = "ALLOW_ALL" if it.policy.overlap == "ALLOW_ALL" else "BUFFER_ALL"
+            it.asked |= {("SCHEDULE", at): overlap for at in runs[: it.runs_left()]}
             it.owed |= {at: fate for at, fate in decided.items() if fate != RUN}
             it.pause = None
             self.change(it, "ENABLED", "SCHEDULE_RESUMED", anew=True)
