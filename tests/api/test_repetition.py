@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from google.protobuf.duration_pb2 import Duration
 
-from schedd.api.convert.repetition import KEPT, LARGEST_BYTES
+from schedd.api.convert.repetition import KEPT
 from schedd.api.convert.schedule import schedule_of
 from schedd.api.reading import Reading
 from schedd.core.model.schedule import Schedule, ScheduleName
 from schedd.core.model.when import Once
+from schedd.core.weight import LIGHT_BYTES
 from schedd.v1 import policy_pb2, schedule_pb2, target_pb2, when_pb2
 
 NAME = ScheduleName(group="default", schedule="s")
@@ -55,7 +56,7 @@ def test_fault_is_told_at_every_call() -> None:
 
 
 def test_large_definition_is_read_and_not_kept() -> None:
-    large = message(url="http://localhost/" + "a" * LARGEST_BYTES)
+    large = message(url="http://localhost/" + "a" * LIGHT_BYTES)
     first, again = read(large)[0], read(large)[0]
     assert (first.target == again.target, first.target is again.target) == (True, False)
 

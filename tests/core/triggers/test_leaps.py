@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -118,29 +119,16 @@ def test_what_is_left_is_what_a_walk_finds(
     rule, bare, out = compile_when(when, created_us=0, seed=0), rule_of(trigger, setting), rule_of(exclusion, setting)
     assume(not (isinstance(out, FieldRule) and out.is_whole_days))  # Such a one stands for its days as a whole.
     from_us = begin_us + ahead_s * SECOND
-    _agrees(rule, bare, out, from_us)
-    _agrees_back(rule, bare, out, from_us)
+    _agrees(rule.next_after(from_us), bare.next_after, out, from_us, 1)
+    _agrees(rule.prev_before(from_us), bare.prev_before, out, from_us, -1)
 
 
-def _agrees(rule: Rule, bare: Rule, out: Rule, from_us: int) -> None:
-    found, at_us = rule.next_after(from_us), bare.next_after(from_us)
+def _agrees(found: int | None, step: Callable[[int], int | None], out: Rule, from_us: int, direction: int) -> None:
+    """What was found is the first in that direction that is not left out, or lies beyond all that are walked through."""
+    at_us = step(from_us)
     for _ in range(4000):
         if at_us is None or out.next_after(at_us - 1) != at_us:
-            break
-        at_us = bare.next_after(at_us)
-    else:
-        assert found is None or at_us is None or found >= at_us
-        return
-    assert found == at_us
-
-
-def _agrees_back(rule: Rule, bare: Rule, out: Rule, from_us: int) -> None:
-    found, at_us = rule.prev_before(from_us), bare.prev_before(from_us)
-    for _ in range(4000):
-        if at_us is None or out.next_after(at_us - 1) != at_us:
-            break
-        at_us = bare.prev_before(at_us)
-    else:
-        assert found is None or at_us is None or found <= at_us
-        return
-    assert found == at_us
+            assert found == at_us
+            return
+        at_us = step(at_us)
+    assert found is None or at_us is None or (found - at_us) * direction >= 0

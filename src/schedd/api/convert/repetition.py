@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from schedd.api.reading import Reading
+from schedd.core.weight import LIGHT_BYTES
 
 Part = TypeVar("Part")
 
 KEPT = 1024
-LARGEST_BYTES = 16 * 1024
-"""How many parts are kept of each kind, and how large one may be."""
+"""How many parts are kept of each kind."""
 
 
 class ByBytes(Generic[Part]):
@@ -28,7 +28,7 @@ class ByBytes(Generic[Part]):
         own = Reading()
         part = read(own)
         reading.faults += own.faults
-        if keep and not own.faults and len(sent) <= LARGEST_BYTES:
+        if keep and not own.faults and len(sent) <= LIGHT_BYTES:
             if len(self._known) >= KEPT:
                 self._known.clear()
             self._known[sent] = part
